@@ -1,0 +1,52 @@
+"""One tree of errors; each class is also the standard error that it refines.
+
+A `UserError` is something its reader can mend. Its message says what is wrong, the value seen, the rule and the remedy, and the
+command line ends with status 2. Every other exception is a fault of ours: status 1 and a traceback.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class TutelageError(Exception):
+    """Root of everything that this package raises on purpose."""
+
+
+class UserError(TutelageError, ValueError):
+    """Something that the user can mend; shown without a traceback, exit status 2."""
+
+
+class ConfigError(UserError):
+    """A configuration with unknown, missing, malformed or contradictory keys; lists them all."""
+
+
+class RecordError(UserError):
+    """A record that breaks the rules of its file: where it stands, the field, its value, the rule and the remedy."""
+
+    def __init__(self, *, path: Path | str, line: int, field: str, value: object, rule: str, remedy: str) -> None:
+        self.path, self.line, self.field, self.value, self.rule, self.remedy = str(path), line, field, value, rule, remedy
+        shown = repr(value)
+        if len(shown) > 80:
+            shown = shown[:77] + "..."
+        super().__init__(f"{path}, line {line}: field {field!r} is {shown}; {rule}. {remedy}")
+
+
+class DataError(UserError):
+    """Data that is well formed but cannot be used: an empty split, a prompt that is longer than the context."""
+
+
+class ModelError(UserError):
+    """A model folder that cannot be used: no tokenizer, another vocabulary, a family that is not supported."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint that cannot be resumed from: of another configuration, or broken."""
+
+
+class StorageError(UserError, OSError):
+    """The disk refused a write (full, read-only); what was saved before is intact."""
+
+
+class NonFiniteLossError(UserError, ArithmeticError):
+    """A loss became NaN or infinite; training stopped before the update."""

@@ -1,0 +1,59 @@
+"""The clipped losses of PPO, and what tells whether they work. Response tensors are (B, R), right-padded."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tutelage.objectives.tokens import LossTerm, masked_sum
+
+
+def policy_loss(
+    logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, response_mask: Tensor, *, clip_range: float
+) -> LossTerm:
+    """Sum over response tokens of max(-A * ratio, -A * clip(ratio, 1 +- clip_range)), and their number.
+
+    `old_logprobs` are those of sampling time. Metrics (sums over tokens): `ratio`, `clip_fraction`, `kl_to_old_policy` (the estimator
+    ratio - 1 - log ratio: never negative, unbiased).
+    """
+    log_ratio = torch.where(response_mask, logprobs - old_logprobs, 0.0)
+    ratio = log_ratio.exp()
+    unclipped = -advantages * ratio
+    clipped = -advantages * ratio.clamp(1.0 - clip_range, 1.0 + clip_range)
+    with torch.no_grad():
+        metrics = {
+            "ratio": masked_sum(ratio, response_mask),
+            "clip_fraction": masked_sum((clipped > unclipped).to(ratio.dtype), response_mask),
+            "kl_to_old_policy": masked_sum(ratio - 1.0 - log_ratio, response_mask),
+        }
+    total = masked_sum(torch.maximum(unclipped, clipped), response_mask)
+    return LossTerm(total=total, count=response_mask.sum(), metrics=metrics)
+
+
+def value_loss(
+    values: Tensor, old_values: Tensor, returns: Tensor, response_mask: Tensor, *, value_clip_range: float | None
+) -> LossTerm:
+    """Sum over response tokens of half the squared error, the worse of the plain and the clipped value; None does not clip.
+
+    Metric: `value_clip_fraction` (sum over tokens).
+    """
+    error = (values - returns) ** 2
+    if value_clip_range is None:
+        worst, is_clipped = error, torch.zeros_like(error)
+    else:
+        clipped_values = old_values + (values - old_values).clamp(-value_clip_range, value_clip_range)
+        clipped_error = (clipped_values - returns) ** 2
+        worst, is_clipped = torch.maximum(error, clipped_error), (clipped_error > error).to(error.dtype)
+    return LossTerm(
+        total=0.5 * masked_sum(worst, response_mask),
+        count=response_mask.sum(),
+        metrics={"value_clip_fraction": masked_sum(is_clipped.detach(), response_mask)},
+    )
+
+
+def explained_variance(values: Tensor, returns: Tensor, response_mask: Tensor) -> Tensor:
+    """1 - Var(returns - values) / Var(returns) over response tokens; 0 where the returns do not vary."""
+    observed = returns[response_mask]
+    residual = observed - values[response_mask]
+    variance = observed.var(correction=0)
+    return torch.where(variance > 0, 1.0 - residual.var(correction=0) / variance, 0.0)
