@@ -1,0 +1,178 @@
+"""Attention over packed tokens, as an attention function that any Hugging Face model with the attention interface calls.
+
+Linear layers, norms and the embedding see T tokens and no padding. Only inside this function do sequences become rectangles, because
+attention needs them. The model hands our `layout` through its keyword arguments, so that gradient checkpointing finds it again.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface
+
+from tutelage.model.packing import PackedBatch
+
+ATTENTION_NAME = "tutelage_packed"
+
+
+class Layout(Protocol):
+    """Where packed tokens stand for attention: queries, keys and values come and go as (T, H, head width)."""
+
+    def attend(self, layer_index: int, queries: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor: ...
+
+
+def packed_attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    layout: Layout | None = None,
+    **others: Any,
+) -> tuple[Tensor, None]:
+    """The function that the model calls: (1, H, T, width) in, (1, T, H, width) out."""
+    refused = [name for name in ("softcap", "sliding_window", "s_aux", "position_bias") if others.get(name) is not None]
+    if refused:
+        raise ValueError(f"packed attention has no {', '.join(refused)}")
+    assert layout is not None, "the model was called without a layout; call it through tutelage.model.forward"
+    assert dropout == 0.0, "attention dropout is not supported; set it to 0 in the model's configuration"
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    rows = [states[0].transpose(0, 1) for states in (query, key, value)]
+    return layout.attend(module.layer_idx, *rows, scale).unsqueeze(0), None  # type: ignore[arg-type]
+
+
+AttentionInterface.register(ATTENTION_NAME, packed_attention)
+
+
+class _Pad(torch.autograd.Function):
+    """(T, ...) rows to the places `index` (T,) of a zeroed (num_places, ...): places are distinct, so the gradient is a gather."""
+
+    @staticmethod
+    def forward(context: Any, rows: Tensor, index: Tensor, num_places: int) -> Tensor:
+        context.save_for_backward(index)
+        return rows.new_zeros(num_places, *rows.shape[1:]).index_copy_(0, index, rows)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (index,) = context.saved_tensors
+        return gradients[0].index_select(0, index), None, None
+
+
+class _Unpad(torch.autograd.Function):
+    """The inverse of `_Pad`: gather forward, scatter backward."""
+
+    @staticmethod
+    def forward(context: Any, padded: Tensor, index: Tensor) -> Tensor:
+        context.save_for_backward(index)
+        context.num_places = padded.shape[0]
+        return padded.index_select(0, index)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (index,) = context.saved_tensors
+        gradient = gradients[0]
+        return gradient.new_zeros(context.num_places, *gradient.shape[1:]).index_copy_(0, index, gradient), None
+
+
+class Rectangle:
+    """Sequences that stand among the packed tokens, as one right-padded rectangle (rows, S)."""
+
+    def __init__(self, starts: list[int], lengths: list[int], device: torch.device) -> None:
+        self.num_rows, self.num_columns = len(lengths), max(lengths)
+        sizes = torch.tensor(lengths, device=device)
+        self.mask = torch.arange(self.num_columns, device=device) < sizes.unsqueeze(1)  # (rows, S)
+        offsets = torch.tensor(starts, device=device).unsqueeze(1) + torch.arange(self.num_columns, device=device)
+        self.packed_index = offsets[self.mask]  # where each token stands among the packed ones
+        self.place_index = self.mask.flatten().nonzero().squeeze(1)  # where it stands in the rectangle
+        self.is_full = min(lengths) == self.num_columns
+        self.is_packed_order = starts == [0, *accumulate(lengths[:-1])]
+
+    def pad(self, packed: Tensor) -> Tensor:
+        """(T, H, width) to (rows, H, S, width)."""
+        rows = packed if self.is_packed_order else _Unpad.apply(packed, self.packed_index)
+        if not self.is_full:
+            rows = _Pad.apply(rows, self.place_index, self.num_rows * self.num_columns)
+        return rows.reshape(self.num_rows, self.num_columns, *packed.shape[1:]).transpose(1, 2)
+
+    def unpad(self, rectangle: Tensor) -> Tensor:
+        """(rows, H, S, width) to the rectangle's own tokens (t, H, width)."""
+        flat = rectangle.transpose(1, 2).reshape(self.num_rows * self.num_columns, *rectangle.shape[1::2])
+        return flat if self.is_full else _Unpad.apply(flat, self.place_index)
+
+
+class SequenceLayout:
+    """Groups of at most one response: each is one causal sequence."""
+
+    def __init__(self, lengths: list[int], device: torch.device) -> None:
+        self.rectangle = Rectangle([0, *accumulate(lengths[:-1])], lengths, device)
+
+    def attend(self, layer_index: int, queries: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
+        padded = (self.rectangle.pad(queries), self.rectangle.pad(keys), self.rectangle.pad(values))
+        is_grouped = queries.shape[1] != keys.shape[1]
+        # Padding stands on the right, where causal attention never looks from a real token.
+        mixed = scaled_dot_product_attention(*padded, is_causal=True, scale=scaling, enable_gqa=is_grouped)
+        return self.rectangle.unpad(mixed)
+
+
+class SharedPromptLayout:
+    """Groups of several responses: prompts attend to themselves, each response to its prompt and to itself."""
+
+    def __init__(self, batch: PackedBatch) -> None:
+        device = batch.tokens.device
+        prompt_starts, response_starts = _starts(batch)
+        self.prompts = Rectangle(prompt_starts, batch.prompt_lengths, device)
+        self.responses = Rectangle(response_starts, batch.response_lengths, device)
+        self.group = torch.tensor(batch.group_of_response, device=device)
+        order = torch.cat((self.prompts.packed_index, self.responses.packed_index))
+        self.inverse = torch.empty_like(order)
+        self.inverse[order] = torch.arange(order.numel(), device=device)
+        num_columns = self.responses.num_columns
+        causal = torch.ones(num_columns, num_columns, dtype=torch.bool, device=device).tril()
+        seen_prompt = self.prompts.mask[self.group].unsqueeze(1).expand(-1, num_columns, -1)
+        seen_self = causal.expand(len(batch.response_lengths), -1, -1)
+        self.mask = torch.cat((seen_prompt, seen_self), 2).unsqueeze(1)  # (M, 1, R, P + R)
+
+    def attend(self, layer_index: int, queries: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
+        is_grouped = queries.shape[1] != keys.shape[1]
+        prompt_keys, prompt_values = self.prompts.pad(keys), self.prompts.pad(values)
+        prompts = scaled_dot_product_attention(
+            self.prompts.pad(queries), prompt_keys, prompt_values, is_causal=True, scale=scaling, enable_gqa=is_grouped
+        )
+        seen_keys = torch.cat((prompt_keys.index_select(0, self.group), self.responses.pad(keys)), 2)
+        seen_values = torch.cat((prompt_values.index_select(0, self.group), self.responses.pad(values)), 2)
+        responses = scaled_dot_product_attention(
+            self.responses.pad(queries), seen_keys, seen_values, attn_mask=self.mask, scale=scaling, enable_gqa=is_grouped
+        )
+        both = torch.cat((self.prompts.unpad(prompts), self.responses.unpad(responses)))
+        return _Unpad.apply(both, self.inverse)
+
+
+def _starts(batch: PackedBatch) -> tuple[list[int], list[int]]:
+    """First packed position of each prompt (G) and of each response (M)."""
+    prompt_starts: list[int] = []
+    response_starts: list[int] = []
+    position, response = 0, 0
+    for group, num_prompt in enumerate(batch.prompt_lengths):
+        prompt_starts.append(position)
+        position += num_prompt
+        while response < batch.num_responses and batch.group_of_response[response] == group:
+            response_starts.append(position)
+            position += batch.response_lengths[response]
+            response += 1
+    return prompt_starts, response_starts
+
+
+def layout_of(batch: PackedBatch) -> Layout:
+    """The cheapest layout for `batch`: plain causal sequences where every prompt has one response."""
+    if batch.num_responses == len(batch.prompt_lengths):
+        lengths = [p + r for p, r in zip(batch.prompt_lengths, batch.response_lengths, strict=True)]
+        return SequenceLayout(lengths, batch.tokens.device)
+    if batch.num_responses == 0:
+        return SequenceLayout(batch.prompt_lengths, batch.tokens.device)
+    return SharedPromptLayout(batch)

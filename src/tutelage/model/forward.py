@@ -1,0 +1,150 @@
+"""The one way into a model: packed tokens in, hidden states, log-probabilities or scores out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedModel
+
+from tutelage.model.attention import ATTENTION_NAME, layout_of
+from tutelage.model.packing import Group, PackedBatch, pack
+from tutelage.objectives.tokens import head_logprobs
+
+
+def backbone(model: PreTrainedModel) -> torch.nn.Module:
+    """The transformer below the head."""
+    return getattr(model, model.base_model_prefix)  # type: ignore[no-any-return]
+
+
+def hidden_states(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
+    """Last hidden states (T, D) of the packed tokens, after the final norm."""
+    if model.config._attn_implementation != ATTENTION_NAME:
+        return _padded_hidden_states(model, batch)
+    output = backbone(model)(
+        input_ids=batch.tokens.unsqueeze(0),
+        position_ids=batch.positions.unsqueeze(0),
+        use_cache=False,
+        layout=layout_of(batch),
+    )
+    return output.last_hidden_state[0]  # type: ignore[no-any-return]
+
+
+def response_logprobs(model: PreTrainedModel, batch: PackedBatch, *, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Log-probability and entropy (nats, no gradient) of every response token, each (N,): only they go through the vocabulary head."""
+    states = hidden_states(model, batch).index_select(0, batch.predicting)
+    head = model.get_output_embeddings()
+    return head_logprobs(
+        states, head.weight, batch.response_tokens, bias=getattr(head, "bias", None), temperature=temperature
+    )
+
+
+def response_scores(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
+    """The score (M,) of each response, read at its last token: the stop token, where there is one. In float32."""
+    states = hidden_states(model, batch).index_select(0, batch.last)
+    return model.score(states).squeeze(-1).float() - score_bias(model)  # type: ignore[operator]
+
+
+def response_values(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
+    """The value (N,) of the state before each response token. In float32."""
+    states = hidden_states(model, batch).index_select(0, batch.predicting)
+    return model.score(states).squeeze(-1).float() - score_bias(model)  # type: ignore[operator]
+
+
+def score_bias(model: PreTrainedModel) -> float:
+    """The constant that `tutelage reward` found, so that demonstrations have mean score 0; kept in the model's configuration."""
+    return float(getattr(model.config, "score_bias", 0.0))
+
+
+@contextmanager
+def evaluating(*models: PreTrainedModel) -> Iterator[None]:
+    """Without dropout and without gradients; each model's mode is put back after."""
+    modes = [model.training for model in models]
+    for model in models:
+        model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for model, mode in zip(models, modes, strict=True):
+            model.train(mode)
+
+
+def reads_packed_tokens(model: PreTrainedModel) -> bool:
+    """Whether packed attention gives this family the hidden states of its own attention, tried on two small groups.
+
+    Families with sliding windows shorter than the probe, score soft-capping, relative biases and the like fail, and take the padded way.
+    """
+    original = model.config._attn_implementation
+    device = next(model.parameters()).device
+    token = torch.arange(2, 14) % model.config.get_text_config().vocab_size
+    ids = token.tolist()
+    batch = pack(
+        [Group(prompt=ids[:3], responses=[ids[3:5], ids[5:9]]), Group(prompt=ids[9:10], responses=[ids[10:12]])],
+        device=device,
+    )
+    with evaluating(model):
+        expected = _padded_hidden_states(model, batch)
+        try:
+            model.set_attn_implementation(ATTENTION_NAME)
+            found = hidden_states(model, batch)
+        except (TypeError, ValueError, AssertionError, AttributeError, RuntimeError):
+            # The family does not hand the layout through, or refuses the attention function: both mean "no".
+            return False
+        finally:
+            model.set_attn_implementation(original)
+    scale = float(expected.float().abs().max())
+    tolerance = (1e-4 if expected.dtype in (torch.float32, torch.float64) else 5e-2) * max(scale, 1.0)
+    return bool((found - expected).abs().max() <= tolerance)
+
+
+def _padded_hidden_states(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
+    """The same (T, D) through the model's own attention: one right-padded row per response, its prompt repeated.
+
+    A group without a response gets a row of its prompt alone.
+    """
+    tokens = list(batch.tokens.split(_segments(batch)))
+    rows, places = _rows(batch)
+    sequences = [torch.cat([tokens[segment] for segment in row]) for row in rows]
+    lengths = torch.tensor([len(sequence) for sequence in sequences], device=batch.tokens.device)
+    padded = pad_sequence(sequences, batch_first=True)
+    mask = torch.arange(padded.shape[1], device=padded.device) < lengths.unsqueeze(1)
+    states = backbone(model)(input_ids=padded, attention_mask=mask.long(), use_cache=False).last_hidden_state
+    pieces: list[Tensor] = []
+    for row, start, stop in places:
+        pieces.append(states[row, start:stop])
+    return torch.cat(pieces)
+
+
+def _segments(batch: PackedBatch) -> list[int]:
+    """Lengths of prompts and responses in packed order."""
+    lengths: list[int] = []
+    response = 0
+    for group, num_prompt in enumerate(batch.prompt_lengths):
+        lengths.append(num_prompt)
+        while response < batch.num_responses and batch.group_of_response[response] == group:
+            lengths.append(batch.response_lengths[response])
+            response += 1
+    return lengths
+
+
+def _rows(batch: PackedBatch) -> tuple[list[list[int]], list[tuple[int, int, int]]]:
+    """Each padded row as segment numbers, and for each segment, in packed order, (row, start, stop) of where to read its states."""
+    rows: list[list[int]] = []
+    places: list[tuple[int, int, int]] = []
+    segment = response = 0
+    for group, num_prompt in enumerate(batch.prompt_lengths):
+        prompt_segment = segment
+        places.append((len(rows), 0, num_prompt))
+        segment += 1
+        own = 0
+        while response < batch.num_responses and batch.group_of_response[response] == group:
+            rows.append([prompt_segment, segment])
+            places.append((len(rows) - 1, num_prompt, num_prompt + batch.response_lengths[response]))
+            segment, response, own = segment + 1, response + 1, own + 1
+        if own == 0:
+            rows.append([prompt_segment])
+    return rows, places
