@@ -1,0 +1,26 @@
+"""Pure math on human numbers: how often, how sure, how much people agree. No file, no clock, no random state.
+
+Judgements of one prompt are not independent of each other (the same responses, often the same labeler), so every
+interval here is clustered: the prompt, not the judgement, is the unit that was drawn.
+"""
+
+from tutelage.statistics.agreement import krippendorff_alpha, pairwise_agreement, ranking_outcomes
+from tutelage.statistics.calibration import CalibrationBin, calibration_bins, expected_calibration_error
+from tutelage.statistics.interval import Interval, bounded_mean, clustered_variance
+from tutelage.statistics.likert import likert_mean
+from tutelage.statistics.win_rate import win_rate, win_rate_difference
+
+__all__ = [
+    "CalibrationBin",
+    "Interval",
+    "bounded_mean",
+    "calibration_bins",
+    "clustered_variance",
+    "expected_calibration_error",
+    "krippendorff_alpha",
+    "likert_mean",
+    "pairwise_agreement",
+    "ranking_outcomes",
+    "win_rate",
+    "win_rate_difference",
+]

@@ -1,0 +1,116 @@
+"""Agreement between labelers: by hand, against a published example and by simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tutelage.statistics import krippendorff_alpha, pairwise_agreement, ranking_outcomes
+
+# Three comparisons. x: A=1, B=1, C=0; y: A=tie, B=tie; z: A=1, C=tie.
+ITEMS = list("xxxyyzz")
+LABELERS = list("ABCABAC")
+OUTCOMES = [1, 1, 0, 0.5, 0.5, 1, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("ties", "share", "num_pairs"),
+    [
+        # Pairs: x AB same, AC not, BC not; y AB tie = tie; z AC preference against tie.
+        ("category", 2 / 5, 5),
+        ("half", 2.5 / 5, 5),
+        ("exclude", 1 / 3, 3),
+    ],
+)
+def test_agreement_by_hand_under_each_rule_for_ties(ties, share, num_pairs):
+    found = pairwise_agreement(ITEMS, LABELERS, OUTCOMES, ties=ties)
+    assert (found.mean, found.n) == (pytest.approx(share), num_pairs)
+
+
+def test_the_default_takes_a_tie_as_a_third_judgement():
+    assert pairwise_agreement(ITEMS, LABELERS, OUTCOMES) == pairwise_agreement(
+        ITEMS, LABELERS, OUTCOMES, ties="category"
+    )
+
+
+def test_order_of_labelers_and_side_do_not_matter():
+    backwards = pairwise_agreement(ITEMS[::-1], LABELERS[::-1], OUTCOMES[::-1])
+    mirrored = pairwise_agreement(ITEMS, LABELERS, [1 - outcome for outcome in OUTCOMES])
+    found = pairwise_agreement(ITEMS, LABELERS, OUTCOMES)
+    assert backwards.mean == mirrored.mean == found.mean
+
+
+def test_comparisons_of_one_prompt_are_one_cluster():
+    # Forty items that agree or disagree by prompt: as items they look like 40 draws, as prompts like 8.
+    prompts = [prompt for prompt in range(8) for _ in range(5)]
+    items = list(range(40))
+    second = [float(prompt % 2) for prompt in prompts]
+    everything = (items * 2, ["A"] * 40 + ["B"] * 40, [1.0] * 40 + second)
+    by_item = pairwise_agreement(*everything)
+    by_prompt = pairwise_agreement(*everything, clusters=prompts * 2)
+    assert by_item.mean == by_prompt.mean == 0.5
+    assert by_prompt.high - by_prompt.low > 1.8 * (by_item.high - by_item.low)
+
+
+def test_agreement_interval_covers_the_truth_95_percent_of_the_time():
+    """Two of three labelers judge each of 4 comparisons of 50 prompts; a prompt is easy or hard for both."""
+    generator = np.random.default_rng(2)
+    items = [(prompt, pair) for prompt in range(50) for pair in range(4)]
+    covered = 0
+    for _ in range(500):
+        chance = np.repeat(generator.beta(6, 2, 50), 4)
+        first, second = (generator.random(200) < chance).astype(float), (generator.random(200) < chance).astype(float)
+        # P(same) = E[c^2 + (1 - c)^2] with E[c] = 6/8 and E[c^2] = 6 * 7 / (8 * 9).
+        found = pairwise_agreement(
+            items * 2,
+            ["A"] * 200 + ["B"] * 200,
+            [*first.tolist(), *second.tolist()],
+            clusters=[prompt for prompt, _ in items] * 2,
+        )
+        covered += found.low <= 1 - 2 * (6 / 8 - 42 / 72) <= found.high
+    assert 0.93 <= covered / 500 <= 0.97
+
+
+def test_alpha_of_the_published_example():
+    """Krippendorff (2011), section C: four observers, twelve units, values 1-5, some missing; 0.743 nominal, 0.849 interval."""
+    rows = [
+        [1, 2, 3, 3, 2, 1, 4, 1, 2, None, None, None],
+        [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, None, 3],
+        [None, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, None],
+        [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, None],
+    ]
+    cells = [
+        (unit, name, value) for name, row in enumerate(rows) for unit, value in enumerate(row) if value is not None
+    ]
+    units, names, values = (list(column) for column in zip(*cells, strict=True))
+    assert krippendorff_alpha(units, names, values) == pytest.approx(0.743, abs=5e-4)
+    assert krippendorff_alpha(units, names, values, level="interval") == pytest.approx(0.849, abs=5e-4)
+
+
+def test_alpha_is_undefined_where_nobody_differs_anywhere_and_one_where_all_agree():
+    assert krippendorff_alpha("aabb", "ABAB", [1, 1, 1, 1]) is None
+    assert krippendorff_alpha("aabb", "ABAB", [1, 1, 0, 0]) == 1.0
+
+
+def test_ranking_outcomes_have_the_same_keys_whoever_ranked():
+    first, second = ranking_outcomes([["d"], ["c"], ["a", "b"]]), ranking_outcomes([["a"], ["b"], ["c", "d"]])
+    assert first == {
+        ("a", "b"): 0.5, ("a", "c"): 0.0, ("a", "d"): 0.0, ("b", "c"): 0.0, ("b", "d"): 0.0, ("c", "d"): 0.0,
+    }  # fmt: skip
+    assert second == {
+        ("a", "b"): 1.0, ("a", "c"): 1.0, ("a", "d"): 1.0, ("b", "c"): 1.0, ("b", "d"): 1.0, ("c", "d"): 0.5,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: pairwise_agreement("xy", "AA", [1, 0]), "no item was judged by two"),
+        (lambda: pairwise_agreement("xx", "AA", [1, 0]), "judged item 'x' twice"),
+        (lambda: pairwise_agreement("xx", "AB", [1, 0], ties="ignore"), "ties is 'ignore'"),
+        (lambda: krippendorff_alpha("xy", "AA", [1, 0]), "no item was judged by two"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
