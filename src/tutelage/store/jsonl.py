@@ -1,0 +1,256 @@
+"""Files of records: JSON lines (plain, gz or xz), a JSON array, parquet. Read as a stream, written whole or not."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import lzma
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar, cast
+
+from pydantic import BaseModel, ValidationError
+
+from tutelage.errors import DataError, RecordError
+from tutelage.store.atomic import atomic_file
+from tutelage.store.parquet import read_parquet_rows, write_parquet
+
+Model = TypeVar("Model", bound=BaseModel)
+SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.xz", ".json", ".json.gz", ".parquet")
+_REMEDY = "Correct it, or choose to skip bad records."
+_BROKEN_ARCHIVE = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A record that was left out, where it stands (first line is 1) and why."""
+
+    path: str
+    line: int
+    message: str
+
+
+OnSkip = Callable[[Skipped], None]
+
+
+class SkipLog:
+    """Raises what is wrong with a record, or passes it on as `Skipped`; what nobody collects ends in one warning."""
+
+    def __init__(self, path: Path | str, *, skip_bad: bool, on_skip: OnSkip | None) -> None:
+        self.path, self.skip_bad, self.on_skip = str(path), skip_bad, on_skip
+        self.num_skipped, self._first = 0, ""
+
+    def refuse(self, error: RecordError) -> None:
+        """A record that breaks the rules: an error, unless the caller chose to skip such records."""
+        if not self.skip_bad:
+            raise error
+        self.leave_out(error.line, str(error))
+
+    def leave_out(self, line: int, message: str) -> None:
+        """A record that is left out whatever the caller chose: it is well formed but holds nothing to use."""
+        self._first = self._first or message
+        self.num_skipped += 1
+        if self.on_skip is not None:
+            self.on_skip(Skipped(path=self.path, line=line, message=message))
+
+    def close(self) -> None:
+        if self.num_skipped and self.on_skip is None:
+            _log.warning("%s: %d records left out; the first: %s", self.path, self.num_skipped, self._first)
+
+
+def is_record_file(path: Path) -> bool:
+    """Whether the name ends as a file of records does."""
+    return path.name.endswith(SUFFIXES)
+
+
+def open_binary(path: Path) -> BinaryIO:
+    """Open for reading, decompressing by suffix. Raises `DataError` where there is no such file."""
+    try:
+        if path.suffix == ".gz":
+            return cast(BinaryIO, gzip.open(path, "rb"))
+        if path.suffix == ".xz":
+            return cast(BinaryIO, lzma.open(path, "rb"))
+        return path.open("rb")
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist. Give the path of a file that does.") from None
+    except (IsADirectoryError, PermissionError) as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}. Give a file that can be read.") from None
+
+
+def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file with their numbers from 1. Raises `RecordError` where a compressed file breaks off."""
+    number = 0
+    with open_binary(path) as handle:
+        try:
+            for number, line in enumerate(handle, start=1):
+                yield number, line
+        except _BROKEN_ARCHIVE as error:
+            raise RecordError(
+                path=path,
+                line=number + 1,
+                field="(compressed file)",
+                value=str(error),
+                rule="the file is damaged or was cut off here",
+                remedy="Fetch or write the file again.",
+            ) from None
+
+
+def _bad_line(path: Path, line: int, value: object, rule: str) -> RecordError:
+    return RecordError(path=path, line=line, field="(line)", value=value, rule=rule, remedy=_REMEDY)
+
+
+def _parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise _bad_line(path, number, line[max(error.start - 10, 0) : error.end + 10], "it must be UTF-8") from None
+    try:
+        value = json.loads(text)
+        json.dumps(value, ensure_ascii=False).encode() if "\\ud" in text.lower() else None
+    except UnicodeEncodeError:
+        raise _bad_line(path, number, text, "it must not have half of a surrogate pair (\\ud800 to \\udfff)") from None
+    except (ValueError, RecursionError) as error:
+        raise _bad_line(path, number, text, f"it must be one JSON object ({error})") from None
+    return _require_object(path, number, value)
+
+
+def _require_object(path: Path, number: int, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _bad_line(path, number, value, "it must be one JSON object, that is, {...}")
+    return value
+
+
+def _line_rows(path: Path, log: SkipLog) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        for number, line in lines_of(path):
+            if not line.strip():
+                continue
+            try:
+                row = _parse_line(path, number, line)
+            except RecordError as error:
+                log.refuse(error)
+                continue
+            yield number, row
+    except RecordError as error:
+        # Nothing can be read after the place where a compressed file breaks off.
+        log.refuse(error)
+
+
+def _is_array(path: Path) -> bool:
+    with open_binary(path) as handle:
+        while block := handle.read(4096):
+            if stripped := block.removeprefix(b"\xef\xbb\xbf").lstrip():
+                return stripped.startswith(b"[")
+    return False
+
+
+def _array_rows(path: Path, log: SkipLog) -> Iterator[tuple[int, dict[str, Any]]]:
+    with open_binary(path) as handle:
+        content = handle.read()
+    try:
+        values = json.loads(content.decode("utf-8-sig"))
+    except ValueError as error:
+        raise _bad_line(path, 1, content[:80], f"the file must be one JSON array ({error})") from None
+    for number, value in enumerate(values, start=1):
+        try:
+            yield number, _require_object(path, number, value)
+        except RecordError as error:
+            log.refuse(error)
+
+
+def read_rows(path: Path | str, log: SkipLog) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Every object of a file of records with its line (or row) number, unvalidated."""
+    path = Path(path)
+    if not is_record_file(path):
+        raise DataError(
+            f"{path} is not a file of records: its name must end in {', '.join(SUFFIXES)}. Rename or convert it."
+        )
+    if not path.exists():
+        raise DataError(f"{path} does not exist. Give the path of a file that does.")
+    if path.suffix == ".parquet":
+        yield from read_parquet_rows(path)
+    elif not path.name.endswith((".json", ".json.gz")) or not _is_array(path):
+        yield from _line_rows(path, log)
+    else:
+        yield from _array_rows(path, log)
+
+
+def record_error(path: Path | str, line: int, error: ValidationError) -> RecordError:
+    """All that is wrong with one record as one error: its first fault named in full, the others after it."""
+    faults = [
+        (
+            ".".join(str(part) for part in fault["loc"]) or "(record)",
+            fault["input"],
+            fault["msg"].removeprefix("Value error, "),
+        )
+        for fault in error.errors()
+    ]
+    field, value, rule = faults[0]
+    others = [f"field {other!r}: {message}" for other, _, message in faults[1:]]
+    rule = "; ".join([rule, *others])
+    return RecordError(path=path, line=line, field=field, value=value, rule=rule, remedy=_REMEDY)
+
+
+def read_records(
+    path: Path | str, model: type[Model], *, skip_bad: bool = False, on_skip: OnSkip | None = None
+) -> Iterator[Model]:
+    """Stream the records of a file, validated.
+
+    Raises `RecordError` at the first bad record, or, with `skip_bad`, leaves it out and tells `on_skip` (one warning at
+    the end if there is none).
+    Raises `DataError` for a file that is missing or of another kind.
+    """
+    log = SkipLog(path, skip_bad=skip_bad, on_skip=on_skip)
+    for number, row in read_rows(path, log):
+        try:
+            record = model.model_validate(row)
+        except ValidationError as error:
+            log.refuse(record_error(path, number, error))
+            continue
+        yield record
+    log.close()
+
+
+def record_line(record: BaseModel) -> str:
+    """One record as one line of JSON, fields at their defaults left out; read again it is the same record."""
+    return json.dumps(record.model_dump(exclude_defaults=True), ensure_ascii=False, default=str)
+
+
+@contextmanager
+def _compressed(path: Path, handle: BinaryIO) -> Iterator[BinaryIO]:
+    if path.suffix == ".gz":
+        # No name and no time in the header: the same records give the same bytes.
+        with gzip.GzipFile(filename="", fileobj=handle, mode="wb", mtime=0) as compressed:
+            yield cast(BinaryIO, compressed)
+    elif path.suffix == ".xz":
+        with lzma.open(handle, "wb") as compressed:
+            yield cast(BinaryIO, compressed)
+    else:
+        yield handle
+
+
+def write_records(path: Path | str, records: Iterable[BaseModel]) -> int:
+    """Write records in the place of `path`, whole or not at all; gz, xz and parquet by suffix. Returns how many.
+
+    Raises `StorageError` where the disk refuses, `DataError` for a suffix that no reader knows. Parquet is collected in
+    memory first.
+    """
+    path = Path(path)
+    if not path.name.endswith((".jsonl", ".jsonl.gz", ".jsonl.xz", ".parquet")):
+        raise DataError(
+            f"cannot write records to {path}: its name must end in .jsonl, .jsonl.gz, .jsonl.xz or .parquet."
+        )
+    if path.suffix == ".parquet":
+        with atomic_file(path) as handle:
+            return write_parquet(handle, [record.model_dump(exclude_defaults=True) for record in records], path)
+    count = 0
+    with atomic_file(path) as handle, _compressed(path, handle) as stream:
+        for record in records:
+            stream.write(record_line(record).encode() + b"\n")
+            count += 1
+    return count

@@ -1,0 +1,166 @@
+"""The run folder: resolved configuration, metrics, samples, checkpoints and summary of one run."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tutelage.errors import DataError, RecordError
+from tutelage.store.atomic import atomic_directory, atomic_file, clean_partial, storage_refusals
+from tutelage.store.trackers import Tracker
+from tutelage.store.versions import versions
+
+__all__ = ["RunFolder", "atomic_directory", "clean_partial", "versions"]
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of other libraries as Python's; what JSON has no word for (NaN, infinities) as null."""
+    if hasattr(value, "item") and callable(value.item) and getattr(value, "ndim", 0) == 0:
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False).encode("utf-8", errors="replace")
+
+
+class RunFolder:
+    """One run on disk. Metrics and samples are appended line by line, all else is written whole or not at all."""
+
+    def __init__(self, path: Path | str, *, trackers: Sequence[Tracker] = ()) -> None:
+        """Create the folder where it is missing and remove what a killed run left half written."""
+        self._place(path, trackers)
+        with storage_refusals(self.path, "Nothing was written."):
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            clean_partial(self.path)
+            clean_partial(self.checkpoints)
+            _cut_half_line(self.metrics_path)
+            _cut_half_line(self.samples_path)
+
+    @classmethod
+    def open(cls, path: Path | str) -> RunFolder:
+        """A run to read: nothing on disk is changed. Raises `DataError` where there is no run."""
+        run = cls.__new__(cls)
+        run._place(path, ())
+        if not run.metrics_path.exists() and not run.summary_path.exists():
+            raise DataError(
+                f"{path} is not a run folder: it has neither metrics.jsonl nor summary.json. Give the folder of a run."
+            )
+        return run
+
+    def _place(self, path: Path | str, trackers: Sequence[Tracker]) -> None:
+        self.path, self.trackers = Path(path), tuple(trackers)
+        self.config_path, self.summary_path = self.path / "config.yaml", self.path / "summary.json"
+        self.metrics_path, self.samples_path = self.path / "metrics.jsonl", self.path / "samples.jsonl"
+        self.checkpoints, self.report_path = self.path / "checkpoints", self.path / "report.html"
+
+    @property
+    def has_started(self) -> bool:
+        """Whether a run has written here before: metrics or a checkpoint."""
+        has_metrics = self.metrics_path.exists() and self.metrics_path.stat().st_size > 0
+        return has_metrics or (self.checkpoints.exists() and any(self.checkpoints.iterdir()))
+
+    def require_new(self) -> None:
+        """Raise `DataError` where a run has written here before."""
+        if self.has_started:
+            raise DataError(f"{self.path} already holds a run. Continue it with --resume, or choose another folder.")
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write the resolved configuration as YAML."""
+        with atomic_file(self.config_path) as handle:
+            handle.write(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
+
+    def read_config(self) -> dict[str, Any]:
+        """The resolved configuration, {} where there is none."""
+        if not self.config_path.exists():
+            return {}
+        return yaml.safe_load(self.config_path.read_text(encoding="utf-8")) or {}
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write the outcome of the run as JSON."""
+        with atomic_file(self.summary_path) as handle:
+            handle.write(json.dumps(_plain(summary), ensure_ascii=False, allow_nan=False, indent=2).encode() + b"\n")
+
+    def read_summary(self) -> dict[str, Any]:
+        """The outcome of the run, {} where it has not ended."""
+        return json.loads(self.summary_path.read_bytes()) if self.summary_path.exists() else {}
+
+    def log_metrics(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """Append {"step": step, **metrics} and pass it to the trackers. Non-finite numbers are written as null."""
+        assert "step" not in metrics, "the step is given beside the metrics"
+        self._append(self.metrics_path, [{"step": step, **metrics}])
+        for tracker in self.trackers:
+            tracker.log(step, metrics)
+
+    def log_samples(self, samples: Iterable[Mapping[str, Any]], *, step: int | None = None) -> None:
+        """Append one line a sample, marked with `step` where given; `truncate_to` cuts only lines with a step."""
+        marked = [{"step": step, **sample} if step is not None else dict(sample) for sample in samples]
+        self._append(self.samples_path, marked)
+
+    def _append(self, path: Path, rows: list[dict[str, Any]]) -> None:
+        with storage_refusals(path, "What was logged before is intact."), path.open("ab") as handle:
+            handle.write(b"".join(_json(row) + b"\n" for row in rows))
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """Every line of metrics.jsonl; a last line that was cut off by a kill is left out. Raises `RecordError`."""
+        return list(_lines(self.metrics_path))
+
+    def read_samples(self) -> list[dict[str, Any]]:
+        """Every line of samples.jsonl, as `read_metrics`."""
+        return list(_lines(self.samples_path))
+
+    def truncate_to(self, step: int) -> None:
+        """Drop metrics and samples after `step`, as a run that resumes from there will write them again."""
+        for path in (self.metrics_path, self.samples_path):
+            if path.exists():
+                with atomic_file(path) as handle:
+                    handle.writelines(_json(row) + b"\n" for row in _lines(path) if row.get("step", step) <= step)
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    if not path.exists():
+        return
+    with path.open("rb") as handle:
+        for number, line in enumerate(handle, start=1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise RecordError(
+                    path=path,
+                    line=number,
+                    field="(line)",
+                    value=line[:80],
+                    rule=f"it must be one JSON object ({error})",
+                    remedy="Remove the line.",
+                ) from None
+
+
+def _cut_half_line(path: Path) -> None:
+    """Cut what follows the last newline: a kill in the middle of a write must not spoil the next line."""
+    if not path.exists():
+        return
+    with path.open("r+b") as handle:
+        position = handle.seek(0, 2)
+        keep = 0
+        while position > 0:
+            start = max(0, position - 65536)
+            handle.seek(start)
+            newline = handle.read(position - start).rfind(b"\n")
+            if newline >= 0:
+                keep = start + newline + 1
+                break
+            position = start
+        handle.truncate(keep)
