@@ -1,0 +1,191 @@
+"""Model folders in and out: policies (causal language models), reward and value models (one scalar head)."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+)
+from transformers.utils import logging as transformers_logging
+
+from tutelage.errors import ModelError
+from tutelage.model.attention import ATTENTION_NAME
+from tutelage.model.forward import backbone, reads_packed_tokens
+
+# Loading prints a bar and, for a reward model made from a policy, a report of the head that is meant to be missing.
+transformers_logging.disable_progress_bar()
+transformers_logging.set_verbosity_error()
+
+DROPOUTS = ("attention_dropout", "attn_pdrop", "resid_pdrop", "embd_pdrop", "hidden_dropout", "dropout", "activation_dropout")
+# Heads that do more than a linear map: their log-probabilities would be wrong if only the linear part were applied.
+UNSUPPORTED_HEADS = ("final_logit_softcapping", "logits_scaling", "logit_scale", "lm_head_multiplier")
+
+
+def load_tokenizer(path: str | Path) -> Any:
+    """The tokenizer of a model folder or hub id."""
+    try:
+        return AutoTokenizer.from_pretrained(str(path))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ModelError(
+            f"model {str(path)!r} has no tokenizer that could be loaded ({_first_line(error)}); a policy needs one. "
+            "Put tokenizer.json and tokenizer_config.json into the folder, e.g. with tokenizer.save_pretrained(folder)"
+        ) from error
+
+
+def load_policy(path: str | Path, *, device: str | torch.device = "cpu", trust_pickle: bool = False) -> PreTrainedModel:
+    """A causal language model, in float32, every dropout of its own set to 0, reading packed tokens where its family can."""
+    config = _load_config(path)
+    scaled = [name for name in UNSUPPORTED_HEADS if getattr(config, name, None) not in (None, 1, 1.0)]
+    if scaled:
+        raise ModelError(f"model {str(path)!r} has {', '.join(scaled)} in its head, which is not supported; use another family")
+    return _prepared(_from_pretrained(AutoModelForCausalLM, path, config, trust_pickle), device)
+
+
+def load_scalar_model(
+    path: str | Path, *, seed: int = 0, device: str | torch.device = "cpu", trust_pickle: bool = False
+) -> PreTrainedModel:
+    """A reward or value model. From a policy's folder it gets a fresh scalar head; from a reward model's folder its trained one.
+
+    Fresh head: weights N(0, 1 / (D + 1)) (lm-human-preferences and summarize-from-feedback code), no bias.
+    """
+    config = _load_config(path)
+    is_trained = any("SequenceClassification" in name for name in config.architectures or [])
+    if is_trained and config.num_labels != 1:
+        raise ModelError(f"reward model {str(path)!r} has {config.num_labels} labels; it must have one, the score")
+    config.num_labels = 1
+    model = _from_pretrained(AutoModelForSequenceClassification, path, config, trust_pickle)
+    if not isinstance(getattr(model, "score", None), torch.nn.Module):
+        raise ModelError(f"model {str(path)!r}: family {config.model_type!r} has no `score` head; use another family")
+    if not is_trained:
+        width = model.score.weight.shape[1]
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            model.score.weight.copy_(torch.randn(1, width, generator=generator) / math.sqrt(width + 1))
+    return _prepared(model, device)
+
+
+def new_language_model(
+    *, vocab_size: int, context_tokens: int, width: int, num_layers: int, num_heads: int, seed: int, tokenizer: Any
+) -> PreTrainedModel:
+    """A Llama-shaped model with random weights and tied embeddings; the feed-forward is 8/3 of the width, as Llama's."""
+    config = AutoConfig.for_model(
+        "llama",
+        vocab_size=vocab_size,
+        hidden_size=width,
+        intermediate_size=_rounded(width * 8 / 3, 32),
+        num_hidden_layers=num_layers,
+        num_attention_heads=num_heads,
+        num_key_value_heads=num_heads,
+        max_position_embeddings=context_tokens,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(config)
+    return _prepared(model, "cpu")
+
+
+def save_model(model: PreTrainedModel, tokenizer: Any | None, folder: Path) -> None:
+    """A `save_pretrained` folder that plain transformers loads; weights only as safetensors."""
+    was = model.config._attn_implementation
+    # A checkpoint must not ask other programs for our attention function.
+    model.config._attn_implementation = None
+    try:
+        model.save_pretrained(folder)
+    finally:
+        model.config._attn_implementation = was
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder)
+
+
+def context_limit(model: PreTrainedModel) -> int:
+    """Longest sequence, prompt and response together, that the model's positions allow."""
+    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return int(limit) if limit else 2**31
+
+
+def check_same_vocabulary(policy_path: str | Path, scalar_path: str | Path, name: str = "reward_model") -> None:
+    """Refuse a reward model that would read the policy's token ids as other words."""
+    policy, other = load_tokenizer(policy_path), load_tokenizer(scalar_path)
+    policy_vocabulary, other_vocabulary = policy.get_vocab(), other.get_vocab()
+    if policy_vocabulary == other_vocabulary:
+        return
+    differing = sum(policy_vocabulary.get(token) != i for token, i in other_vocabulary.items())
+    raise ModelError(
+        f"{name} {str(scalar_path)!r} has a vocabulary of {len(other_vocabulary)} tokens, {differing} of which the policy "
+        f"{str(policy_path)!r} ({len(policy_vocabulary)} tokens) does not have or numbers differently; they must be the same. "
+        "Train the reward model from the same base model as the policy"
+    )
+
+
+def residual_dropout(model: PreTrainedModel, probability: float) -> None:
+    """Dropout on what each attention and feed-forward block adds to the residual stream, while the model is in training mode."""
+    if probability == 0:
+        return
+    names = ("self_attn", "attn", "attention", "mlp", "feed_forward")
+    blocks = [module for name, module in backbone(model).named_modules() if name.split(".")[-1] in names]
+    if not blocks:
+        raise ModelError(f"family {model.config.model_type!r} has no blocks named {names}; set residual_dropout: 0")
+
+    def drop(module: torch.nn.Module, _: Any, output: Any) -> Any:
+        if isinstance(output, tuple):
+            return (torch.nn.functional.dropout(output[0], probability, module.training), *output[1:])
+        return torch.nn.functional.dropout(output, probability, module.training)
+
+    for block in blocks:
+        block.register_forward_hook(drop)
+
+
+def _load_config(path: str | Path) -> Any:
+    if Path(path).is_dir() and not (Path(path) / "config.json").is_file():
+        raise ModelError(f"model folder {str(path)!r} has no config.json; give a folder written by save_pretrained")
+    try:
+        config = AutoConfig.from_pretrained(str(path))
+    except (OSError, ValueError, json.JSONDecodeError) as error:
+        raise ModelError(
+            f"model {str(path)!r} could not be found or read ({_first_line(error)}); give a folder written by "
+            "save_pretrained, or a hub id where a hub can be reached"
+        ) from error
+    for name in DROPOUTS:
+        if isinstance(getattr(config, name, None), float):
+            setattr(config, name, 0.0)
+    return config
+
+
+def _from_pretrained(family: Any, path: str | Path, config: Any, trust_pickle: bool) -> PreTrainedModel:
+    try:
+        return family.from_pretrained(  # type: ignore[no-any-return]
+            str(path), config=config, dtype=torch.float32, use_safetensors=None if trust_pickle else True
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"model {str(path)!r} could not be loaded ({_first_line(error)}). Weights are read from safetensors only; "
+            "convert a .bin checkpoint with save_pretrained first"
+        ) from error
+
+
+def _prepared(model: PreTrainedModel, device: str | torch.device) -> PreTrainedModel:
+    model = model.to(device)  # type: ignore[arg-type]
+    if reads_packed_tokens(model):
+        model.set_attn_implementation(ATTENTION_NAME)
+    return model.eval()
+
+
+def _rounded(value: float, multiple: int) -> int:
+    return max(multiple, round(value / multiple) * multiple)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__

@@ -1,0 +1,192 @@
+"""One frozen configuration a stage. Defaults are the paper's (its section in brackets), or have their reason beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from tutelage.config import Config
+
+
+class OptimizerConfig(Config):
+    """AdamW with a learning-rate schedule, shared by all stages."""
+
+    learning_rate: float = Field(gt=0)
+    schedule: Literal["cosine", "constant", "linear"] = "cosine"  # cosine to 10 % [C.1-C.3], constant for PPO [C.4]
+    final_share: float = Field(0.1, ge=0, le=1)  # where cosine and linear end, as a share of the peak [C.1]
+    warmup_steps: int = Field(0, ge=0)  # none in SFT [C.1], 10 in PPO [C.4]
+    warmup_from: float = Field(0.1, ge=0, le=1)  # share of the peak at which warm-up starts [C.4]
+    adam_beta1: float = Field(0.9, ge=0, lt=1)  # [App. C]
+    adam_beta2: float = Field(0.95, ge=0, lt=1)  # [App. C]
+    adam_eps: float = Field(1e-5, gt=0)  # not in the paper; that of lm-human-preferences and summarize-from-feedback
+    weight_decay: float = Field(0.0, ge=0)  # not in the paper
+    max_grad_norm: float = Field(1.0, gt=0)  # not in the paper; the field's usual value
+
+
+class LoraConfig(Config):
+    """Low-rank adapters in place of full training; rank 0 trains all weights, as the paper does."""
+
+    rank: int = Field(0, ge=0)
+    alpha: float = Field(16.0, gt=0)
+
+
+class StageConfig(Config):
+    """What every stage has."""
+
+    out: Path
+    seed: int = 0
+    device: str = "auto"  # "auto": a GPU where there is one
+    dtype: Literal["float32", "bfloat16"] = "float32"  # bfloat16: matrix products only; master weights stay float32
+    tokens_per_microbatch: int = Field(8192, gt=0)  # bounds memory; never changes the objective
+    checkpoint_every_num_steps: int = Field(100, ge=0)  # 0: only at the end
+    keep_checkpoints: int = Field(2, ge=1)
+    track: Literal["none", "tensorboard", "wandb"] = "none"
+
+
+class TextConfig(Config):
+    """How prompts are rendered, and how long they may be."""
+
+    prompt_format: Literal["plain", "chat"] = "plain"
+    separator: str = "\n\n"  # between prompt and response; the paper does not give its own
+    max_prompt_tokens: int = Field(1024, gt=0)  # longer prompts are filtered [App. C]
+    max_response_tokens: int = Field(1024, gt=0)  # [App. C]
+
+
+class NewModelConfig(Config):
+    """A Llama-shaped base model that starts from random weights, and its tokenizer, trained on the text."""
+
+    vocab_size: int = Field(4096, ge=300)
+    width: int = Field(256, gt=0)
+    num_layers: int = Field(6, gt=0)
+    num_heads: int = Field(8, gt=0)
+    context_tokens: int = Field(512, gt=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.width % self.num_heads or (self.width // self.num_heads) % 2:
+            raise ValueError(f"width {self.width} must divide into {self.num_heads} heads of an even width")
+        return self
+
+
+class PretrainConfig(StageConfig):
+    """Next-token training of a base model on documents."""
+
+    text: Path
+    model: Path | str | None = None  # a folder or hub id to go on from; None makes `new_model`
+    new_model: NewModelConfig = NewModelConfig()
+    tokens_per_step: int = Field(32768, gt=0)
+    num_steps: int = Field(gt=0)
+    validation_share: float = Field(0.01, gt=0, lt=1)  # of the documents; enough for a loss to two digits
+    evaluate_every_num_steps: int = Field(100, ge=0)
+    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-3, weight_decay=0.1, warmup_steps=100, warmup_from=0.0)
+
+
+class SFTConfig(StageConfig):
+    """Supervised fine-tuning on demonstrations [3.5, C.1]; with a pretraining mix, the initialisation of PPO [C.3]."""
+
+    model: Path | str
+    demonstrations: Path | str
+    validation: Path | str | None = None  # None: a twentieth of the prompts is held out
+    text: TextConfig = TextConfig()
+    num_epochs: int = Field(16, gt=0)
+    demonstrations_per_step: int = Field(32, gt=0)
+    residual_dropout: float = Field(0.2, ge=0, lt=1)
+    reward_model: Path | str | None = None  # chooses the checkpoint by score; without one, the validation loss does
+    validation_prompts: int = Field(128, gt=0)  # sampled for that score at each epoch
+    pretraining_text: Path | None = None
+    pretraining_share: float = Field(0.0, ge=0, lt=1)  # of the sequences of a step; 0.1 for the PPO initialisation [C.3]
+    should_select_checkpoint: bool = True  # False keeps the last, as the PPO initialisation does
+    lora: LoraConfig = LoraConfig()
+    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=9.65e-6)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.pretraining_share > 0) != (self.pretraining_text is not None):
+            raise ValueError("give both pretraining_text and a pretraining_share above 0, or neither")
+        return self
+
+
+class RewardConfig(StageConfig):
+    """The reward model [3.5, C.2]."""
+
+    model: Path | str
+    rankings: Path | str
+    validation: Path | str | None = None  # None: a twentieth of the prompts is held out
+    demonstrations: Path | str | None = None  # what the bias sets to mean score 0; None leaves the bias at 0
+    text: TextConfig = TextConfig()
+    num_epochs: int = Field(1, gt=0)  # more overfit quickly [C.2]
+    rankings_per_step: int = Field(64, gt=0)
+    evaluate_every_num_steps: int = Field(50, ge=0)
+    lora: LoraConfig = LoraConfig()
+    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=9e-6)
+
+
+class PPOConfig(StageConfig):
+    """PPO and PPO-ptx [3.5, C.4]."""
+
+    policy: Path | str  # the initialisation, and the reference of the KL penalty
+    reward_model: Path | str  # also where the value model starts
+    prompts: Path | str
+    text: TextConfig = TextConfig()
+    num_episodes: int = Field(256_000, gt=0)
+    episodes_per_step: int = Field(512, gt=0)
+    episodes_per_minibatch: int = Field(64, gt=0)
+    num_epochs: int = Field(1, gt=0)
+    temperature: float = Field(1.0, gt=0)
+    ppo: PPOTermsConfig = Field(default_factory=lambda: PPOTermsConfig())
+    ptx: PTXConfig = Field(default_factory=lambda: PTXConfig())
+    ema_decay: float = Field(0.992, ge=0, lt=1)  # per optimizer step; the paper does not say per what; 0 turns it off
+    lora: LoraConfig = LoraConfig()
+    policy_optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-5, schedule="constant", warmup_steps=10)
+    value_optimizer: OptimizerConfig = OptimizerConfig(learning_rate=9e-6, schedule="constant", warmup_steps=10)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        problems = []
+        if self.episodes_per_step % self.episodes_per_minibatch:
+            problems.append(
+                f"episodes_per_step {self.episodes_per_step} must be a multiple of episodes_per_minibatch "
+                f"{self.episodes_per_minibatch}"
+            )
+        if self.num_episodes % self.episodes_per_step:
+            problems.append(
+                f"num_episodes {self.num_episodes} must be a multiple of episodes_per_step {self.episodes_per_step}"
+            )
+        if self.ptx.coef > 0 and self.ptx.text is None:
+            problems.append("ptx.coef above 0 needs ptx.text, the pretraining text; set ptx.coef: 0 for plain PPO")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def num_steps(self) -> int:
+        return self.num_episodes // self.episodes_per_step
+
+
+class PPOTermsConfig(Config):
+    """Rewards, advantages and clipping."""
+
+    kl_coef: float = Field(0.02, ge=0)  # the paper's beta [C.4]
+    kl_target: float | None = Field(None, gt=0)  # nats per response; a target makes kl_coef adaptive (Ziegler et al. 2019)
+    kl_horizon: float = Field(10_000, gt=0)  # episodes (Ziegler et al. 2019)
+    discount: float = Field(1.0, gt=0, le=1)  # none [C.4]
+    gae_lambda: float = Field(0.95, ge=0, le=1)  # not in the paper; Stiennon et al. 2020
+    clip_range: float = Field(0.2, gt=0)  # [C.4]
+    value_clip_range: float | None = Field(0.2, gt=0)  # not in the paper; lm-human-preferences
+    missing_eos_score: float | None = -1.0  # replaces the score of a response that does not end; summarize-from-feedback
+    should_whiten_advantages: bool = True  # not in the paper; lm-human-preferences, per minibatch
+    should_whiten_rewards: bool = False  # not in the paper; keeps the mean
+
+
+class PTXConfig(Config):
+    """The pretraining mix of PPO-ptx."""
+
+    coef: float = Field(27.8, ge=0)  # the paper's gamma [C.4]; 0 is plain PPO. Multiplies the mean loss per token
+    text: Path | None = None
+    sequences_per_episode: int = Field(8, gt=0)  # eight times as many pretraining sequences as episodes [C.4]
+    context_tokens: int = Field(512, gt=1)  # of a pretraining sequence; not in the paper
+
+
+PPOConfig.model_rebuild()

@@ -1,0 +1,105 @@
+"""Optimizers, learning-rate schedules and the moving average of weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tutelage.errors import NonFiniteLossError
+from tutelage.training.config import OptimizerConfig
+
+
+def learning_rate_share(config: OptimizerConfig, step: int, num_steps: int) -> float:
+    """Share of the peak learning rate at `step` (from 0) of `num_steps`: linear warm-up, then the schedule over what is left."""
+    if step < config.warmup_steps:
+        return config.warmup_from + (1.0 - config.warmup_from) * step / config.warmup_steps
+    if config.schedule == "constant":
+        return 1.0
+    done = (step - config.warmup_steps) / max(1, num_steps - config.warmup_steps)
+    falling = 0.5 * (1.0 + math.cos(math.pi * done)) if config.schedule == "cosine" else 1.0 - done
+    return config.final_share + (1.0 - config.final_share) * falling
+
+
+class Optimizer:
+    """AdamW over the trainable weights of one model; biases and norms are not decayed."""
+
+    def __init__(self, model: torch.nn.Module, config: OptimizerConfig, num_steps: int) -> None:
+        self.config, self.num_steps = config, num_steps
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        decayed = [p for p in self.parameters if p.ndim >= 2]
+        plain = [p for p in self.parameters if p.ndim < 2]
+        groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+        self.adam = torch.optim.AdamW(
+            [group for group in groups if group["params"]],
+            lr=config.learning_rate,
+            betas=(config.adam_beta1, config.adam_beta2),
+            eps=config.adam_eps,
+            fused=True,
+        )
+
+    def step(self, step: int) -> dict[str, float]:
+        """Clip, update at the learning rate of `step`, and clear the gradients. Refuses gradients that are not finite."""
+        norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm))
+        if not math.isfinite(norm):
+            raise NonFiniteLossError(
+                f"the gradient norm at step {step} is {norm}; training stopped before the update. "
+                "Lower learning_rate, or resume from the last checkpoint with another seed"
+            )
+        learning_rate = self.config.learning_rate * learning_rate_share(self.config, step, self.num_steps)
+        for group in self.adam.param_groups:
+            group["lr"] = learning_rate
+        self.adam.step()
+        self.adam.zero_grad(set_to_none=True)
+        return {"gradient_norm": norm, "learning_rate": learning_rate}
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.adam.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.adam.load_state_dict(state)
+
+
+class MovingAverage:
+    """Exponential moving average of a model's trainable weights, started at the weights themselves."""
+
+    def __init__(self, model: torch.nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.model = model
+        self.averages = {name: p.detach().clone() for name, p in _trainable(model)}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        for name, parameter in _trainable(self.model):
+            self.averages[name].lerp_(parameter.detach(), 1.0 - self.decay)
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchange the model's weights and their averages; a second call puts them back."""
+        for name, parameter in _trainable(self.model):
+            kept = parameter.detach().clone()
+            parameter.copy_(self.averages[name])
+            self.averages[name].copy_(kept)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return self.averages
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        for name, average in self.averages.items():
+            average.copy_(state[name])
+
+
+def _trainable(model: torch.nn.Module) -> Iterable[tuple[str, torch.nn.Parameter]]:
+    return ((name, p) for name, p in model.named_parameters() if p.requires_grad)
+
+
+def require_finite(loss: float, *, stage: str, step: int, batch: str) -> None:
+    """Stop before the update when a loss is NaN or infinite; `batch` names what it was computed on."""
+    if not math.isfinite(loss):
+        raise NonFiniteLossError(
+            f"{stage}: the loss at step {step} is {loss}; training stopped before the update. The batch: {batch}. "
+            "Look at these records, lower learning_rate, or go on from the last checkpoint with --resume"
+        )
