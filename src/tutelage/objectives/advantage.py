@@ -10,9 +10,9 @@ from torch import Tensor
 
 
 def replace_missing_eos(scores: Tensor, ended: Tensor, missing_eos_score: float | None) -> Tensor:
-    """Scores (B,) where a response that has no stop token gets `missing_eos_score` instead of its own; None leaves all as they are.
+    """Scores (B,) where a response that has no stop token gets `missing_eos_score` instead of its own.
 
-    Replaced, not multiplied: a factor would raise the score of a truncated response whose score is negative.
+    None leaves all as they are. Replaced, not multiplied: a factor would raise the score of a truncated response whose score is negative.
     """
     if missing_eos_score is None:
         return scores
@@ -37,18 +37,19 @@ def token_rewards(scores: Tensor, penalty: Tensor, response_mask: Tensor) -> Ten
 def advantages_and_returns(
     rewards: Tensor, values: Tensor, response_mask: Tensor, *, discount: float, gae_lambda: float
 ) -> tuple[Tensor, Tensor]:
-    """Generalized advantage estimation (Schulman et al. 2015) and returns = advantages + values; both (B, R), 0 off the mask.
+    """Generalized advantage estimation (Schulman et al. 2015) and returns = advantages + values; both (B, R).
 
-    The value after the last response token is 0: the episode ends there.
+    Both are 0 off the mask. The value after the last response token is 0: the episode ends there. What `rewards` and
+    `values` hold off the mask, NaN included, does not matter.
     """
-    mask = response_mask.to(rewards.dtype)
+    rewards = torch.where(response_mask, rewards, 0.0)
     values = torch.where(response_mask, values, 0.0)
     advantages = torch.zeros_like(rewards)
     following_value = torch.zeros_like(rewards[:, 0])
     following_advantage = torch.zeros_like(rewards[:, 0])
     for t in range(rewards.shape[1] - 1, -1, -1):
         delta = rewards[:, t] + discount * following_value - values[:, t]
-        following_advantage = (delta + discount * gae_lambda * following_advantage) * mask[:, t]
+        following_advantage = delta + discount * gae_lambda * following_advantage
         following_value = values[:, t]
         advantages[:, t] = following_advantage
     return advantages, torch.where(response_mask, advantages + values, 0.0)

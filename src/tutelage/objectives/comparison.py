@@ -12,14 +12,15 @@ from tutelage.objectives.tokens import LossTerm
 def ranking_loss(scores: Tensor, pairs: Tensor, ranking_index: Tensor, *, num_rankings: int) -> LossTerm:
     """Mean of -log sigmoid(chosen score - rejected score) over each ranking's comparisons, summed over rankings.
 
-    `scores` (C,): every completion of the batch, scored once. `pairs` (P, 2): (chosen, rejected) as indices into `scores`, ties left out.
-    `ranking_index` (P,): which of the `num_rankings` rankings each pair comes from. The count is the number of rankings with at least one
-    pair, so one ranking weighs the same whatever its K; a ranking that is all ties weighs nothing.
+    `scores` (C,): every completion of the batch, scored once. `pairs` (P, 2): (chosen, rejected) as indices into
+    `scores`, ties left out. `ranking_index` (P,): which of the `num_rankings` rankings each pair comes from. The count
+    is the number of rankings with at least one pair, so one ranking weighs the same whatever its K; a ranking that is
+    all ties weighs nothing.
     Metrics, per ranking: `accuracy` (share of its pairs scored in the right order; equal scores count half), `margin`.
     """
     margins = scores[pairs[:, 0]] - scores[pairs[:, 1]]
     num_pairs = torch.bincount(ranking_index, minlength=num_rankings)
-    weights = num_pairs.clamp_min(1).reciprocal().to(margins.dtype)[ranking_index]
+    weights = num_pairs.clamp_min(1).to(margins.dtype).reciprocal()[ranking_index]
     correct = (margins > 0).to(margins.dtype) + 0.5 * (margins == 0).to(margins.dtype)
     detached = margins.detach()
     return LossTerm(

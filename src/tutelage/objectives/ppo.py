@@ -13,8 +13,8 @@ def policy_loss(
 ) -> LossTerm:
     """Sum over response tokens of max(-A * ratio, -A * clip(ratio, 1 +- clip_range)), and their number.
 
-    `old_logprobs` are those of sampling time. Metrics (sums over tokens): `ratio`, `clip_fraction`, `kl_to_old_policy` (the estimator
-    ratio - 1 - log ratio: never negative, unbiased).
+    `old_logprobs` are those of sampling time. Metrics (sums over tokens): `ratio`, `clip_fraction`, `kl_to_old_policy`
+    (the estimator ratio - 1 - log ratio: never negative, unbiased).
     """
     log_ratio = torch.where(response_mask, logprobs - old_logprobs, 0.0)
     ratio = log_ratio.exp()
@@ -33,16 +33,18 @@ def policy_loss(
 def value_loss(
     values: Tensor, old_values: Tensor, returns: Tensor, response_mask: Tensor, *, value_clip_range: float | None
 ) -> LossTerm:
-    """Sum over response tokens of half the squared error, the worse of the plain and the clipped value; None does not clip.
+    """Sum over response tokens of half the squared error, the worse of the plain and the clipped value.
 
-    Metric: `value_clip_fraction` (sum over tokens).
+    A `value_clip_range` of None does not clip. What stands off the mask, NaN included, changes neither the loss nor the
+    gradient. Metric: `value_clip_fraction` (sum over tokens).
     """
-    error = (values - returns) ** 2
+    error = torch.where(response_mask, values - returns, 0.0) ** 2
     if value_clip_range is None:
         worst, is_clipped = error, torch.zeros_like(error)
     else:
-        clipped_values = old_values + (values - old_values).clamp(-value_clip_range, value_clip_range)
-        clipped_error = (clipped_values - returns) ** 2
+        # Bounds, not a clipped difference: a value inside them stays the same bits and is never counted as clipped.
+        clipped_values = values.clamp(old_values - value_clip_range, old_values + value_clip_range)
+        clipped_error = torch.where(response_mask, clipped_values - returns, 0.0) ** 2
         worst, is_clipped = torch.maximum(error, clipped_error), (clipped_error > error).to(error.dtype)
     return LossTerm(
         total=0.5 * masked_sum(worst, response_mask),
@@ -55,5 +57,7 @@ def explained_variance(values: Tensor, returns: Tensor, response_mask: Tensor) -
     """1 - Var(returns - values) / Var(returns) over response tokens; 0 where the returns do not vary."""
     observed = returns[response_mask]
     residual = observed - values[response_mask]
-    variance = observed.var(correction=0)
-    return torch.where(variance > 0, 1.0 - residual.var(correction=0) / variance, 0.0)
+    # Compared, not computed: the variance of equal numbers is a rounding error above 0.
+    if bool((observed == observed[:1]).all()):
+        return torch.zeros_like(observed.sum())
+    return 1.0 - residual.var(correction=0) / observed.var(correction=0)

@@ -8,13 +8,16 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-# Logits of one chunk: 2**25 float32 values are 128 MiB, small beside any model whose vocabulary makes chunking necessary.
+# Logits of one chunk: 2**25 float32 values are 128 MiB, small beside any model whose vocabulary calls for chunks.
 LOGITS_PER_CHUNK = 2**25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossTerm:
-    """One component of an objective: `total` and each metric are sums over `count` things (scalars; `total` carries the gradient)."""
+    """One component of an objective: `total` and each metric are scalar sums over `count` things.
+
+    `total` carries the gradient; the metrics carry none.
+    """
 
     total: Tensor
     count: Tensor
@@ -40,10 +43,11 @@ def token_entropy(logits: Tensor, *, temperature: float = 1.0) -> Tensor:
 def head_logprobs(
     hidden: Tensor, weight: Tensor, tokens: Tensor, *, bias: Tensor | None = None, temperature: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """Log-probabilities (N,) and entropies (N,) of `tokens` (N,) under a vocabulary head, never holding all N x V logits at once.
+    """Log-probabilities (N,) and entropies (N,) of `tokens` (N,) under a vocabulary head, never holding all N x V
+    logits at once.
 
-    `hidden` (N, D) are the states that predict `tokens`; `weight` (V, D). Beyond `LOGITS_PER_CHUNK` logits the head runs in chunks that are
-    computed again in the backward pass: memory stays flat in N. Entropies carry no gradient.
+    `hidden` (N, D) are the states that predict `tokens`; `weight` (V, D). Beyond `LOGITS_PER_CHUNK` logits the head
+    runs in chunks that are computed again in the backward pass: memory stays flat in N. Entropies carry no gradient.
     """
     num_rows = max(1, LOGITS_PER_CHUNK // weight.shape[0])
     if hidden.shape[0] <= num_rows:
