@@ -147,7 +147,12 @@ class SharedPromptLayout:
         seen_keys = torch.cat((prompt_keys.index_select(0, self.group), self.responses.pad(keys)), 2)
         seen_values = torch.cat((prompt_values.index_select(0, self.group), self.responses.pad(values)), 2)
         responses = scaled_dot_product_attention(
-            self.responses.pad(queries), seen_keys, seen_values, attn_mask=self.mask, scale=scaling, enable_gqa=is_grouped
+            self.responses.pad(queries),
+            seen_keys,
+            seen_values,
+            attn_mask=self.mask,
+            scale=scaling,
+            enable_gqa=is_grouped,
         )
         both = torch.cat((self.prompts.unpad(prompts), self.responses.unpad(responses)))
         return _Unpad.apply(both, self.inverse)

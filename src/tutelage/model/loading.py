@@ -25,7 +25,15 @@ from tutelage.model.forward import backbone, reads_packed_tokens
 transformers_logging.disable_progress_bar()
 transformers_logging.set_verbosity_error()
 
-DROPOUTS = ("attention_dropout", "attn_pdrop", "resid_pdrop", "embd_pdrop", "hidden_dropout", "dropout", "activation_dropout")
+DROPOUTS = (
+    "attention_dropout",
+    "attn_pdrop",
+    "resid_pdrop",
+    "embd_pdrop",
+    "hidden_dropout",
+    "dropout",
+    "activation_dropout",
+)
 # Heads that do more than a linear map: their log-probabilities would be wrong if only the linear part were applied.
 UNSUPPORTED_HEADS = ("final_logit_softcapping", "logits_scaling", "logit_scale", "lm_head_multiplier")
 
@@ -46,7 +54,9 @@ def load_policy(path: str | Path, *, device: str | torch.device = "cpu", trust_p
     config = _load_config(path)
     scaled = [name for name in UNSUPPORTED_HEADS if getattr(config, name, None) not in (None, 1, 1.0)]
     if scaled:
-        raise ModelError(f"model {str(path)!r} has {', '.join(scaled)} in its head, which is not supported; use another family")
+        raise ModelError(
+            f"model {str(path)!r} has {', '.join(scaled)} in its head, which is not supported; use another family"
+        )
     return _prepared(_from_pretrained(AutoModelForCausalLM, path, config, trust_pickle), device)
 
 

@@ -55,7 +55,9 @@ class PackedBatch:
 
     def to_rows(self, values: Tensor, *, fill: float = 0.0) -> Tensor:
         """Per-response-token `values` (N, ...) as rows (M, R, ...), right-padded with `fill`; differentiable."""
-        return torch.nn.utils.rnn.pad_sequence(values.split(self.response_lengths), batch_first=True, padding_value=fill)
+        return torch.nn.utils.rnn.pad_sequence(
+            values.split(self.response_lengths), batch_first=True, padding_value=fill
+        )
 
     def response_mask(self) -> Tensor:
         """(M, R), True on response tokens, stop token included."""

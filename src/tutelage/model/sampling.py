@@ -60,7 +60,9 @@ class _CachedLayout:
         self.source = (starts.unsqueeze(1) + source.clamp_min(0)).index_select(0, row_of_prompt)
         if min(prompt_lengths) < self.num_prompt_columns:
             is_prompt = (source >= 0).index_select(0, row_of_prompt)
-            later = torch.ones(self.num_rows, self.max_columns - self.num_prompt_columns, dtype=torch.bool, device=device)
+            later = torch.ones(
+                self.num_rows, self.max_columns - self.num_prompt_columns, dtype=torch.bool, device=device
+            )
             self.mask = torch.cat((is_prompt, later), 1).view(self.num_rows, 1, 1, self.max_columns)
 
     def attend(self, layer_index: int, queries: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:

@@ -42,7 +42,7 @@ class StageConfig(Config):
     tokens_per_microbatch: int = Field(8192, gt=0)  # bounds memory; never changes the objective
     checkpoint_every_num_steps: int = Field(100, ge=0)  # 0: only at the end
     keep_checkpoints: int = Field(2, ge=1)
-    track: Literal["none", "tensorboard", "wandb"] = "none"
+    track: tuple[Literal["tensorboard", "wandb"], ...] = ()
 
 
 class TextConfig(Config):
@@ -52,6 +52,9 @@ class TextConfig(Config):
     separator: str = "\n\n"  # between prompt and response; the paper does not give its own
     max_prompt_tokens: int = Field(1024, gt=0)  # longer prompts are filtered [App. C]
     max_response_tokens: int = Field(1024, gt=0)  # [App. C]
+    too_long: Literal["error", "skip"] = (
+        "error"  # what becomes of a record over these limits; "skip" counts and lists them
+    )
 
 
 class NewModelConfig(Config):
@@ -80,7 +83,9 @@ class PretrainConfig(StageConfig):
     num_steps: int = Field(gt=0)
     validation_share: float = Field(0.01, gt=0, lt=1)  # of the documents; enough for a loss to two digits
     evaluate_every_num_steps: int = Field(100, ge=0)
-    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-3, weight_decay=0.1, warmup_steps=100, warmup_from=0.0)
+    optimizer: OptimizerConfig = OptimizerConfig(
+        learning_rate=1e-3, weight_decay=0.1, warmup_steps=100, warmup_from=0.0
+    )
 
 
 class SFTConfig(StageConfig):
@@ -96,7 +101,9 @@ class SFTConfig(StageConfig):
     reward_model: Path | str | None = None  # chooses the checkpoint by score; without one, the validation loss does
     validation_prompts: int = Field(128, gt=0)  # sampled for that score at each epoch
     pretraining_text: Path | None = None
-    pretraining_share: float = Field(0.0, ge=0, lt=1)  # of the sequences of a step; 0.1 for the PPO initialisation [C.3]
+    pretraining_share: float = Field(
+        0.0, ge=0, lt=1
+    )  # of the sequences of a step; 0.1 for the PPO initialisation [C.3]
     should_select_checkpoint: bool = True  # False keeps the last, as the PPO initialisation does
     lora: LoraConfig = LoraConfig()
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=9.65e-6)
@@ -169,13 +176,17 @@ class PPOTermsConfig(Config):
     """Rewards, advantages and clipping."""
 
     kl_coef: float = Field(0.02, ge=0)  # the paper's beta [C.4]
-    kl_target: float | None = Field(None, gt=0)  # nats per response; a target makes kl_coef adaptive (Ziegler et al. 2019)
+    kl_target: float | None = Field(
+        None, gt=0
+    )  # nats per response; a target makes kl_coef adaptive (Ziegler et al. 2019)
     kl_horizon: float = Field(10_000, gt=0)  # episodes (Ziegler et al. 2019)
     discount: float = Field(1.0, gt=0, le=1)  # none [C.4]
     gae_lambda: float = Field(0.95, ge=0, le=1)  # not in the paper; Stiennon et al. 2020
     clip_range: float = Field(0.2, gt=0)  # [C.4]
     value_clip_range: float | None = Field(0.2, gt=0)  # not in the paper; lm-human-preferences
-    missing_eos_score: float | None = -1.0  # replaces the score of a response that does not end; summarize-from-feedback
+    missing_eos_score: (
+        float | None
+    ) = -1.0  # replaces the score of a response that does not end; summarize-from-feedback
     should_whiten_advantages: bool = True  # not in the paper; lm-human-preferences, per minibatch
     should_whiten_rewards: bool = False  # not in the paper; keeps the mean
 

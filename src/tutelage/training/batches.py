@@ -1,0 +1,66 @@
+"""Which records a step reads, from its number alone: a resumed run needs no saved position."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from tutelage.model.packing import Group, PackedBatch, pack, split_by_tokens
+from tutelage.seeds import derived_seed
+
+
+class ShuffledEpochs:
+    """An endless order of `num_items` items: one permutation after another, each from the seed and its epoch."""
+
+    def __init__(self, num_items: int, *, seed: int) -> None:
+        assert num_items > 0, "nothing to shuffle"
+        self.num_items, self.seed = num_items, seed
+        self._permutation = lru_cache(maxsize=2)(self._permute)
+
+    def _permute(self, epoch: int) -> list[int]:
+        generator = torch.Generator().manual_seed(derived_seed(self.seed, "epoch", epoch))
+        order: list[int] = torch.randperm(self.num_items, generator=generator).tolist()
+        return order
+
+    def take(self, start: int, count: int) -> list[int]:
+        """Items `start` to `start + count` of the endless order."""
+        return [self._permutation(i // self.num_items)[i % self.num_items] for i in range(start, start + count)]
+
+    def batch_of(self, step: int, batch_size: int) -> list[int]:
+        """The items of `step` when every epoch ends with what is left of it, so that no batch spans two epochs."""
+        epoch, place = divmod(step, self.batches_per_epoch(batch_size))
+        return self._permutation(epoch)[place * batch_size : (place + 1) * batch_size]
+
+    def batches_per_epoch(self, batch_size: int) -> int:
+        return -(-self.num_items // batch_size)
+
+
+def rows_over(
+    groups: Sequence[Group],
+    values_of: Callable[[PackedBatch], Sequence[Tensor]],
+    *,
+    tokens_per_microbatch: int,
+    device: torch.device,
+) -> list[Tensor]:
+    """Per-response-token values of all `groups`, in micro-batches, as right-padded rows.
+
+    `values_of` returns tensors (N,) over a micro-batch's response tokens; each comes back as (M, R) over all responses, in their order.
+    """
+    num_rows = sum(len(group.responses) for group in groups)
+    width = max(len(response) for group in groups for response in group.responses)
+    first_row = [0]
+    for group in groups:
+        first_row.append(first_row[-1] + len(group.responses))
+    rows: list[Tensor] = []
+    for indices in split_by_tokens(groups, tokens_per_microbatch):
+        batch = pack([groups[i] for i in indices], device=device)
+        places = [first_row[i] + k for i in indices for k in range(len(groups[i].responses))]
+        for number, values in enumerate(values_of(batch)):
+            if len(rows) == number:
+                rows.append(torch.zeros(num_rows, width, device=device))
+            found = batch.to_rows(values.float())
+            rows[number][torch.tensor(places, device=device), : found.shape[1]] = found
+    return rows

@@ -1,0 +1,148 @@
+"""Records to groups of token ids, within the limits of the configuration and of the model's context."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from tutelage.errors import DataError
+from tutelage.model.packing import Group
+from tutelage.records import Demonstration, Prompt, Ranking, content_id, flat_text
+from tutelage.text.render import Renderer
+from tutelage.training.config import TextConfig
+
+R = TypeVar("R", Demonstration, Prompt, Ranking)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded(Generic[R]):
+    """A record and its tokens. For a ranking, `responses` are its completions in the record's order."""
+
+    record: R
+    group: Group
+
+    @property
+    def name(self) -> str:
+        return name_of(self.record)
+
+
+@dataclass(slots=True)
+class Limits:
+    """What may enter a model, and the names of the records that were left out because they are longer."""
+
+    text: TextConfig
+    context: int
+    skipped: list[str] = field(default_factory=list)
+
+    def admits(self, name: str, what: str, num_tokens: int, limit: int) -> bool:
+        limit = min(limit, self.context)
+        if num_tokens <= limit:
+            return True
+        if self.text.too_long == "error":
+            raise DataError(
+                f"{name}: its {what} has {num_tokens} tokens; the limit is {limit} (text.max_prompt_tokens, "
+                "text.max_response_tokens and the model's context). Raise the limit, shorten the record, or set text.too_long: skip"
+            )
+        self.skipped.append(f"{name}: {what} of {num_tokens} tokens, limit {limit}")
+        return False
+
+
+def name_of(record: Demonstration | Prompt | Ranking) -> str:
+    identity = record.id if isinstance(record, Prompt) else record.prompt_id
+    return f"prompt {identity or content_id(flat_prompt(record))}"
+
+
+def flat_prompt(record: Demonstration | Prompt | Ranking) -> str:
+    if isinstance(record, Prompt):
+        return record.flat
+    return flat_text(record.prompt, record.messages)
+
+
+def encode_prompts(records: Iterable[Prompt], renderer: Renderer, limits: Limits) -> list[Encoded[Prompt]]:
+    """Prompts with room for a response after them."""
+    room = limits.context - limits.text.max_response_tokens
+    if room < 1:
+        raise DataError(
+            f"text.max_response_tokens is {limits.text.max_response_tokens}, which leaves no room for a prompt in the model's "
+            f"context of {limits.context} tokens; lower it"
+        )
+    encoded = []
+    for record in records:
+        tokens = renderer.prompt_tokens(record)
+        if limits.admits(name_of(record), "prompt", len(tokens), min(limits.text.max_prompt_tokens, room)):
+            encoded.append(Encoded(record=record, group=Group(prompt=tokens, responses=[])))
+    return encoded
+
+
+def encode_demonstrations(
+    records: Iterable[Demonstration], renderer: Renderer, limits: Limits
+) -> list[Encoded[Demonstration]]:
+    """Demonstrations: prompt, response, stop token."""
+    encoded = []
+    for record in records:
+        prompt, response = renderer.prompt_tokens(record), renderer.response_tokens(record.response)
+        name = name_of(record)
+        if (
+            limits.admits(name, "prompt", len(prompt), limits.text.max_prompt_tokens)
+            and limits.admits(name, "response", len(response), limits.text.max_response_tokens)
+            and limits.admits(name, "prompt with its response", len(prompt) + len(response), limits.context)
+        ):
+            encoded.append(Encoded(record=record, group=Group(prompt=prompt, responses=[response])))
+    return encoded
+
+
+def encode_rankings(records: Iterable[Ranking], renderer: Renderer, limits: Limits) -> list[Encoded[Ranking]]:
+    """Rankings: a prompt and its K completions.
+
+    A completion marked `is_complete: false` has no stop token; one that is longer than the limit is cut to it, and so has none either.
+    """
+    encoded = []
+    for record in records:
+        prompt = renderer.prompt_tokens(record)
+        if not limits.admits(
+            name_of(record), "prompt", len(prompt), min(limits.text.max_prompt_tokens, limits.context - 1)
+        ):
+            continue
+        limit = min(limits.text.max_response_tokens, limits.context - len(prompt))
+        responses = [
+            renderer.truncated_response_tokens(c.text, is_complete=(c.model_extra or {}).get("is_complete", True))[
+                :limit
+            ]
+            for c in record.completions
+        ]
+        encoded.append(Encoded(record=record, group=Group(prompt=prompt, responses=responses)))
+    return encoded
+
+
+def hold_out(records: Sequence[R], *, every: int = 20) -> tuple[list[R], list[R]]:
+    """Training and validation records: one prompt in `every`, chosen by its content, with all that belongs to it."""
+    training: list[R] = []
+    validation: list[R] = []
+    for record in records:
+        is_held_out = int(content_id(flat_prompt(record)), 16) % every == 0
+        (validation if is_held_out else training).append(record)
+    return training, validation
+
+
+def require_some(records: Sequence[object], what: str, remedy: str) -> None:
+    """Refuse an empty split."""
+    if not records:
+        raise DataError(f"{what} is empty; it needs at least one record. {remedy}")
+
+
+def training_and_validation(
+    load: Callable[[str], Iterable[R]], training: str, validation: str | None, what: str
+) -> tuple[list[R], list[R]]:
+    """Both splits, the second from its own file or held out from the first; neither may be empty."""
+    records = list(load(training))
+    held_out: list[R]
+    if validation is None:
+        records, held_out = hold_out(records)
+    else:
+        held_out = list(load(validation))
+    require_some(records, f"the training split of {what} ({training})", "Give a file with records.")
+    require_some(
+        held_out, f"the validation split of {what} ({validation or training})", "Give a file under `validation`."
+    )
+    return records, held_out

@@ -1,0 +1,52 @@
+"""The next-token loss over groups, in micro-batches: what pretraining, SFT and the ptx term have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from tutelage.model.forward import evaluating, response_logprobs
+from tutelage.model.packing import Group, pack, split_by_tokens
+from tutelage.objectives.language import language_loss
+
+
+def num_response_tokens(groups: Sequence[Group]) -> int:
+    return sum(len(response) for group in groups for response in group.responses)
+
+
+def add_language_gradient(
+    model: PreTrainedModel,
+    groups: Sequence[Group],
+    *,
+    coef: float = 1.0,
+    tokens_per_microbatch: int,
+    device: torch.device,
+    precision: AbstractContextManager[Any],
+) -> float:
+    """Add the gradient of `coef` times the mean loss per response token of all `groups`; returns that mean loss, in nats, without `coef`."""
+    count = num_response_tokens(groups)
+    total = 0.0
+    for indices in split_by_tokens(groups, tokens_per_microbatch):
+        batch = pack([groups[i] for i in indices], device=device)
+        with precision:
+            logprobs, _ = response_logprobs(model, batch)
+        term = language_loss(logprobs, torch.ones_like(logprobs, dtype=torch.bool))
+        (coef * term.total / count).backward()
+        total += float(term.total)
+    return total / count
+
+
+def mean_language_loss(
+    model: PreTrainedModel, groups: Sequence[Group], *, tokens_per_microbatch: int, device: torch.device
+) -> float:
+    """Mean loss per response token, in nats, without gradient or dropout."""
+    total = 0.0
+    with evaluating(model):
+        for indices in split_by_tokens(groups, tokens_per_microbatch):
+            logprobs, _ = response_logprobs(model, pack([groups[i] for i in indices], device=device))
+            total -= float(logprobs.sum())
+    return total / num_response_tokens(groups)

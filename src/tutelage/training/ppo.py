@@ -1,0 +1,355 @@
+"""PPO and PPO-ptx (sections 3.5 and C.4 of the paper). `PPOTrainer.step` is the algorithm, top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from tutelage.model.adapters import add_lora, adapters_off
+from tutelage.model.forward import evaluating, response_logprobs, response_values
+from tutelage.model.loading import (
+    check_same_vocabulary,
+    context_limit,
+    load_policy,
+    load_scalar_model,
+    load_tokenizer,
+)
+from tutelage.model.packing import Group, pack, split_by_tokens
+from tutelage.model.sampling import SamplingSettings, sample_responses
+from tutelage.objectives.advantage import (
+    adapted_kl_coef,
+    advantages_and_returns,
+    kl_penalty,
+    replace_missing_eos,
+    token_rewards,
+)
+from tutelage.objectives.ppo import explained_variance, policy_loss, value_loss
+from tutelage.objectives.tokens import masked_mean, whiten
+from tutelage.records import Prompt
+from tutelage.seeds import derived_seed
+from tutelage.store.sources import load_prompts
+from tutelage.text.render import Renderer
+from tutelage.training.batches import ShuffledEpochs, rows_over
+from tutelage.training.config import PPOConfig
+from tutelage.training.corpus import Corpus, load_corpora
+from tutelage.training.data import Encoded, Limits, encode_prompts, require_some
+from tutelage.training.learning import add_language_gradient
+from tutelage.training.optim import MovingAverage, Optimizer, require_finite
+from tutelage.training.rollout import Rollout, groups_of, sample_rows, scores_of
+from tutelage.training.sft import VALIDATION_SHARE
+from tutelage.training.stage import Stage, run_stage
+
+SAMPLES_PER_STEP = 4  # written to samples.jsonl at every step, to be read
+
+
+def ppo(config: PPOConfig, *, resume: bool = False) -> dict[str, Any]:
+    """Train and save `out/model` (the moving average, where there is one) and `out/value_model`; returns the summary."""
+    check_same_vocabulary(config.policy, config.reward_model)
+    return run_stage("ppo", config, resume=resume, loop=lambda stage: _loop(stage, config))
+
+
+def _loop(stage: Stage, config: PPOConfig) -> dict[str, Any]:
+    trainer = PPOTrainer(stage, config)
+    for step in stage.steps(config.num_steps):
+        metrics = trainer.step(step)
+        stage.note = f"score {metrics['score']:.3f}, KL {metrics['kl_to_reference']:.2f}"
+        stage.log(step, metrics)
+    return trainer.save()
+
+
+class PPOTrainer:
+    """The models, the data and the step. Nothing here knows about files, resume or progress: see `Stage`."""
+
+    def __init__(self, stage: Stage, config: PPOConfig) -> None:
+        self.stage, self.config = stage, config
+        self.tokenizer = load_tokenizer(config.policy)
+        self.renderer = Renderer(
+            tokenizer=self.tokenizer, prompt_format=config.text.prompt_format, separator=config.text.separator
+        )
+        self._load_models()
+        self.limits = Limits(text=config.text, context=context_limit(self.policy))
+        self.prompts = _load_prompts(config, self.renderer, self.limits)
+        self.prompt_order = ShuffledEpochs(len(self.prompts), seed=derived_seed(config.seed, "prompts"))
+        self.pretraining = _load_pretraining(config, self.renderer, self.limits.context)
+        updates = config.num_steps * config.num_epochs * (config.episodes_per_step // config.episodes_per_minibatch)
+        self.num_updates = updates
+        self.kl_coef = config.ppo.kl_coef
+        stage.components["kl_coef"] = self
+
+    def _load_models(self) -> None:
+        config, device = self.config, self.stage.device
+        self.policy = load_policy(config.policy, device=device)
+        self.reward_model = load_scalar_model(config.reward_model, device=device)
+        self.value_model = load_scalar_model(config.reward_model, device=device)
+        if config.lora.rank:
+            self.reference = self.policy
+            add_lora(self.policy, rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)
+            add_lora(self.value_model, rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)
+        else:
+            self.reference = load_policy(config.policy, device=device).requires_grad_(False)
+        self.reward_model.requires_grad_(False)
+        self.policy_optimizer = Optimizer(self.policy, config.policy_optimizer, config.num_steps)
+        self.value_optimizer = Optimizer(self.value_model, config.value_optimizer, config.num_steps)
+        self.average = MovingAverage(self.policy, config.ema_decay)
+        self.stage.components |= {
+            "policy": self.policy,
+            "value_model": self.value_model,
+            "policy_optimizer": self.policy_optimizer,
+            "value_optimizer": self.value_optimizer,
+            "average": self.average,
+        }
+
+    def step(self, step: int) -> dict[str, float]:
+        """One iteration: sample, score, reference, KL penalty, advantages, then epochs of PPO + ptx over minibatches."""
+        terms = self.config.ppo
+        rollout = self.roll_out(step)
+        mask = rollout.response_mask
+        scores = replace_missing_eos(rollout.scores, rollout.ended, terms.missing_eos_score)
+        penalty = kl_penalty(rollout.logprobs, rollout.reference_logprobs, mask, kl_coef=self.kl_coef)
+        rewards = token_rewards(scores, penalty, mask)
+        if terms.should_whiten_rewards:
+            rewards = whiten(rewards, mask, should_shift_mean=False)
+        advantages, returns = advantages_and_returns(
+            rewards, rollout.values, mask, discount=terms.discount, gae_lambda=terms.gae_lambda
+        )
+        metrics = self._describe(rollout, scores, returns)
+        sums: dict[str, float] = {}
+        minibatches = self._minibatches(step)
+        for number, episodes in enumerate(minibatches):
+            found = self._policy_gradient(rollout, advantages, episodes, step)
+            found |= self._value_gradient(rollout, returns, episodes, step)
+            found |= self._ptx_gradient(step, number, episodes)
+            found |= {f"policy_{name}": value for name, value in self.policy_optimizer.step(step).items()}
+            found |= {f"value_{name}": value for name, value in self.value_optimizer.step(step).items()}
+            self.average.update()
+            for name, value in found.items():
+                sums[name] = sums.get(name, 0.0) + value / len(minibatches)
+        self._adapt_kl_coef(metrics["kl_to_reference"])
+        return metrics | sums
+
+    def roll_out(self, step: int) -> Rollout:
+        """Sample one response to each of the step's prompts; score it; log-probabilities under the reference; values."""
+        config, device = self.config, self.stage.device
+        chosen = self.prompt_order.take(step * config.episodes_per_step, config.episodes_per_step)
+        prompts = [self.prompts[i].group.prompt for i in chosen]
+        with self.stage.precision():
+            sampled = sample_responses(
+                self.policy,
+                prompts,
+                settings=SamplingSettings(
+                    max_response_tokens=config.text.max_response_tokens, temperature=config.temperature
+                ),
+                stop_token=self.renderer.stop_token,
+                generator=self.stage.generator("rollout", step),
+            )
+            groups = groups_of(prompts, sampled)
+            scores = scores_of(self.reward_model, groups, tokens_per_microbatch=config.tokens_per_microbatch)
+            reference_logprobs = self._rows(self.reference, groups, is_reference=True)
+            values = self._rows(self.value_model, groups, is_reference=False)
+        ended = torch.tensor([responses[0].is_complete for responses in sampled], device=device)
+        lengths = torch.tensor([len(responses[0].tokens) for responses in sampled], device=device)
+        logprobs = [torch.tensor(responses[0].logprobs) for responses in sampled]
+        rows = sample_rows(
+            groups[:SAMPLES_PER_STEP],
+            scores.tolist()[:SAMPLES_PER_STEP],
+            ended.tolist()[:SAMPLES_PER_STEP],
+            self.renderer,
+        )
+        self.stage.folder.log_samples(rows, step=step + 1)
+        return Rollout(
+            groups=groups,
+            response_mask=torch.arange(int(lengths.max()), device=device) < lengths.unsqueeze(1),
+            logprobs=torch.nn.utils.rnn.pad_sequence(logprobs, batch_first=True).to(device),
+            reference_logprobs=reference_logprobs,
+            values=values,
+            scores=scores,
+            ended=ended,
+        )
+
+    def _rows(self, model: PreTrainedModel, groups: Sequence[Group], *, is_reference: bool) -> Tensor:
+        """(B, R) reference log-probabilities, at the sampling temperature, or values."""
+        config = self.config
+
+        def values_of(batch: Any) -> list[Tensor]:
+            if not is_reference:
+                return [response_values(model, batch)]
+            return [response_logprobs(model, batch, temperature=config.temperature)[0]]
+
+        def compute() -> Tensor:
+            with evaluating(model):
+                return rows_over(
+                    groups, values_of, tokens_per_microbatch=config.tokens_per_microbatch, device=self.stage.device
+                )[0]
+
+        if is_reference and model is self.policy:
+            with adapters_off(model):
+                return compute()
+        return compute()
+
+    def _minibatches(self, step: int) -> list[list[int]]:
+        """Each epoch's episodes in an order of its own, in minibatches."""
+        size = self.config.episodes_per_minibatch
+        minibatches = []
+        for epoch in range(self.config.num_epochs):
+            order = torch.randperm(
+                self.config.episodes_per_step, generator=self.stage.generator("minibatches", step, epoch)
+            ).tolist()
+            minibatches += [order[start : start + size] for start in range(0, len(order), size)]
+        return minibatches
+
+    def _policy_gradient(
+        self, rollout: Rollout, advantages: Tensor, episodes: list[int], step: int
+    ) -> dict[str, float]:
+        """Add the gradient of the clipped policy loss, the mean over the minibatch's response tokens."""
+        mask = rollout.response_mask[episodes]
+        own = advantages[episodes]
+        if self.config.ppo.should_whiten_advantages:
+            own = whiten(own, mask)
+        count = mask.sum()
+        sums = {"policy_loss": 0.0, "entropy": 0.0}
+        for indices in split_by_tokens([rollout.groups[i] for i in episodes], self.config.tokens_per_microbatch):
+            places = [episodes[i] for i in indices]
+            batch = pack([rollout.groups[i] for i in places], device=self.stage.device)
+            with self.stage.precision():
+                flat, entropy = response_logprobs(self.policy, batch, temperature=self.config.temperature)
+            logprobs = batch.to_rows(flat)
+            width = logprobs.shape[1]
+            term = policy_loss(
+                logprobs,
+                rollout.logprobs[places, :width],
+                own[indices, :width],
+                mask[indices, :width],
+                clip_range=self.config.ppo.clip_range,
+            )
+            (term.total / count).backward()
+            sums["policy_loss"] += float(term.total)
+            sums["entropy"] += float(entropy.sum())
+            for name, total in term.metrics.items():
+                sums[name] = sums.get(name, 0.0) + float(total)
+        found = {name: total / int(count) for name, total in sums.items()}
+        require_finite(found["policy_loss"], stage="ppo", step=step, batch=self._names(episodes, step))
+        return found
+
+    def _value_gradient(self, rollout: Rollout, returns: Tensor, episodes: list[int], step: int) -> dict[str, float]:
+        """Add the gradient of the clipped value loss to the value model, the mean over the minibatch's response tokens."""
+        mask = rollout.response_mask[episodes]
+        count = mask.sum()
+        sums = {"value_loss": 0.0}
+        for indices in split_by_tokens([rollout.groups[i] for i in episodes], self.config.tokens_per_microbatch):
+            places = [episodes[i] for i in indices]
+            batch = pack([rollout.groups[i] for i in places], device=self.stage.device)
+            with self.stage.precision():
+                values = batch.to_rows(response_values(self.value_model, batch))
+            width = values.shape[1]
+            term = value_loss(
+                values,
+                rollout.values[places, :width],
+                returns[places, :width],
+                mask[indices, :width],
+                value_clip_range=self.config.ppo.value_clip_range,
+            )
+            (term.total / count).backward()
+            sums["value_loss"] += float(term.total)
+            for name, total in term.metrics.items():
+                sums[name] = sums.get(name, 0.0) + float(total)
+        found = {name: total / int(count) for name, total in sums.items()}
+        require_finite(found["value_loss"], stage="ppo", step=step, batch=self._names(episodes, step))
+        return found
+
+    def _ptx_gradient(self, step: int, number: int, episodes: list[int]) -> dict[str, float]:
+        """Add ptx.coef times the gradient of the pretraining loss to the policy's gradient: one update for both [C.4]."""
+        ptx = self.config.ptx
+        if self.pretraining is None:
+            return {}
+        count = ptx.sequences_per_episode * self.config.episodes_per_minibatch
+        minibatches_per_step = self.num_updates // self.config.num_steps
+        order = ShuffledEpochs(len(self.pretraining), seed=derived_seed(self.config.seed, "ptx"))
+        windows = order.take((step * minibatches_per_step + number) * count, count)
+        loss = add_language_gradient(
+            self.policy,
+            self.pretraining.groups(windows),
+            coef=ptx.coef,
+            tokens_per_microbatch=self.config.tokens_per_microbatch,
+            device=self.stage.device,
+            precision=self.stage.precision(),
+        )
+        require_finite(loss, stage="ppo (ptx)", step=step, batch=f"pretraining windows {windows[:8]}")
+        return {"ptx_loss": loss}
+
+    def _names(self, episodes: list[int], step: int) -> str:
+        first = step * self.config.episodes_per_step
+        chosen = self.prompt_order.take(first, self.config.episodes_per_step)
+        return ", ".join(self.prompts[chosen[i]].name for i in episodes[:8])
+
+    def _describe(self, rollout: Rollout, scores: Tensor, returns: Tensor) -> dict[str, float]:
+        """What a person watches. `kl_to_reference`: nats per response, the sum of log-ratios of the sampled tokens (unbiased)."""
+        mask = rollout.response_mask
+        log_ratio = torch.where(mask, rollout.logprobs - rollout.reference_logprobs, 0.0)
+        return {
+            "score": float(rollout.scores.mean()),
+            "score_with_missing_eos": float(scores.mean()),
+            "kl_to_reference": float(log_ratio.sum(1).mean()),
+            "kl_coef": self.kl_coef,
+            "response_tokens": float(rollout.lengths.float().mean()),
+            "ended_share": float(rollout.ended.float().mean()),
+            "values": float(masked_mean(rollout.values, mask)),
+            "returns": float(masked_mean(returns, mask)),
+            "explained_variance": float(explained_variance(rollout.values, returns, mask)),
+        }
+
+    def _adapt_kl_coef(self, observed_kl: float) -> None:
+        terms = self.config.ppo
+        if terms.kl_target is not None:
+            self.kl_coef = adapted_kl_coef(
+                self.kl_coef,
+                observed_kl,
+                kl_target=terms.kl_target,
+                kl_horizon=terms.kl_horizon,
+                num_episodes=self.config.episodes_per_step,
+            )
+
+    def state_dict(self) -> dict[str, float]:
+        """The KL controller."""
+        return {"kl_coef": self.kl_coef}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        self.kl_coef = state["kl_coef"]
+
+    def save(self) -> dict[str, Any]:
+        if self.config.ema_decay > 0:
+            self.average.swap()
+        self.stage.save_model(self.policy, self.tokenizer, self.config.out / "model")
+        self.stage.save_model(self.value_model, self.tokenizer, self.config.out / "value_model")
+        return {
+            "num_prompts": len(self.prompts),
+            "num_skipped": len(self.limits.skipped),
+            "skipped": self.limits.skipped[:100],
+            "num_episodes": self.config.num_episodes,
+            "kl_coef": self.kl_coef,
+        }
+
+
+def _load_prompts(config: PPOConfig, renderer: Renderer, limits: Limits) -> list[Encoded[Prompt]]:
+    """The prompts that are allotted to PPO training; of a file that allots nothing, all."""
+    records = [
+        record
+        for record in load_prompts(str(config.prompts))
+        if record.purpose in (None, "ppo") and record.split in (None, "train")
+    ]
+    encoded = encode_prompts(records, renderer, limits)
+    require_some(
+        encoded, f"the training split of PPO prompts ({config.prompts})", "Give prompts with purpose ppo, split train."
+    )
+    return encoded
+
+
+def _load_pretraining(config: PPOConfig, renderer: Renderer, context: int) -> Corpus | None:
+    if config.ptx.coef == 0 or config.ptx.text is None:
+        return None
+    window = min(config.ptx.context_tokens, context) - 1
+    training, _ = load_corpora(config.ptx.text, renderer, context_tokens=window, validation_share=VALIDATION_SHARE)
+    return training

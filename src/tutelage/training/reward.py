@@ -1,0 +1,162 @@
+"""The reward model: all comparisons of one ranking are one batch element, one forward per completion, the prompt computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from tutelage.model.adapters import add_lora
+from tutelage.model.forward import response_scores
+from tutelage.model.loading import context_limit, load_scalar_model, load_tokenizer
+from tutelage.model.packing import pack, split_by_tokens
+from tutelage.objectives.comparison import ranking_loss
+from tutelage.records import Ranking
+from tutelage.seeds import derived_seed
+from tutelage.store.sources import load_demonstrations, load_rankings
+from tutelage.text.render import Renderer
+from tutelage.training.batches import ShuffledEpochs
+from tutelage.training.config import RewardConfig
+from tutelage.training.data import (
+    Encoded,
+    Limits,
+    encode_demonstrations,
+    encode_rankings,
+    require_some,
+    training_and_validation,
+)
+from tutelage.training.optim import Optimizer, require_finite
+from tutelage.training.rollout import scores_of
+from tutelage.training.stage import Stage, run_stage
+
+
+def train_reward(config: RewardConfig, *, resume: bool = False) -> dict[str, Any]:
+    """Train and save `out/model`, its bias set on the demonstrations; returns the summary."""
+    return run_stage("reward", config, resume=resume, loop=lambda stage: _loop(stage, config))
+
+
+def _loop(stage: Stage, config: RewardConfig) -> dict[str, Any]:
+    tokenizer = load_tokenizer(config.model)
+    renderer = Renderer(tokenizer=tokenizer, prompt_format=config.text.prompt_format, separator=config.text.separator)
+    model = load_scalar_model(config.model, seed=derived_seed(config.seed, "head"), device=stage.device)
+    model.config.score_bias = 0.0
+    if config.lora.rank:
+        add_lora(model, rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)
+    limits = Limits(text=config.text, context=context_limit(model))
+    training, validation, num_ties = _load(config, renderer, limits)
+    order = ShuffledEpochs(len(training), seed=derived_seed(config.seed, "reward"))
+    steps_per_epoch = order.batches_per_epoch(config.rankings_per_step)
+    num_steps = config.num_epochs * steps_per_epoch
+    optimizer = Optimizer(model, config.optimizer, num_steps)
+    stage.components |= {"model": model, "optimizer": optimizer}
+    model.train()
+    for step in stage.steps(num_steps):
+        rankings = [training[i] for i in order.batch_of(step, config.rankings_per_step)]
+        metrics = add_ranking_gradient(model, rankings, stage, config.tokens_per_microbatch)
+        require_finite(metrics["loss"], stage="reward", step=step, batch=", ".join(item.name for item in rankings[:8]))
+        metrics |= optimizer.step(step)
+        every = config.evaluate_every_num_steps
+        if every and (step + 1) % every == 0 and step + 1 < num_steps:
+            metrics |= validate(model, validation, config.tokens_per_microbatch)
+        stage.note = f"loss {metrics['loss']:.3f}, accuracy {metrics['accuracy']:.2f}"
+        stage.log(step, metrics)
+    final = validate(model, validation, config.tokens_per_microbatch)
+    stage.log(num_steps - 1, final)
+    demonstrations = _set_bias(model, config, renderer, limits)
+    stage.save_model(model, tokenizer, config.out / "model")
+    return {
+        "num_rankings": len(training),
+        "num_all_ties": num_ties,
+        "num_validation": len(validation),
+        "num_skipped": len(limits.skipped),
+        "skipped": limits.skipped[:100],
+        **final,
+        **demonstrations,
+    }
+
+
+def _load(
+    config: RewardConfig, renderer: Renderer, limits: Limits
+) -> tuple[list[Encoded[Ranking]], list[Encoded[Ranking]], int]:
+    """Rankings with at least one comparison, of both splits, and how many of the training split are all ties."""
+    training, validation = training_and_validation(
+        load_rankings,
+        str(config.rankings),
+        None if config.validation is None else str(config.validation),
+        "rankings",
+    )
+    with_pairs = [record for record in training if record.pairs()]
+    encoded = encode_rankings(with_pairs, renderer, limits)
+    encoded_validation = encode_rankings([record for record in validation if record.pairs()], renderer, limits)
+    remedy = f"Rankings that are all ties teach nothing ({len(training) - len(with_pairs)} here); give others."
+    require_some(encoded, "the training split of rankings", remedy)
+    require_some(encoded_validation, "the validation split of rankings", remedy)
+    return encoded, encoded_validation, len(training) - len(with_pairs)
+
+
+def add_ranking_gradient(
+    model: PreTrainedModel, rankings: Sequence[Encoded[Ranking]], stage: Stage, tokens_per_microbatch: int
+) -> dict[str, float]:
+    """Add the gradient of the mean loss per ranking; returns the mean loss, accuracy and margin."""
+    groups = [item.group for item in rankings]
+    sums = {"loss": 0.0, "accuracy": 0.0, "margin": 0.0}
+    for indices in split_by_tokens(groups, tokens_per_microbatch):
+        with stage.precision():
+            scores = response_scores(model, pack([groups[i] for i in indices], device=stage.device))
+        pairs, ranking_index = pair_indices([rankings[i].record for i in indices], device=stage.device)
+        term = ranking_loss(scores, pairs, ranking_index, num_rankings=len(indices))
+        (term.total / len(rankings)).backward()
+        sums["loss"] += float(term.total)
+        for name, total in term.metrics.items():
+            sums[name] += float(total)
+    return {name: total / len(rankings) for name, total in sums.items()}
+
+
+def pair_indices(records: Sequence[Ranking], *, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    """All comparisons of `records` as (P, 2) indices into their completions laid end to end, and (P,) the record of each."""
+    pairs: list[tuple[int, int]] = []
+    owner: list[int] = []
+    first = 0
+    for number, record in enumerate(records):
+        own = record.pairs()
+        pairs += [(first + chosen, first + rejected) for chosen, rejected in own]
+        owner += [number] * len(own)
+        first += len(record.completions)
+    return torch.tensor(pairs, device=device).view(-1, 2), torch.tensor(owner, device=device, dtype=torch.long)
+
+
+def validate(
+    model: PreTrainedModel, rankings: Sequence[Encoded[Ranking]], tokens_per_microbatch: int
+) -> dict[str, float]:
+    """Loss and accuracy per ranking, and the accuracy of a judge that sees only which response is longer (or shorter, if that is better)."""
+    groups = [item.group for item in rankings]
+    scores = scores_of(model, groups, tokens_per_microbatch=tokens_per_microbatch)
+    pairs, owner = pair_indices([item.record for item in rankings], device=scores.device)
+    lengths = torch.tensor([len(r) for group in groups for r in group.responses], device=scores.device)
+    by_score = ranking_loss(scores, pairs, owner, num_rankings=len(rankings))
+    by_length = ranking_loss(lengths.to(scores.dtype), pairs, owner, num_rankings=len(rankings))
+    longer = float(by_length.metrics["accuracy"] / by_length.count)
+    return {
+        "validation_loss": float(by_score.mean),
+        "validation_accuracy": float(by_score.metrics["accuracy"] / by_score.count),
+        "validation_length_only_accuracy": max(longer, 1.0 - longer),
+    }
+
+
+def _set_bias(model: PreTrainedModel, config: RewardConfig, renderer: Renderer, limits: Limits) -> dict[str, float]:
+    """Shift the scores so that demonstrations have mean 0 [C.2]: the loss does not fix where 0 is, PPO's value model needs it fixed."""
+    if config.demonstrations is None:
+        return {}
+    encoded = encode_demonstrations(load_demonstrations(str(config.demonstrations)), renderer, limits)
+    require_some(
+        encoded, f"the demonstrations for the bias ({config.demonstrations})", "Give a file that fits the limits."
+    )
+    groups = [item.group for item in encoded]
+    model.config.score_bias = float(
+        scores_of(model, groups, tokens_per_microbatch=config.tokens_per_microbatch).double().mean()
+    )
+    mean = float(scores_of(model, groups, tokens_per_microbatch=config.tokens_per_microbatch).double().mean())
+    return {"score_bias": model.config.score_bias, "mean_score_on_demonstrations": mean}

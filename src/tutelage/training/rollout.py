@@ -1,0 +1,92 @@
+"""Rollouts: prompts continued by the policy, with everything PPO needs to know about each response token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from tutelage.model.forward import evaluating, response_scores
+from tutelage.model.packing import Group, pack, split_by_tokens
+from tutelage.model.sampling import SampledResponse, SamplingSettings, sample_responses
+from tutelage.text.render import Renderer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """B episodes. Response tensors are (B, R), right-padded; `response_mask` is True on response tokens, stop token included.
+
+    Producer: `ppo.PPOTrainer.roll_out`; consumer: its step. `logprobs` are those of sampling time, at the sampling temperature; `scores` (B,) are the
+    reward model's, before the missing-EOS rule; `ended` (B,) tells whether the response has a stop token.
+    """
+
+    groups: list[Group]
+    response_mask: Tensor
+    logprobs: Tensor
+    reference_logprobs: Tensor
+    values: Tensor
+    scores: Tensor
+    ended: Tensor
+
+    @property
+    def lengths(self) -> Tensor:
+        return self.response_mask.sum(1)
+
+
+def scores_of(reward_model: PreTrainedModel, groups: Sequence[Group], *, tokens_per_microbatch: int) -> Tensor:
+    """The score of every response of `groups`, in their order: (M,), without gradient."""
+    device = next(reward_model.parameters()).device
+    first = [0]
+    for group in groups:
+        first.append(first[-1] + len(group.responses))
+    scores = torch.zeros(first[-1], device=device)
+    with evaluating(reward_model):
+        for indices in split_by_tokens(groups, tokens_per_microbatch):
+            places = [first[i] + k for i in indices for k in range(len(groups[i].responses))]
+            batch = pack([groups[i] for i in indices], device=device)
+            scores[torch.tensor(places, device=device)] = response_scores(reward_model, batch)
+    return scores
+
+
+def groups_of(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[SampledResponse]]) -> list[Group]:
+    """Each prompt with its sampled responses."""
+    return [
+        Group(prompt=prompt, responses=[response.tokens for response in sampled])
+        for prompt, sampled in zip(prompts, responses, strict=True)
+    ]
+
+
+def mean_score_of_samples(
+    policy: PreTrainedModel,
+    reward_model: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    *,
+    renderer: Renderer,
+    settings: SamplingSettings,
+    generator: torch.Generator,
+    tokens_per_microbatch: int,
+) -> tuple[float, list[dict[str, Any]]]:
+    """Mean score of one response to each prompt, and the responses as readable rows."""
+    sampled = sample_responses(policy, prompts, settings=settings, stop_token=renderer.stop_token, generator=generator)
+    groups = groups_of(prompts, sampled)
+    scores = scores_of(reward_model, groups, tokens_per_microbatch=tokens_per_microbatch)
+    return float(scores.mean()), sample_rows(groups, scores.tolist(), [s[0].is_complete for s in sampled], renderer)
+
+
+def sample_rows(
+    groups: Sequence[Group], scores: Sequence[float], ended: Sequence[bool], renderer: Renderer
+) -> list[dict[str, Any]]:
+    """Episodes as a person reads them, for samples.jsonl."""
+    return [
+        {
+            "prompt": renderer.decode(group.prompt),
+            "response": renderer.decode(group.responses[0]),
+            "score": round(score, 4),
+            "is_complete": is_complete,
+        }
+        for group, score, is_complete in zip(groups, scores, ended, strict=True)
+    ]
