@@ -22,12 +22,13 @@ def _pyarrow() -> Any:
     return pyarrow
 
 
-def _without_nulls(value: Any) -> Any:
+def without_nulls(value: Any) -> Any:
+    """The value without keys that are null, at every depth."""
     # A column has a cell for every row: where a record had no such key, the cell is null.
     if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
+        return [without_nulls(item) for item in value]
     return value
 
 
@@ -40,7 +41,7 @@ def read_parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             for batch in file.iter_batches(batch_size=_ROWS_PER_BATCH):
                 for row in batch.to_pylist():
                     number += 1
-                    yield number, _without_nulls(row)
+                    yield number, without_nulls(row)
     except (pyarrow.ArrowInvalid, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(

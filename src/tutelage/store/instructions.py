@@ -1,0 +1,127 @@
+"""Demonstrations in other forms: T0 rows, instructions with instances or outputs, questions on passages, dialogues."""
+
+from __future__ import annotations
+
+from pydantic import AliasChoices, BaseModel, Field, field_validator
+
+from tutelage.records import Demonstration, Message, Prompt
+from tutelage.store.documents import END_OF_TEXT
+from tutelage.store.forms import Row, Turns, UnusableRow, dialogue_demonstrations, extra_keys, prompt_turns
+
+_ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "chatgpt": "assistant"}
+_DIALOGUE_KEYS = ("turns", "conversations")
+
+
+class Instance(BaseModel):
+    """An input, perhaps blank, with its output."""
+
+    input: str = ""
+    output: str = ""
+
+
+class Instruction(Instance):
+    """An instruction with its instances, or with its own input and output."""
+
+    instruction: str
+    instances: list[Instance] = []
+
+
+class PassageQuestion(BaseModel):
+    """A question on a passage with one response or more; the first is taken."""
+
+    passage: str
+    question: str
+    answers: list[str] = []
+
+
+class Turn(BaseModel):
+    """One turn of a dialogue in one of the spellings that are about."""
+
+    role: str = Field(validation_alias=AliasChoices("role", "from"))
+    text: str = Field(validation_alias=AliasChoices("text", "value", "content"))
+
+    @field_validator("role")
+    @classmethod
+    def _rename(cls, role: str) -> str:
+        return _ROLES.get(role, role)
+
+
+class TurnsRow(BaseModel):
+    """A dialogue, under `turns` or `conversations`."""
+
+    turns: list[Turn] = Field(validation_alias=AliasChoices(*_DIALOGUE_KEYS))
+
+
+def is_dialogue(row: Row) -> bool:
+    """Whether a row is a dialogue under one of the keys that we know."""
+    return any(isinstance(row.get(key), list) for key in _DIALOGUE_KEYS)
+
+
+def demonstrations_of_response(row: Row) -> list[Demonstration]:
+    """Our own record, without the `<|endoftext|>` that T0 rows end with. Raises `UnusableRow` where nothing is left."""
+    response = row["response"]
+    if isinstance(response, str) and response.endswith(END_OF_TEXT):
+        response = response.removesuffix(END_OF_TEXT)
+        if not response.strip():
+            raise UnusableRow("the response is blank, so there is no demonstration")
+    return [Demonstration.model_validate({**row, "response": response})]
+
+
+def _instances(row: Row) -> list[tuple[str, str]]:
+    parsed = Instruction.model_validate(row)
+    return [
+        (f"{parsed.instruction}\n\n{one.input}" if one.input.strip() else parsed.instruction, one.output)
+        for one in parsed.instances or [parsed]
+    ]
+
+
+def demonstrations_of_instruction(row: Row) -> list[Demonstration]:
+    """`instruction` with `instances`, or with `input` and `output`: one demonstration an output that is not blank."""
+    used = ("instruction", "instances", "input", "output")
+    kept = extra_keys(row, Demonstration, used=used)
+    found = [
+        Demonstration(prompt=prompt, response=output, **kept) for prompt, output in _instances(row) if output.strip()
+    ]
+    if not found:
+        raise UnusableRow("every output is blank, so there is no demonstration")
+    return found
+
+
+def prompts_of_instruction(row: Row) -> list[Prompt]:
+    """`instruction` with each of its inputs."""
+    return [Prompt(text=prompt) for prompt, _ in _instances(row)]
+
+
+def _question_prompt(parsed: PassageQuestion) -> str:
+    # Some published passages part their lines with a carriage return alone.
+    passage = "\n".join(parsed.passage.splitlines())
+    return f"{passage}\n\n{parsed.question}"
+
+
+def demonstrations_of_question(row: Row) -> list[Demonstration]:
+    """`passage`, a blank line and `question` are the prompt, the first of `answers` is the response."""
+    parsed = PassageQuestion.model_validate(row)
+    if not parsed.answers or not parsed.answers[0].strip():
+        raise UnusableRow("there is no answer, so there is no demonstration")
+    kept = extra_keys(row, Demonstration, used=("passage", "question"))
+    return [Demonstration(prompt=_question_prompt(parsed), response=parsed.answers[0], **kept)]
+
+
+def prompts_of_question(row: Row) -> list[Prompt]:
+    """The passage, a blank line and the question."""
+    return [Prompt(text=_question_prompt(PassageQuestion.model_validate(row)))]
+
+
+def _messages(row: Row) -> list[Message]:
+    turns = TurnsRow.model_validate(row).turns
+    return [Message.model_validate({"role": turn.role, "content": turn.text}) for turn in turns]
+
+
+def demonstrations_of_dialogue(row: Row, turns: Turns) -> list[Demonstration]:
+    """`turns` or `conversations`: the demonstrations of a dialogue."""
+    return dialogue_demonstrations(_messages(row), turns, **extra_keys(row, Demonstration, used=_DIALOGUE_KEYS))
+
+
+def prompts_of_dialogue(row: Row) -> list[Prompt]:
+    """A dialogue up to its last user turn."""
+    return [Prompt(messages=prompt_turns(_messages(row)))]

@@ -1,0 +1,149 @@
+"""TRL's forms: prompt + completion, prompt + chosen + rejected, messages; each as text or as lists of messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import BaseModel
+
+from tutelage.records import Completion, Demonstration, Message, Prompt, Ranking
+from tutelage.store.forms import (
+    Row,
+    Turns,
+    UnusableRow,
+    dialogue_demonstrations,
+    extra_keys,
+    prompt_turns,
+)
+
+Side = str | tuple[Message, ...]
+_NOT_OF_PROMPTS = ("prompt", "completion", "completions", "chosen", "rejected", "response", "ranking", "comparisons")
+
+
+class PromptCompletion(BaseModel):
+    """`completion` is the demonstration of `prompt`."""
+
+    prompt: Side
+    completion: Side
+
+
+class Dialogue(BaseModel):
+    """`messages`: a dialogue whose assistant turns are the demonstrations."""
+
+    messages: tuple[Message, ...]
+
+
+class PromptOnly(BaseModel):
+    """`prompt` alone, or beside keys that a prompt has no use for."""
+
+    prompt: Side
+
+
+class ChosenRejected(BaseModel):
+    """A comparison; without `prompt`, the messages that `chosen` and `rejected` share are the prompt."""
+
+    prompt: Side | None = None
+    chosen: Side
+    rejected: Side
+
+
+def _as_messages(side: Side, role: str) -> tuple[Message, ...]:
+    return (Message.model_validate({"role": role, "content": side}),) if isinstance(side, str) else side
+
+
+def pair_ranking(
+    row: Row, prompt: Mapping[str, object], chosen: str, rejected: str, used: Sequence[str]
+) -> list[Ranking]:
+    """One comparison as a ranking of two completions. Raises `UnusableRow` where both are the same text."""
+    if chosen == rejected:
+        raise UnusableRow("chosen and rejected are the same text, so there is no comparison")
+    completions = (Completion(id="c1", text=chosen), Completion(id="c2", text=rejected))
+    kept = extra_keys(row, Ranking, used=used)
+    return [Ranking.model_validate({**prompt, **kept, "completions": completions, "ranking": (("c1",), ("c2",))})]
+
+
+def last_messages_ranking(
+    row: Row, before: Sequence[Message], chosen: Sequence[Message], rejected: Sequence[Message], used: Sequence[str]
+) -> list[Ranking]:
+    """Two dialogues that differ in their last assistant turn, as a comparison after `before` and what they share."""
+    shared = tuple(chosen[:-1])
+    if not chosen or not rejected or shared != tuple(rejected[:-1]):
+        raise UnusableRow("chosen and rejected differ before their last turn, so they share no prompt")
+    if chosen[-1].role != "assistant" or rejected[-1].role != "assistant":
+        raise UnusableRow("chosen or rejected does not end with a turn of the assistant")
+    if not before and not shared:
+        raise UnusableRow("nothing stands before the last turn, so there is no prompt")
+    messages = {"messages": (*before, *shared)}
+    return pair_ranking(row, messages, chosen[-1].content, rejected[-1].content, used)
+
+
+def _unrepeated(prompt: Side | None, chosen: Sequence[Message]) -> tuple[Message, ...]:
+    """The messages of `prompt`, or none where `chosen` repeats them at its head, as many sets do."""
+    if prompt is None:
+        return ()
+    if isinstance(prompt, str):
+        is_repeated = any(message.role == "user" and message.content == prompt for message in chosen[:-1])
+    else:
+        is_repeated = tuple(chosen[: len(prompt)]) == prompt
+    return () if is_repeated else _as_messages(prompt, "user")
+
+
+def rankings_of_pair(row: Row) -> list[Ranking]:
+    """`chosen` + `rejected`, with `prompt` or with a shared beginning of messages."""
+    parsed = ChosenRejected.model_validate(row)
+    used = ("prompt", "chosen", "rejected")
+    if isinstance(parsed.chosen, str) and isinstance(parsed.rejected, str) and isinstance(parsed.prompt, str):
+        return pair_ranking(row, {"prompt": parsed.prompt}, parsed.chosen, parsed.rejected, used)
+    if parsed.prompt is None and (isinstance(parsed.chosen, str) or isinstance(parsed.rejected, str)):
+        raise UnusableRow("chosen and rejected are plain text and there is no 'prompt'")
+    chosen, rejected = (_as_messages(side, "assistant") for side in (parsed.chosen, parsed.rejected))
+    return last_messages_ranking(row, _unrepeated(parsed.prompt, chosen), chosen, rejected, used)
+
+
+def demonstrations_of_completion(row: Row, turns: Turns) -> list[Demonstration]:
+    """`prompt` + `completion`: as text one demonstration, as messages those of the completion's assistant turns."""
+    parsed = PromptCompletion.model_validate(row)
+    kept = extra_keys(row, Demonstration, used=("prompt", "completion"))
+    if isinstance(parsed.prompt, str) and isinstance(parsed.completion, str):
+        if not parsed.completion.strip():
+            raise UnusableRow("the completion is blank, so there is no demonstration")
+        return [Demonstration(prompt=parsed.prompt, response=parsed.completion, **kept)]
+    prompt, completion = _as_messages(parsed.prompt, "user"), _as_messages(parsed.completion, "assistant")
+    return dialogue_demonstrations(prompt + completion, turns, first=len(prompt), **kept)
+
+
+def demonstrations_of_messages(row: Row, turns: Turns) -> list[Demonstration]:
+    """`messages`: the demonstrations of a dialogue."""
+    kept = extra_keys(row, Demonstration, used=("messages",))
+    return dialogue_demonstrations(Dialogue.model_validate(row).messages, turns, **kept)
+
+
+def prompts_of_prompt(row: Row) -> list[Prompt]:
+    """`prompt`, as text or messages, whatever stands beside it."""
+    prompt = PromptOnly.model_validate(row).prompt
+    kept = extra_keys(row, Prompt, used=_NOT_OF_PROMPTS)
+    if isinstance(row.get("prompt_id"), (str, int)):
+        kept["id"] = str(kept.pop("prompt_id"))
+    if isinstance(prompt, str):
+        return [Prompt(text=prompt, **kept)]
+    return [Prompt(messages=prompt_turns(prompt), **kept)]
+
+
+def prompts_of_messages(row: Row) -> list[Prompt]:
+    """`messages` up to the last user turn; the other keys of a prompt are read as they are."""
+    messages = prompt_turns(Dialogue.model_validate(row).messages)
+    kept = {key: value for key, value in row.items() if key not in _NOT_OF_PROMPTS}
+    return [Prompt.model_validate({**kept, "messages": messages})]
+
+
+def prompts_of_pair(row: Row) -> list[Prompt]:
+    """`chosen` as messages: the dialogue up to its last user turn, after `prompt` where that is not repeated."""
+    parsed = ChosenRejected.model_validate(row)
+    chosen = _as_messages(parsed.chosen, "assistant")
+    return [Prompt(messages=prompt_turns((*_unrepeated(parsed.prompt, chosen), *chosen)))]
+
+
+def has_shared_prompt(row: Row) -> bool:
+    """Whether a row is a comparison of message lists: its prompt may stand in them alone."""
+    is_pair = row.get("chosen") is not None and row.get("rejected") is not None
+    return is_pair and not isinstance(row["chosen"], str)
