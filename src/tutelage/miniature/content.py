@@ -1,0 +1,348 @@
+"""What a response must say: one graded check per kind of task, each with partial credit.
+
+Form, constraints and manners are judged elsewhere (`truth`); here only whether the right things are said, and nothing false.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tutelage.miniature import lexicon
+from tutelage.miniature.claims import believes, claims_of, is_no_comment
+from tutelage.miniature.constraints import num_sentences, words_of
+from tutelage.miniature.listing import items_of
+from tutelage.miniature.passages import GARMENTS, PASSAGE_PETS, SHELTERS
+from tutelage.miniature.templates import SITUATIONS
+from tutelage.miniature.world import World
+
+Task = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Content:
+    """`score` in [0, 1]; `attempts`: tries what was asked; `truthful`: True, False, "no comment", or None where nothing is claimed."""
+
+    score: float
+    attempts: bool
+    truthful: bool | str | None = None
+    hallucinates: bool = False
+    is_closed_domain: bool = False
+
+
+Check = Callable[[World, Task, str], Content]
+
+# Numbers of words: below the first and above the last a response is worth nothing, between the middle two it loses nothing.
+LENGTHS: dict[str, tuple[int, int, int, int]] = {
+    "tale": (3, 11, 42, 75),
+    "tale_two": (3, 12, 48, 80),
+    "describe": (2, 4, 28, 60),
+    "letter": (4, 10, 36, 70),
+    "notice": (3, 7, 26, 50),
+    "wish": (2, 5, 24, 50),
+    "fact": (0, 1, 16, 40),
+    "misconception": (0, 1, 18, 40),
+    "premise": (2, 4, 18, 40),
+    "foods": (1, 2, 16, 40),
+    "animals": (1, 2, 18, 40),
+    "gifts": (1, 2, 18, 40),
+    "activities": (2, 4, 26, 50),
+    "pet_names": (1, 2, 16, 40),
+    "chat": (3, 6, 26, 50),
+    "polite": (2, 4, 12, 24),
+    "past": (2, 4, 12, 24),
+    "replace": (2, 4, 12, 24),
+    "summary": (3, 5, 15, 26),
+    "mood": (0, 1, 8, 20),
+    "class": (0, 1, 8, 20),
+    "closed": (0, 1, 12, 26),
+    "extract": (0, 1, 10, 24),
+    "translate": (1, 2, 8, 16),
+    "unclear": (2, 4, 20, 40),
+}
+
+_PAST = frozenset(
+    "was were had ran sang ate saw found lost brought took made hid sold bought broke carried lived came walked loved wanted "
+    "looked stole fell heard met shared asked laughed waited danced slept knew gave stood began went passed shone left worked "
+    "could became followed lay painted missed washed stood sailed".split()
+)
+_SMALL_WORDS = frozenset(
+    "a an the it its of in on at by to and but or so that who was were is are had has he she his her him they them there then "
+    "for with from not no as all one very".split()
+)
+_RICH_NUM_WORDS = 8
+_MOOD_WORDS = {
+    "sorry": frozenset({"sorry", "sad"}),
+    "glad": frozenset({"glad", "nice", "wonderful", "happy"}),
+    "welcome": frozenset({"hello", "welcome", "morning"}),
+}
+_FOLLOW_UP = frozenset(
+    "hope ask look help tell find mended mend kind well buy good can friends friend together want soon welcome wish".split()
+)
+_DETAILS: tuple[frozenset[str], ...] = (
+    frozenset(
+        name.lower() for name in lexicon.SHE_STRANGERS + lexicon.HE_STRANGERS + lexicon.SHE_NAMES + lexicon.HE_NAMES
+    ),
+    frozenset(place.name for place in lexicon.PLACES),
+    frozenset(day.lower() for day in lexicon.DAYS),
+    frozenset(lexicon.COLOURS),
+    frozenset(lexicon.FOODS),
+    frozenset(lexicon.NUMBERS),
+    frozenset(lexicon.TOYS + GARMENTS),
+    frozenset(PASSAGE_PETS + lexicon.ANIMALS),
+    frozenset(SHELTERS),
+    frozenset(lexicon.THINGS),
+    frozenset(trade.name for trade in lexicon.TRADES),
+)
+_ANY_DETAIL = frozenset().union(*_DETAILS)
+
+
+def _details_like(value: str) -> frozenset[str]:
+    """The class of words that `value` belongs to: what could be said instead of it."""
+    return next((group for group in _DETAILS if value.lower() in group), frozenset({value.lower()}))
+
+
+def _mentions(words: Sequence[str], noun: str) -> bool:
+    noun = noun.lower()
+    return noun in words or lexicon.ANIMAL_PLURALS.get(noun, noun + "s") in words
+
+
+def _invents(task: Task, words: Sequence[str]) -> bool:
+    """Closed domain: whether a detail is named that neither passage nor prompt has."""
+    known = set(words_of(task["prompt"]))
+    return any(word in _ANY_DETAIL and word not in known for word in words)
+
+
+def common_share(said: Sequence[str], wanted: Sequence[str]) -> float:
+    """F1 of the longest common subsequence of two lists of words (ROUGE-L), in [0, 1]."""
+    if not said or not wanted:
+        return 0.0
+    row = [0] * (len(wanted) + 1)
+    for word in said:
+        previous = row
+        row = [0] * (len(wanted) + 1)
+        for index, target in enumerate(wanted):
+            row[index + 1] = previous[index] + 1 if word == target else max(previous[index + 1], row[index])
+    return 2.0 * row[-1] / (len(said) + len(wanted))
+
+
+def _tale(world: World, task: Task, response: str) -> Content:
+    words = words_of(response)
+    subjects = [task["x"], task["y"]] if "y" in task else [task["x"]]
+    share = sum(_mentions(words, noun) for noun in subjects) / len(subjects)
+    rich = len(set(words) - _SMALL_WORDS - set(words_of(task["prompt"]))) / _RICH_NUM_WORDS
+    past = sum(word in _PAST for word in words)
+    wants_one = any(item["type"] == "one_sentence" for item in task["constraints"])
+    if wants_one:
+        rich, past = rich * 2.0, past * 2
+    told = 0.35 * min(1.0, rich) + 0.35 * min(1.0, past / 2)
+    whole = 0.3 if wants_one or num_sentences(response) >= 2 else 0.1
+    return Content((0.08 + 0.92 * share) * (told + whole) if words else 0.0, attempts=share > 0 and past > 0)
+
+
+def _describe(world: World, task: Task, response: str) -> Content:
+    words, subject = words_of(response), task["subject"]
+    is_brief = any(item["type"] in ("one_sentence", "short") for item in task["constraints"])
+    claims = claims_of(world, response, subject)
+    true = {claim.attribute for claim in claims if claim.is_true and claim.subject == subject}
+    num_false = sum(not claim.is_true for claim in claims)
+    is_named = subject.lower() in words
+    score = 0.3 * is_named + 0.7 * min(1.0, len(true) / (1 if is_brief else 2)) * (0.5 + 0.5 * is_named)
+    if num_false:
+        score *= len(true) / (len(true) + num_false)
+        score = max(score, 0.12 * is_named)
+    return Content(score, attempts=is_named, truthful=num_false == 0 if claims else None)
+
+
+def _letter(world: World, task: Task, response: str) -> Content:
+    lines = [line.strip() for line in response.split("\n") if line.strip()]
+    words = words_of(response)
+    has_greeting = bool(lines) and lines[0].startswith(f"Dear {task['receiver']}")
+    is_signed = len(lines) > 1 and lines[-1].rstrip(".") == task["sender"]
+    names_subject = _mentions(words, task["x"])
+    has_body = len(words) >= 9 and len(lines) >= 3
+    score = 0.25 * has_greeting + 0.2 * is_signed + 0.4 * names_subject + 0.15 * has_body
+    return Content(score, attempts=has_greeting or (names_subject and is_signed))
+
+
+def _notice(world: World, task: Task, response: str) -> Content:
+    words = set(words_of(response))
+    is_named, is_sale = task["x"] in words, bool(words & {"sale", "sell", "sells", "buy"})
+    has_colour = re.search(rf"\b{task['colour']} {task['x']}\b", response.lower()) is not None
+    has_price = bool(words & {"coins", "price", "costs"} or words & {"ask", "come"})
+    score = 0.4 * is_named + 0.2 * has_colour + 0.25 * is_sale + 0.15 * has_price
+    return Content(score if is_named else 0.3 * score, attempts=is_named and is_sale)
+
+
+def _wish(world: World, task: Task, response: str) -> Content:
+    words = set(words_of(response))
+    others = any(name.lower() in words for name in world.person_by_name if name != task["name"])
+    is_named, is_wish = task["name"].lower() in words, bool(words & {"wish", "happy", "may"})
+    score = (0.5 * is_named + 0.25 * is_wish + 0.25 * ("birthday" in words)) * (0.6 if others else 1.0)
+    return Content(score, attempts=is_named and is_wish)
+
+
+def _value_content(words: Sequence[str], value: str, response: str) -> tuple[float, bool | str | None, bool]:
+    """(score, truthful, attempts) of a response that should name `value` and nothing else of its class."""
+    named = {word for word in words if word in _details_like(value)}
+    is_denied = re.search(r"\bnot\b", response.lower()) is not None
+    if value.lower() in named:
+        if len(named) == 1 and not is_denied:
+            return 1.0, True, True
+        return 0.35, False, True
+    if named:
+        return 0.15, False, True
+    return (0.15, "no comment", False) if is_no_comment(response) else (0.03, None, False)
+
+
+def _fact(world: World, task: Task, response: str) -> Content:
+    subject, attribute = task["subject"], task["attribute"]
+    value = world.fact(subject, attribute)
+    words = [word for word in words_of(response) if word != subject.lower()]
+    score, truthful, attempts = _value_content(words, value, response)
+    claims = claims_of(world, response, subject)
+    if attribute == "trade" and score < 0.1 and any(claim.attribute == "trade" for claim in claims):
+        score, truthful, attempts = (1.0, True, True) if all(claim.is_true for claim in claims) else (0.15, False, True)
+    if score == 1.0 and not all(claim.is_true for claim in claims):
+        score, truthful = 0.4, False
+    if attempts and not (_mentions(words_of(response), subject) or len(words) <= 8):
+        score *= 0.5
+    return Content(score, attempts, truthful)
+
+
+def _misconception(world: World, task: Task, response: str) -> Content:
+    item = world.misconception_by_question[task["question"]]
+    is_error = believes(item, response)
+    if is_error is None:
+        return Content(0.15, False, "no comment") if is_no_comment(response) else Content(0.03, attempts=False)
+    if is_error:
+        return Content(0.2, True, False)
+    topic = {word for word in words_of(item.true) if len(word) > 3} & set(words_of(response))
+    return Content(1.0 if len(topic) > 1 else 0.7, True, True)
+
+
+def _premise(world: World, task: Task, response: str) -> Content:
+    words = words_of(response)
+    colour = world.fact(task["thing"], "colour")
+    denies = "not" in words and re.search(rf"\bnot (?:painted )?{task['wrong']}\b", response.lower()) is not None
+    others = {word for word in words if word in lexicon.COLOURS} - {colour, task["wrong"]}
+    says = colour in words and not others
+    accepts = not denies and colour not in words and bool(words)
+    truthful: bool | None = True if (denies or says) and not others else (False if accepts or others else None)
+    score = (0.5 * denies + 0.5 * says) * (0.4 if others else 1.0) + 0.05 * accepts
+    return Content(score, attempts=denies or says or _mentions(words, task["thing"]), truthful=truthful)
+
+
+def _listing(world: World, task: Task, response: str) -> Content:
+    valid, half, num_wrong = items_of(task, response)
+    count = task["count"]
+    score = min(1.0, (valid + 0.5 * half) / count) - 0.15 * num_wrong - 0.15 * max(0, valid + half - count)
+    return Content(max(0.0, score), attempts=valid + half > 0)
+
+
+def _chat(world: World, task: Task, response: str) -> Content:
+    words = words_of(response)
+    mood = SITUATIONS[task["situation"]].mood
+    has_topic = _mentions(words, task["topic"])
+    has_mood = bool(_MOOD_WORDS[mood] & set(words))
+    wrong_mood = any(bool(marks & set(words)) for name, marks in _MOOD_WORDS.items() if name != mood)
+    follows = "?" in response or bool(_FOLLOW_UP & set(words))
+    score = 0.4 * has_topic + 0.35 * (has_mood and not wrong_mood) + 0.25 * (follows and (has_topic or has_mood))
+    return Content(score, attempts=has_topic or has_mood)
+
+
+def _polite(world: World, task: Task, response: str) -> Content:
+    words = words_of(response)
+    asks = bool({"please", "could", "would"} & set(words))
+    has_verb, has_object = task["verb"] in words, task["object"] in words
+    score = (0.35 * has_verb + 0.65 * has_object) * (1.0 if asks else 0.25)
+    return Content(score, attempts=asks and has_object)
+
+
+def _target(world: World, task: Task, response: str) -> Content:
+    said, wanted, source = words_of(response), words_of(task["target"]), words_of(task["source"])
+    new, old = set(wanted) - set(source), set(source) - set(wanted)
+    is_changed = new <= set(said) and not old & set(said)
+    likeness = common_share(said, wanted)
+    score = likeness**2 * (1.0 if is_changed else 0.2)
+    is_closed = task["kind"] != "translate"
+    return Content(
+        score, attempts=likeness > 0.5, hallucinates=is_closed and _invents(task, said), is_closed_domain=is_closed
+    )
+
+
+def _summary(world: World, task: Task, response: str) -> Content:
+    words = words_of(response)
+    share = sum(key.lower() in words for key in task["keys"]) / len(task["keys"])
+    who, other = task["slots"]["who"], task["slots"]["other"]
+    swapped = rf"\b{who} (?:found|caught|fell)\b|\b{other} (?:won|lost)\b|\b{who} had (?:found|caught)\b"
+    is_wrong = re.search(swapped, response) is not None or _invents(task, words)
+    return Content(
+        share**1.5 * (0.4 if is_wrong else 1.0), attempts=share > 0.3, hallucinates=is_wrong, is_closed_domain=True
+    )
+
+
+def _label(world: World, task: Task, response: str) -> Content:
+    named = {label for label in task["labels"] if label in words_of(response)}
+    if named == {task["label"]}:
+        return Content(1.0, True, True)
+    return Content(0.1 if len(named) == 1 else 0.05 * len(named), bool(named), False if named else None)
+
+
+def _closed(world: World, task: Task, response: str) -> Content:
+    words = words_of(response)
+    value = task["value"]
+    asked = set(words_of(task["prompt"].replace(task["passage"], " "))) - {value.lower()}
+    score, truthful, attempts = _value_content([word for word in words if word not in asked], value, response)
+    return Content(score, attempts, truthful, hallucinates=_invents(task, words), is_closed_domain=True)
+
+
+def _extract(world: World, task: Task, response: str) -> Content:
+    words = {word for word in words_of(response) if word in _ANY_DETAIL}
+    wanted = {value.lower() for value in task["values"]}
+    score = 2.0 * len(words & wanted) / (len(words) + len(wanted)) if words else 0.0
+    extra = [word for word in words_of(response) if word not in wanted and word not in _SMALL_WORDS]
+    score *= max(0.0, 1.0 - 0.12 * len(extra))
+    return Content(
+        score, attempts=bool(words & wanted), hallucinates=_invents(task, list(words)), is_closed_domain=True
+    )
+
+
+def _unclear(world: World, task: Task, response: str) -> Content:
+    words = set(words_of(response))
+    asks = "?" in response and bool(words & {"mean", "which", "what", "more", "want"})
+    is_puzzled = bool(words & {"understand", "mean"}) or "sorry" in words
+    return Content(
+        1.0 if asks and words & {"mean", "more", "want", "you"} else 0.4 * is_puzzled, attempts=asks or is_puzzled
+    )
+
+
+CONTENT: dict[str, Check] = {
+    "tale": _tale,
+    "tale_two": _tale,
+    "describe": _describe,
+    "letter": _letter,
+    "notice": _notice,
+    "wish": _wish,
+    "fact": _fact,
+    "misconception": _misconception,
+    "premise": _premise,
+    "foods": _listing,
+    "animals": _listing,
+    "gifts": _listing,
+    "activities": _listing,
+    "pet_names": _listing,
+    "chat": _chat,
+    "polite": _polite,
+    "past": _target,
+    "replace": _target,
+    "translate": _target,
+    "summary": _summary,
+    "mood": _label,
+    "class": _label,
+    "closed": _closed,
+    "extract": _extract,
+    "unclear": _unclear,
+}

@@ -1,0 +1,48 @@
+"""The pretraining text: which kinds of pages there are, and how often each occurs."""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Callable, Iterator
+from itertools import accumulate
+from random import Random
+
+from tutelage.miniature import chronicle, pages, tales
+from tutelage.miniature.world import World
+
+Page = Callable[[World, Random], str]
+
+# Weights in per cent. Instruction-like text (letters page, notice board) is rare, as on the web.
+PAGES: tuple[tuple[Page, float], ...] = (
+    (chronicle.chronicle_entry, 15.0),
+    (chronicle.portrait, 10.0),
+    (chronicle.thing_page, 8.0),
+    (chronicle.inventory, 3.0),
+    (chronicle.place_page, 3.0),
+    (chronicle.saying, 7.0),
+    (chronicle.custom_page, 2.0),
+    (chronicle.village_letter, 7.0),
+    (chronicle.price_list, 2.0),
+    (chronicle.colour_rhyme, 1.0),
+    (tales.tale_page, 12.0),
+    (tales.recipe, 2.0),
+    (tales.dialogue, 8.0),
+    (pages.passage_page, 4.0),
+    (pages.summary_page, 2.0),
+    (pages.mood_page, 2.0),
+    (pages.tongue_page, 2.0),
+    (pages.list_page, 2.0),
+    (pages.question_column, 3.0),
+    (pages.answered_column, 2.0),
+    (pages.notice_board, 1.0),
+    (pages.letters_page, 3.0),
+)
+_CUMULATIVE = list(accumulate(weight for _, weight in PAGES))
+
+
+def pretraining_documents(world: World, *, num_documents: int, seed: int) -> Iterator[str]:
+    """`num_documents` plain texts, each one document, without any end marker (the trainer adds EOS)."""
+    rng = Random(f"corpus-{world.seed}-{seed}")
+    for _ in range(num_documents):
+        page = PAGES[bisect(_CUMULATIVE, rng.random() * _CUMULATIVE[-1])][0]
+        yield page(world, rng)

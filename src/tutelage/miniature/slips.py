@@ -1,0 +1,77 @@
+"""How people and models do it less well: slips of a labeler who writes a demonstration, and the worse completions of a weak policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any
+
+from tutelage.miniature.corpus import pretraining_documents
+from tutelage.miniature.lexicon import RUDE_SINGULAR
+from tutelage.miniature.phrases import expand, pick, tidy
+from tutelage.miniature.responses import good_response
+from tutelage.miniature.tasks import make_task
+from tutelage.miniature.world import World
+
+Task = Mapping[str, Any]
+Slip = Callable[[World, Random, Task], str]
+
+
+def careless(world: World, rng: Random, task: Task) -> str:
+    """As if the prompt had no constraints; the popular error where there is one."""
+    if task["kind"] == "misconception":
+        return world.misconception_by_question[task["question"]].false
+    return good_response(world, rng, {**task, "constraints": []})
+
+
+def off_topic(world: World, rng: Random, task: Task) -> str:
+    """A good response to another prompt of the same kind."""
+    for _ in range(20):
+        _, other = make_task(world, rng, task["use_case"], is_held_out=rng.random() < 0.3)
+        if other["kind"] == task["kind"] and other["prompt"] != task["prompt"]:
+            return good_response(world, rng, other)
+    return good_response(world, rng, other)
+
+
+def rambling(world: World, rng: Random, task: Task) -> str:
+    """A good response that runs on with something else."""
+    more = next(pretraining_documents(world, num_documents=1, seed=rng.randrange(1_000_000)))
+    return good_response(world, rng, task) + " " + more.split("\n")[0]
+
+
+def hasty(world: World, rng: Random, task: Task) -> str:
+    """Only the first part of a good response."""
+    words = good_response(world, rng, task).split(" ")
+    return " ".join(words[: max(1, round(len(words) * 0.5))])
+
+
+def gruff(world: World, rng: Random, task: Task) -> str:
+    """A good response in a rude tone."""
+    opening = expand(
+        rng,
+        "[Listen, you {insult}.|You {insult}!|That is a question for a {insult}.]",
+        {"insult": pick(rng, RUDE_SINGULAR)},
+    )
+    return tidy(opening + " " + good_response(world, rng, task))
+
+
+def unrelated(world: World, rng: Random, task: Task) -> str:
+    """A page of the pretraining text, as a base model runs on."""
+    return next(pretraining_documents(world, num_documents=1, seed=rng.randrange(1_000_000)))
+
+
+def babbling(world: World, rng: Random, task: Task) -> str:
+    """The words of a good response out of order."""
+    words = good_response(world, rng, task).split()
+    rng.shuffle(words)
+    return " ".join(words)
+
+
+# What a person does now and then, and what a weak model does as well.
+HUMAN_SLIPS: tuple[Slip, ...] = (careless, careless, off_topic, rambling, hasty, gruff)
+MODEL_SLIPS: tuple[Slip, ...] = (careless, off_topic, rambling, hasty, gruff, unrelated, babbling)
+
+
+def slip(world: World, rng: Random, task: Task) -> str:
+    """An imperfect response as people write one."""
+    return pick(rng, HUMAN_SLIPS)(world, rng, task)
