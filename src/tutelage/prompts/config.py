@@ -1,0 +1,97 @@
+"""How raw prompts become the three prompt sets. Paper sections in brackets; what it leaves open has its reason."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tutelage.prompts.privacy import PII_TYPES, PiiType
+from tutelage.records import Split
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class SplitShares(_Strict):
+    """Weights of the splits; only their proportion counts. Defaults: prompts per split in Tables 6 and 9."""
+
+    train: float = Field(77_076, ge=0)
+    valid: float = Field(35_725, ge=0)
+    test: float = Field(3_196, ge=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.train + self.valid + self.test <= 0:
+            raise ValueError("at least one split must have a share above 0")
+        return self
+
+
+class LabelerShares(_Strict):
+    """Weights of the purposes of prompts that labelers wrote. PPO uses prompts of customers only [Table 6]."""
+
+    sft: float = Field(ge=0)
+    reward: float = Field(ge=0)
+
+
+class CustomerShares(LabelerShares):
+    """Weights of the purposes of prompts that customers sent."""
+
+    ppo: float = Field(ge=0)
+
+
+class PurposeShares(_Strict):
+    """Weights by split and by who wrote the prompt, as in Table 6. All 0 leaves such prompts without a purpose."""
+
+    train_labeler: LabelerShares = LabelerShares(sft=11_295, reward=6_623)
+    train_customer: CustomerShares = CustomerShares(sft=1_430, reward=26_584, ppo=31_144)
+    valid_labeler: LabelerShares = LabelerShares(sft=1_550, reward=3_488)
+    valid_customer: CustomerShares = CustomerShares(sft=103, reward=14_399, ppo=16_185)
+
+
+class PromptsConfig(_Strict):
+    """Every choice of `tutelage prompts build`."""
+
+    seed: int = 0  # decides splits and purposes, together with the user and the text and nothing else
+    # Twice the 2,048 tokens of context [App. C] at the usual 4 characters a token: what is longer fits nowhere. The
+    # exact limit is in tokens and belongs to the training stages, which know the tokenizer.
+    max_characters: int = Field(16_384, gt=0)
+    # "Long common prefix" [3.2], length not given. 200 characters are about 50 tokens, near the median prompt
+    # [Table 9]: one-line prompts that merely start alike ("Write a short story about a ...") never meet it.
+    min_common_prefix: int = Field(200, gt=0)
+    # And at least this share of the shorter prompt. A template with another passage shares its instruction, well under
+    # half; the same few-shot context with another last line, or the same prompt edited at its end, shares over three
+    # quarters. 0: the length alone decides.
+    min_prefix_share: float = Field(0.75, ge=0, le=1)
+    # A prefix this long (about the 1,000 tokens that prompts may have in training [App. C]) is long whatever its share;
+    # it also bounds what is compared.
+    max_common_prefix: int = Field(4_000, gt=0)
+    max_prompts_per_user: int = Field(200, gt=0)  # [3.2]
+    # Cap and prefix rule are stated for prompts sent to the API [3.2]. About 40 labelers wrote 17,918 training prompts
+    # [Table 6], far over 200 each, and variants of a few-shot template are wanted [A.1]. Exact repeats always go.
+    exempt_labelers: bool = True
+    # The paper filters the training split. Labelers read the other two as well, so all three are scrubbed here;
+    # ("train",) is the paper's choice.
+    scrub_splits: tuple[Split, ...] = ("train", "valid", "test")
+    pii: tuple[PiiType, ...] = PII_TYPES
+    languages: tuple[str, ...] | None = (
+        None  # None keeps all and only labels them, as the paper does [3.3]; name "und" too
+    )
+    # Under this probability the language is "und": "hello" gets 0.10, "Write a poem about a frog" 0.87.
+    min_language_confidence: float = Field(0.5, ge=0, le=1)
+    language_characters: int = Field(
+        500, gt=0
+    )  # read from the start of each prompt; more costs time and changes nothing
+    split_shares: SplitShares = SplitShares()
+    purpose_shares: PurposeShares = PurposeShares()
+    write_rejected: bool = True  # rejected.jsonl: id and reason, never the text
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.max_common_prefix < self.min_common_prefix:
+            raise ValueError(
+                f"max_common_prefix is {self.max_common_prefix}; it must not be under min_common_prefix "
+                f"({self.min_common_prefix})"
+            )
+        return self

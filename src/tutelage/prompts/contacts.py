@@ -1,0 +1,91 @@
+"""Where a text says how to reach a person: telephone numbers and street addresses, where their form is sure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+Spans = Iterator[tuple[int, int]]
+
+# What every number has, and what every address has: told in a fraction of the time that the whole pattern takes.
+_SEVEN_DIGITS = re.compile(r"\d(?:[ .()/-]{0,3}\d){6}")
+_NUMBER_AND_NAME = re.compile(r"\d[A-Za-z]?\s[A-Z\d]")
+_BOX_NUMBER = re.compile(r"[Bb][Oo][Xx]\s\d")
+_STRASSE_ENDINGS = ("straße ", "strasse ", "str. ", "gasse ", "allee ")
+
+_PHONE = re.compile(
+    r"""(?<![\w.+/:=-])(?<![$€£\d]\ )(?:
+        \+(?:\(\d{1,3}\)|\d{1,3})(?:[ .()/-]{0,3}\d){6,13}                        # +44 20 7946 0958, +4915112345678
+        | 00[1-9]\d{1,2}[ /-](?:[ .()/-]{0,2}\d){6,11}                            # 0049 30 1234567
+        | (?:1[ .-])?\([2-9]\d\d\)[ .-]?[2-9]\d\d[ .-]\d{4}                       # (555) 234-5678
+        | (?:1(?P<first>[.-]))?[2-9]\d\d(?P<mark>[.-])[2-9]\d\d(?P=mark)\d{4}     # 555-234-5678, 1.800.555.1234
+        | 0[1-9](?P<pair>[ .-])\d\d(?:(?P=pair)\d\d){3}                           # 06 12 34 56 78
+        | 0\d{2,4}[ ]\d{3,4}[ ]\d{3,4}                                            # 020 7946 0958
+        | \(0\d{2,5}\)[ ]?\d{3,5}(?:[ -]?\d{2,5}){0,2}                            # (030) 123 456
+        | 0[1-9]\d{1,3}[/-][ ]?\d{2,4}(?:[ -]?\d{2,4}){1,3}                            # 0171/123 45 67
+    )(?![\w/]|[.,:-]\d|[ ]?[%€$£])""",
+    re.VERBOSE,
+)
+# A bare run of digits is a telephone number only where the words before it say so.
+_SAID_TO_BE = re.compile(
+    r"""\b(?:(?:tele)?phone | tel | mobile | cell | fax | whatsapp | sms | dial | ring | text\ me | reach\ me
+          | call(?:\ (?:me|us|him|her|them|back))?)\b
+    (?:\s+(?:number|no|nr|at|on|is|was|it's)\b\.? | [:.#] | \s){0,6}\s*
+    (?P<number>[+(]?\d(?:[ ().-]{0,2}\d){6,14})(?![\w%€$£]|[.,:-]\d)""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_DATE = re.compile(r"(?:(?:19|20)\d\d[ .-]\d{1,2}[ .-]\d{1,2}|\d{1,2}[ .-]\d{1,2}[ .-](?:19|20)\d\d)(?!\d)")
+
+_STREET_NAME = r"(?:[A-Z][\w'’-]+|\d{1,3}(?:st|nd|rd|th))"
+_UNIT = r"(?:,?\s+(?:Apt|Apartment|Suite|Ste|Unit|Floor|Fl|Room|\#)\.?\s*[A-Za-z0-9-]{1,6})"
+_TOWN = r"(?:,?\s+[A-Z][\w.'’-]+(?:\s[A-Z][\w.'’-]+){0,2},?\s+[A-Z]{2}\s+\d{5}(?:-\d{4})?)"
+_STREET = re.compile(
+    rf"""(?P<number>\d(?<![\w.,$€£-]\d)\d{{0,4}})[A-Za-z]?\s
+    (?:[NSEW]{{1,2}}\.?\s|(?:North|South|East|West)\s)?(?:{_STREET_NAME}\s){{1,3}}
+    (?:(?:Street|Avenue|Road|Boulevard|Lane|Drive|Terrace|Crescent|Parkway|Highway|Ave|Rd|Blvd|Ln|Pkwy|Hwy)\b\.?
+       |(?:St|Dr|Ct|Pl|Court|Place|Square|Way)\b\.?(?={_UNIT}|{_TOWN}|\s*[,;\n]|\s*$))
+    (?P<rest>{_UNIT}?{_TOWN}?)""",
+    re.VERBOSE,
+)
+_STRASSE = re.compile(
+    r"""(?<!\w)[A-ZÄÖÜ][a-zäöüß-]{2,24}(?:straße|strasse|str\.|gasse|allee)\ \d{1,4}(?:\ ?[a-z])?\b
+    (?:,?\s\d{5}\s[A-ZÄÖÜ][a-zäöüß]+)?""",
+    re.VERBOSE,
+)
+_PO_BOX = re.compile(r"\bP\.?\s?O\.?\s?Box\s\d{1,6}\b", re.IGNORECASE)
+_YEARS = range(1800, 2100)  # "the 1929 Wall Street crash"
+
+
+def phone_spans(text: str) -> Spans:
+    """Telephone numbers written as such (international, North American, common European forms), or said to be one."""
+    if not _SEVEN_DIGITS.search(text):
+        return iter(())
+    spans = [match.span() for match in _PHONE.finditer(text) if _is_long_enough(match[0])]
+    spans += [match.span("number") for match in _SAID_TO_BE.finditer(text) if not _DATE.match(match["number"])]
+    return _merged(spans)
+
+
+def _is_long_enough(number: str) -> bool:
+    digits = sum(character.isdigit() for character in number)
+    # Ten digits in one run after a plus are a number in full (E.164); fewer may be a sum.
+    return 8 <= digits <= 15 and (digits >= 10 or not number[1:].isdigit())
+
+
+def address_spans(text: str) -> Spans:
+    """Street addresses: a number, a capitalised name and a kind of street (or the German form); post office boxes."""
+    spans: list[tuple[int, int]] = []
+    if _NUMBER_AND_NAME.search(text):
+        spans += [m.span() for m in _STREET.finditer(text) if m["rest"] or int(m["number"]) not in _YEARS]
+    if any(ending in text for ending in _STRASSE_ENDINGS):
+        spans += [match.span() for match in _STRASSE.finditer(text)]
+    if _BOX_NUMBER.search(text):
+        spans += [match.span() for match in _PO_BOX.finditer(text)]
+    return _merged(spans)
+
+
+def _merged(spans: list[tuple[int, int]]) -> Spans:
+    end = 0
+    for start, stop in sorted(spans):
+        if start >= end:
+            yield start, stop
+            end = stop

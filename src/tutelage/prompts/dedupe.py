@@ -1,0 +1,112 @@
+"""Which prompts repeat others: exactly, by a long common prefix [3.2], or beyond the cap per user.
+
+Every rule reads prompts in a sorted order, one at a time, and names those to drop: memory does not grow with their
+number, and the order in which they arrived does not matter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from tutelage.prompts.config import PromptsConfig
+
+
+def normalised(text: str) -> str:
+    """Text as repeats are judged by: composed characters, no case, white space as single blanks."""
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+
+
+def text_key(normal: str) -> str:
+    """The digest of a normalised text, 32 hexadecimal digits: equal for exact repeats only."""
+    return hashlib.sha256(normal.encode()).hexdigest()[:32]
+
+
+def repeats(ordered: Iterable[tuple[int, str]]) -> Iterator[int]:
+    """Of (number, key) sorted by key, the numbers after the first of each key."""
+    previous: str | None = None
+    for number, key in ordered:
+        if key == previous:
+            yield number
+        previous = key
+
+
+def beyond_cap(ordered: Iterable[tuple[int, str]], max_prompts_per_user: int) -> Iterator[int]:
+    """Of (number, user) sorted by user and then by text key, the numbers beyond the first ones of each user."""
+    current, count = "", 0
+    for number, user in ordered:
+        count = count + 1 if user == current else 1
+        current = user
+        if count > max_prompts_per_user:
+            yield number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """How a prompt begins: the first `max_common_prefix` characters of its normalised text, and its whole length."""
+
+    number: int
+    key: str
+    start: str
+    length: int
+
+    @property
+    def rank(self) -> tuple[int, str]:
+        """Of two prompts that share a prefix, the one of higher rank stays: the longer, then the greater digest."""
+        return (self.length, self.key)
+
+
+def long_prefix(length: int, config: PromptsConfig) -> int:
+    """How many characters a prompt of `length` must share with a longer one to count as its repeat."""
+    share = math.ceil(config.min_prefix_share * length)
+    return min(max(config.min_common_prefix, share), config.max_common_prefix)
+
+
+def common_prefix(first: str, second: str) -> int:
+    """The number of leading characters that both have."""
+    low, high = 0, min(len(first), len(second))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if first[low:middle] == second[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def overshadowed(ordered: Iterable[Opening], config: PromptsConfig) -> Iterator[int]:
+    """Of openings sorted by `start`, those that share a long prefix with an EARLIER one of higher rank.
+
+    Run it on the ascending and on the descending order, and the union is every prompt p for which some higher-ranked q
+    starts with the first `long_prefix(p)` characters of p. `long_prefix` never falls with length, so this relation is
+    transitive: each prompt that is dropped has one that stays, and no prompt's fate depends on the order of arrival.
+    """
+    # (shared, rank): an earlier prompt of that rank shares so many characters with the present one. Along the list
+    # `shared` grows and the rank falls: an entry that another one beats in both can never decide.
+    seen: list[tuple[int, tuple[int, str]]] = []
+    previous = ""
+    for opening in ordered:
+        _shorten(seen, common_prefix(previous, opening.start), config.min_common_prefix)
+        needed = long_prefix(opening.length, config)
+        if any(shared >= needed and rank > opening.rank for shared, rank in seen):
+            yield opening.number
+        _note(seen, len(opening.start), opening.rank)
+        previous = opening.start
+
+
+def _note(seen: list[tuple[int, tuple[int, str]]], shared: int, rank: tuple[int, str]) -> None:
+    while seen and seen[-1][1] <= rank:
+        seen.pop()
+    seen.append((shared, rank))
+
+
+def _shorten(seen: list[tuple[int, tuple[int, str]]], shared: int, least: int) -> None:
+    """Now only `shared` characters are common with what came before; under `least` they never count."""
+    best: tuple[int, str] | None = None
+    while seen and seen[-1][0] >= shared:
+        best = max(best or (0, ""), seen.pop()[1])
+    if best is not None and shared >= least:
+        _note(seen, shared, best)

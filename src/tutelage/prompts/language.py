@@ -1,0 +1,58 @@
+"""Which language a prompt is in [3.3 used langid.py; this is its maintained successor py3langid]."""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from typing import Any
+
+UNDETERMINED = "und"
+# Small relatives and creoles that short texts of a large language are mistaken for (Nigerian Pidgin for English, Wu and
+# Cantonese for Chinese); langid.py, which the paper used, does not know them either.
+CONFUSED: frozenset[str] = frozenset(
+    (
+        "ace",
+        "ary",
+        "arz",
+        "bcl",
+        "ext",
+        "gcf",
+        "gcr",
+        "grc",
+        "gug",
+        "hbo",
+        "lij",
+        "ltg",
+        "pcm",
+        "uzs",
+        "vec",
+        "wuu",
+        "yue",
+    )
+)
+_NOT_LANGUAGE = "zxx"  # the model's label for text without language: numbers, symbols
+_MEMORY = 4096  # texts remembered: repeats come in runs
+
+
+@cache
+def _identifier() -> Any:
+    # Loading takes most of a second and 100 MB: only for those who identify something.
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    identifier.set_languages([label for label in identifier.labels if label not in CONFUSED])
+    return identifier
+
+
+@lru_cache(maxsize=_MEMORY)
+def _classified(text: str) -> tuple[str, float]:
+    label, confidence = _identifier().classify(text)
+    return label, confidence
+
+
+def language_of(text: str, *, min_confidence: float, characters: int) -> str:
+    """The ISO 639 code of the language, or "und" where the first `characters` are too few or too mixed to say."""
+    start = text[:characters]
+    if not any(character.isalpha() for character in start):
+        return UNDETERMINED
+    label, confidence = _classified(start)
+    return label if confidence >= min_confidence and label != _NOT_LANGUAGE else UNDETERMINED

@@ -1,0 +1,21 @@
+"""Splits by user: all prompts of a user are in one split [3.2]."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from tutelage.prompts.chance import drawn
+from tutelage.prompts.config import SplitShares
+from tutelage.records import Prompt, Split, content_id
+
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+def user_key(prompt: Prompt) -> str:
+    """The user as splits and the cap count them; a prompt without `user_id` is a user of its own."""
+    return f"user:{prompt.user_id}" if prompt.user_id else f"prompt:{content_id(prompt.flat)}"
+
+
+def split_of(user: str, shares: SplitShares, seed: int) -> Split:
+    """The split of a user: a hash decides, so a user stays where they are when data is added."""
+    return drawn({split: getattr(shares, split) for split in SPLITS}, "split", seed, user)
