@@ -8,9 +8,10 @@ from tutelage.statistics.agreement import krippendorff_alpha, pairwise_agreement
 from tutelage.statistics.calibration import CalibrationBin, calibration_bins, expected_calibration_error
 from tutelage.statistics.interval import Interval, bounded_mean, clustered_variance
 from tutelage.statistics.likert import likert_mean
-from tutelage.statistics.win_rate import win_rate, win_rate_difference
+from tutelage.statistics.win_rate import OUTCOMES, win_rate, win_rate_difference
 
 __all__ = [
+    "OUTCOMES",
     "CalibrationBin",
     "Interval",
     "bounded_mean",

@@ -1,0 +1,205 @@
+"""Learning curves, and score against the distance that the policy travelled for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from tutelage.report.arms import arm_of
+from tutelage.report.figures import PANEL, Panel
+from tutelage.report.results import is_number
+from tutelage.report.run_folder import Run, StageRun
+from tutelage.report.themed_svg import colour, draw
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """One metric of one stage: `steps` and `values` of equal length, at least one."""
+
+    stage: str
+    metric: str
+    steps: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePanel:
+    """What to draw together: a title and the quantities of it, each with its name in the legend and its line style."""
+
+    title: str
+    quantities: Mapping[str, str]
+
+
+LOSS = CurvePanel(title="Loss, nats per token", quantities={"loss": "training", "validation_loss": "validation"})
+REWARD_LOSS = CurvePanel(
+    title="Loss, nats per ranking", quantities={"loss": "training", "validation_loss": "validation"}
+)
+ACCURACY = CurvePanel(
+    title="Accuracy on comparisons", quantities={"accuracy": "training", "validation_accuracy": "validation"}
+)
+FIRST_PANELS: Mapping[str, Sequence[CurvePanel]] = {
+    "pretrain": (LOSS,),
+    "sft": (LOSS, CurvePanel(title="Score of its responses (reward model)", quantities={"score": ""})),
+    "reward": (REWARD_LOSS, ACCURACY),
+    "ppo": (
+        CurvePanel(title="Score (reward model)", quantities={"score": ""}),
+        CurvePanel(title="KL to the reference, nats per response", quantities={"kl_to_reference": ""}),
+        CurvePanel(title="Response length, tokens", quantities={"response_tokens": ""}),
+        CurvePanel(title="Entropy, nats per token", quantities={"entropy": ""}),
+        CurvePanel(title="Loss on pretraining text (ptx)", quantities={"ptx_loss": ""}),
+    ),
+}
+
+
+def curves_of(stage: StageRun) -> dict[str, Curve]:
+    """Every metric of a stage that has a finite number somewhere."""
+    points: dict[str, list[tuple[float, float]]] = {}
+    for row in stage.metrics:
+        step: Any = row.get("step")
+        for metric, value in row.items():
+            if metric != "step" and is_number(step) and is_number(value):
+                points.setdefault(metric, []).append((step, value))
+    return {
+        metric: Curve(
+            stage=stage.name,
+            metric=metric,
+            steps=tuple(step for step, _ in found),
+            values=tuple(value for _, value in found),
+        )
+        for metric, found in points.items()
+    }
+
+
+def stage_kind(stage: StageRun) -> str:
+    """What its metrics are named after: pretrain, sft, reward, ppo, ..."""
+    kinds = [metric.split("/")[0] for metric in curves_of(stage) if "/" in metric]
+    return kinds[0] if kinds else stage.name
+
+
+def curve_groups(run: Run) -> dict[str, list[StageRun]]:
+    """Stages that are drawn together, by kind: PPO and PPO-ptx share their panels, every other stage has its own."""
+    groups: dict[str, list[StageRun]] = {}
+    for stage in run.stages:
+        if curves_of(stage):
+            groups.setdefault("ppo" if stage_kind(stage) == "ppo" else stage.name, []).append(stage)
+    return groups
+
+
+def first_panels(stages: Sequence[StageRun]) -> list[Panel]:
+    """The panels that tell how the stage went."""
+    return list(_panels(stages, FIRST_PANELS.get(stage_kind(stages[0]), ())))
+
+
+def further_panels(stages: Sequence[StageRun]) -> list[Panel]:
+    """Every other metric, a panel each."""
+    kind = stage_kind(stages[0])
+    drawn = {f"{kind}/{quantity}" for panel in FIRST_PANELS.get(kind, ()) for quantity in panel.quantities}
+    others = dict.fromkeys(metric for stage in stages for metric in curves_of(stage) if metric not in drawn)
+    panels = [CurvePanel(title=metric, quantities={metric: ""}) for metric in others]
+    return list(_panels(stages, panels))
+
+
+def _panels(stages: Sequence[StageRun], panels: Sequence[CurvePanel]) -> Iterator[Panel]:
+    kind = stage_kind(stages[0])
+    curves = {stage.name: curves_of(stage) for stage in stages}
+    for panel in panels:
+        shown = [
+            (curve, label)
+            for stage in stages
+            for quantity, label in panel.quantities.items()
+            if (curve := curves[stage.name].get(quantity if "/" in quantity else f"{kind}/{quantity}")) is not None
+        ]
+        if shown:
+            name = "curve-" + "-".join([stages[0].name, *panel.quantities]).replace("/", "-")
+            yield _draw_curves(name, panel.title, shown)
+
+
+def _draw_curves(name: str, title: str, curves: Sequence[tuple[Curve, str]]) -> Panel:
+    is_overlay = len({curve.stage for curve, _ in curves}) > 1
+
+    def paint(axes: Axes) -> None:
+        for curve, label in curves:
+            is_validation = label == "validation"
+            role = arm_of(curve.stage).role if is_overlay else ("held-out" if is_validation else "training")
+            shown = " ".join([arm_of(curve.stage).label, label]).strip() if is_overlay else label
+            _paint_curve(axes, curve, role=role, label=shown, is_sparse=is_validation)
+        axes.set_title(title)
+        axes.set_xlabel("step")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        if any(label for _, label in curves) or is_overlay:
+            axes.legend(loc="best", handlelength=1.4)
+
+    ends = "; ".join(f"{curve.stage} {label} ends at {curve.values[-1]:.4g}" for curve, label in curves)
+    return Panel(svg=draw(_identifier(name), f"{title} by step. {ends}", PANEL, paint))
+
+
+def _identifier(name: str) -> str:
+    return "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name)
+
+
+def _paint_curve(axes: Axes, curve: Curve, *, role: str, label: str, is_sparse: bool) -> None:
+    if is_sparse or len(curve.values) < 20:
+        axes.plot(curve.steps, curve.values, "o-", color=colour(role), markersize=3.2, linewidth=1.3, label=label)
+        return
+    axes.plot(curve.steps, curve.values, color=colour(role), linewidth=0.8, alpha=0.35)
+    axes.plot(curve.steps, smoothed(curve.values), color=colour(role), linewidth=1.7, label=label)
+
+
+def smoothed(values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Running mean over a tenth of the curve, centred; at both ends over what there is of it."""
+    half = max(1, len(values) // 20)
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    index = np.arange(len(values))
+    low, high = np.maximum(index - half, 0), np.minimum(index + half + 1, len(values))
+    return (sums[high] - sums[low]) / (high - low)
+
+
+def score_against_kl(stages: Sequence[StageRun]) -> Panel | None:
+    """Score over the KL to the reference (square-root axis) as training goes on, a line a policy; None without both."""
+    paths = {stage.name: path for stage in stages if (path := _score_path(stage)) is not None}
+    if not paths:
+        return None
+
+    def paint(axes: Axes) -> None:
+        for name, (kl, score) in paths.items():
+            arm = arm_of(name)
+            role = arm.role if len(paths) > 1 else "training"
+            axes.plot(kl, score, ".", color=colour(role), markersize=4, alpha=0.35)
+            axes.plot(smoothed(kl), smoothed(score), color=colour(role), linewidth=1.7, label=arm.label)
+            axes.plot(smoothed(kl)[-1], smoothed(score)[-1], arm.mark, color=colour(role), markersize=7)
+        axes.set_title("Score against KL to the reference")
+        axes.set_xlabel("KL, nats per response (square-root axis)")
+        _square_root_axis(axes, max(float(kl.max()) for kl, _ in paths.values()))
+        if len(paths) > 1:
+            axes.legend(loc="lower right", handlelength=1.4)
+
+    return Panel(svg=draw("score-kl", "Score against KL to the reference during PPO", PANEL, paint))
+
+
+def _score_path(stage: StageRun) -> tuple[np.ndarray, np.ndarray] | None:
+    both = [
+        (row["ppo/kl_to_reference"], row["ppo/score"])
+        for row in stage.metrics
+        if is_number(row.get("ppo/kl_to_reference")) and is_number(row.get("ppo/score"))
+    ]
+    if not both:
+        return None
+    kl, score = np.array(both, dtype=np.float64).T
+    # An estimate of a KL from samples can fall below 0, the KL cannot.
+    return np.maximum(kl, 0.0), score
+
+
+def _square_root_axis(axes: Axes, largest: float) -> None:
+    axes.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0.0)), np.square))
+    end = max(largest, 1e-3) * 1.05
+    axes.set_xlim(0, end)
+    step = 10.0 ** np.floor(np.log10(end))
+    ticks = [share * step for share in (0, 0.1, 0.25, 0.5, 1, 2, 5) if share * step <= end]
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

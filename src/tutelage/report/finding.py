@@ -1,0 +1,73 @@
+"""The one sentence at the top of the page, said by the numbers."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from tutelage.report.arms import BASELINE, arm_of
+from tutelage.report.notation import count_of, fixed, interval_of, number_of, percent
+from tutelage.report.results import Estimate, likert, win_rates
+from tutelage.report.run_folder import Run
+
+# The arm that the paper is about; where a run has not got it, the next.
+_LEADING = ("ppo_ptx", "ppo")
+
+
+def finding(run: Run) -> Markup | None:
+    """What the run found, in one sentence with traced numbers; None where nothing was compared."""
+    rates = win_rates(run)
+    arm = leading_arm(rates)
+    if arm is None:
+        return None
+    sentence = Markup("{} {} those of the SFT policy: {} of comparisons won{}.")
+    return sentence.format(_responses_of(arm), _verdict(rates[arm]), number_of(rates[arm], percent), _doubt(rates[arm]))
+
+
+def context(run: Run) -> Markup:
+    """How the other policies did against the same baseline, and the mean ratings; "" where there is nothing to say."""
+    rates = win_rates(run)
+    return Markup(" ").join(part for part in (_beside(rates), _ratings(run)) if part)
+
+
+def leading_arm(rates: dict[str, Estimate]) -> str | None:
+    """The arm that the finding is about."""
+    return next((key for key in (*_LEADING, *reversed(rates)) if key in rates and key != BASELINE), None)
+
+
+def _responses_of(arm: str) -> str:
+    return f"Responses of {arm_of(arm).long}"
+
+
+def _verdict(rate: Estimate) -> str:
+    if rate.low is None or rate.high is None:
+        return "were compared, without an interval, with"
+    if rate.low > 0.5:
+        return "are preferred to"
+    if rate.high < 0.5:
+        return "are judged worse than"
+    return "cannot be told apart from"
+
+
+def _doubt(rate: Estimate) -> Markup | str:
+    if not rate.has_interval:
+        return ""
+    return Markup(" (95\u202f% interval {}, {} comparisons)").format(interval_of(rate, percent), count_of(rate))
+
+
+def _beside(rates: dict[str, Estimate]) -> Markup | str:
+    leading = leading_arm(rates)
+    others = [
+        Markup("{} {}").format(arm_of(key).label, number_of(rate, percent))
+        for key, rate in rates.items()
+        if key not in (leading, BASELINE)
+    ]
+    return Markup("Against the same baseline: {}.").format(Markup(", ").join(others)) if others else ""
+
+
+def _ratings(run: Run) -> Markup | str:
+    means, leading = likert(run), leading_arm(win_rates(run))
+    if leading not in means or BASELINE not in means:
+        return ""
+    return Markup("Mean rating, of 7: {} {}, SFT {}.").format(
+        arm_of(leading).label, number_of(means[leading], fixed(2)), number_of(means[BASELINE], fixed(2))
+    )
