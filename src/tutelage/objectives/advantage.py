@@ -12,7 +12,8 @@ from torch import Tensor
 def replace_missing_eos(scores: Tensor, ended: Tensor, missing_eos_score: float | None) -> Tensor:
     """Scores (B,) where a response that has no stop token gets `missing_eos_score` instead of its own.
 
-    None leaves all as they are. Replaced, not multiplied: a factor would raise the score of a truncated response whose score is negative.
+    None leaves all as they are. Replaced, not multiplied: a factor would raise the score of a truncated response whose
+    score is negative.
     """
     if missing_eos_score is None:
         return scores
