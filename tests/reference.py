@@ -143,7 +143,7 @@ def rewards(
     scores: Sequence[float], ended: Sequence[bool], logprobs: Rows, reference_logprobs: Rows, *, kl_coef: float,
     missing_eos_score: float | None,
 ) -> list[list[float]]:  # fmt: skip
-    """Every token pays for its distance from the reference; the last one also gets the score, or what stands in for it."""
+    """Every token pays for its distance from the reference; the last one also gets the score or its stand-in."""
     rows = []
     for i, score in enumerate(scores):
         row = [-kl_coef * (p - q) for p, q in zip(logprobs[i], reference_logprobs[i], strict=True)]

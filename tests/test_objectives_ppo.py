@@ -230,6 +230,17 @@ def test_a_value_inside_the_band_is_never_counted_as_clipped():
     assert term.metrics["value_clip_fraction"].item() == 0
 
 
+@pytest.mark.parametrize("which", ["values", "old_values", "returns"])
+def test_padding_of_any_one_input_stays_out_of_the_value_gradient(which: str):
+    # Zero times NaN is NaN: a mask that is applied only to the loss lets the gradient of a padded token go bad.
+    inputs = {"values": row(1.5, 0.0), "old_values": row(1.0, 0.0), "returns": row(2.0, 0.0)}
+    inputs[which][0, 1] = NAN
+    inputs["values"].requires_grad_()
+    for value_clip_range, slope in ((0.2, 0.0), (None, -0.5)):
+        term = value_loss(**inputs, response_mask=torch.tensor([[True, False]]), value_clip_range=value_clip_range)
+        assert torch.autograd.grad(term.total, inputs["values"])[0].tolist() == [[slope, 0.0]]
+
+
 # Explained variance
 
 
