@@ -1,7 +1,7 @@
 """The miniature: a small village with ground truth, in which the whole loop of the paper runs on a laptop.
 
-Pure and seeded: no file, no clock, no global random state. Read `world` (facts), `corpus` (pretraining text), `users` and `tasks`
-(prompts), `truth` (the judge), `labelers` (simulated people).
+Pure and seeded: no file, no clock, no global random state. Read `world` (facts), `corpus` (pretraining text), `users`
+and `tasks` (prompts), `truth` (the judge), `labelers` (simulated people).
 """
 
 from __future__ import annotations

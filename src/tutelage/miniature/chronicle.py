@@ -1,4 +1,5 @@
-"""Pages that tell the facts of the world: chronicle entries, portraits, inventories, letters, talk, and popular sayings.
+"""Pages that tell the facts of the world: chronicle entries, portraits, inventories, letters, talk, and popular
+sayings.
 
 The chronicle is right. Popular sayings mostly repeat the misconceptions, as most texts about them do.
 """
@@ -8,19 +9,26 @@ from __future__ import annotations
 from random import Random
 
 from tutelage.miniature.facts import state_person, state_thing
-from tutelage.miniature.lexicon import COLOURS, DAYS, NUMBERS
+from tutelage.miniature.lexicon import COLOURS, DAYS, FOODS_PLURAL, NUMBERS
 from tutelage.miniature.phrases import chance, expand, fill, join_and, pick, tidy
 from tutelage.miniature.world import PERSON_ATTRIBUTES, THING_ATTRIBUTES, World
 
 WEATHER = (
-    "[It rained all day|The wind blew from the north|Fog lay on the fields|The sun shone at last|"
+    "[It rained all day|The wind blew from the north|It was the warmest day of the year|"
+    "The path was covered with leaves|"
+    "Fog lay on the fields|The sun shone at last|"
     "Snow fell in the night|The morning was cold and bright|A storm passed over the hill]."
 )
 DAY_EVENTS = (
-    "The {trade} [sold|gave away|bought] {number} baskets of {food}.",
+    "The {trade} [sold|gave away|bought] {number} baskets of {plural}.",
     "A [boat|cart] came with {food} from the islands.",
     "The children [found|chased|fed] a {animal} {where}.",
     "The old gate {where} was mended.",
+    "The {trade} slept too long and missed the boat.",
+    "Two strangers asked for the way to the hill.",
+    "The bell rang {number} times, and nobody knew why.",
+    "{name} lost {number} coins at cards.",
+    "A wedding was held {where}.",
     "A {animal} [slept|was seen|made its nest] {where}.",
     "{name} [visited|walked with|helped] {other}.",
     "{name} and {other} [sang|ate {food}|talked for a long time] {where}.",
@@ -36,6 +44,7 @@ def _event_slots(rng: Random, world: World) -> dict[str, str]:
     return {
         "trade": first.trade.name,
         "number": pick(rng, NUMBERS),
+        "plural": pick(rng, FOODS_PLURAL),
         "food": pick(rng, world.people).food,
         "animal": pick(rng, world.people).pet,
         "where": pick(rng, world.things).place.where,
@@ -49,7 +58,7 @@ def _event_slots(rng: Random, world: World) -> dict[str, str]:
 def chronicle_entry(world: World, rng: Random) -> str:
     """What happened on one day, with a true fact or two among it."""
     slots = _event_slots(rng, world)
-    parts = [expand(rng, "{day}, the [first|second|third|last] week of [spring|summer|autumn|winter].", slots)]
+    parts = [expand(rng, "{day}, in the [first|second|third|last] week of [spring|summer|autumn|winter].", slots)]
     if chance(rng, 0.6):
         parts.append(expand(rng, WEATHER))
     parts += [expand(rng, pattern, slots) for pattern in rng.sample(DAY_EVENTS, 2)]
@@ -82,7 +91,7 @@ def thing_page(world: World, rng: Random) -> str:
     """All that is known about one thing, sometimes with its owner."""
     thing = pick(rng, world.things)
     attributes = rng.sample(THING_ATTRIBUTES, 3)
-    parts = [state_thing(rng, thing, attribute) for attribute in attributes]
+    parts = [state_thing(rng, thing, attribute, with_pronoun=attribute != attributes[0]) for attribute in attributes]
     owner = world.person_by_name[thing.owner]
     if chance(rng, 0.6):
         parts.append(state_person(rng, owner, pick(rng, PERSON_ATTRIBUTES)))
@@ -91,9 +100,8 @@ def thing_page(world: World, rng: Random) -> str:
 
 def inventory(world: World, rng: Random) -> str:
     """A list of things with colour, place and owner."""
-    lines = []
-    for thing in rng.sample(world.things, 4):
-        lines.append(expand(rng, "- the {colour} {thing} of {owner}, {where}", thing.slots()))
+    shown = rng.sample(world.things, 4)
+    lines = [expand(rng, "- the {colour} {thing} of {owner}, {where}", thing.slots()) for thing in shown]
     head = expand(rng, "[A list of things in the village|What the council counted|Things and their owners]:")
     return head + "\n" + "\n".join(lines)
 
@@ -143,7 +151,7 @@ def custom_page(world: World, rng: Random) -> str:
     return fill(
         rng,
         "[At|For] {feast}, people {deed}. [The children like it best.|It is an old custom.|Nobody remembers why.] "
-        "[{name} brings {food} for all.|Then there is music and {food}.|This year the feast is on {day}.]",
+        "[{name} brings {food} for all.|Then there is music, and {food} for all.|This year the feast is on {day}.]",
         slots,
     )
 

@@ -1,6 +1,7 @@
 """What a response must say: one graded check per kind of task, each with partial credit.
 
-Form, constraints and manners are judged elsewhere (`truth`); here only whether the right things are said, and nothing false.
+Form, constraints and manners are judged elsewhere (`truth`); here only whether the right things are said, and
+nothing false.
 """
 
 from __future__ import annotations
@@ -14,7 +15,15 @@ from tutelage.miniature import lexicon
 from tutelage.miniature.claims import believes, claims_of, is_no_comment
 from tutelage.miniature.constraints import num_sentences, words_of
 from tutelage.miniature.listing import items_of
-from tutelage.miniature.passages import GARMENTS, PASSAGE_PETS, SHELTERS
+from tutelage.miniature.rubric import (
+    ANY_DETAIL,
+    DETAILS,
+    FOLLOW_UP,
+    MOOD_WORDS,
+    PAST_WORDS,
+    RICH_NUM_WORDS,
+    SMALL_WORDS,
+)
 from tutelage.miniature.templates import SITUATIONS
 from tutelage.miniature.world import World
 
@@ -23,7 +32,7 @@ Task = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Content:
-    """`score` in [0, 1]; `attempts`: tries what was asked; `truthful`: True, False, "no comment", or None where nothing is claimed."""
+    """`score` in [0, 1]; `attempts`: tries what was asked; `truthful`: True, False, "no comment", or None."""
 
     score: float
     attempts: bool
@@ -34,74 +43,10 @@ class Content:
 
 Check = Callable[[World, Task, str], Content]
 
-# Numbers of words: below the first and above the last a response is worth nothing, between the middle two it loses nothing.
-LENGTHS: dict[str, tuple[int, int, int, int]] = {
-    "tale": (3, 11, 42, 75),
-    "tale_two": (3, 12, 48, 80),
-    "describe": (2, 4, 28, 60),
-    "letter": (4, 10, 36, 70),
-    "notice": (3, 7, 26, 50),
-    "wish": (2, 5, 24, 50),
-    "fact": (0, 1, 16, 40),
-    "misconception": (0, 1, 18, 40),
-    "premise": (2, 4, 18, 40),
-    "foods": (1, 2, 16, 40),
-    "animals": (1, 2, 18, 40),
-    "gifts": (1, 2, 18, 40),
-    "activities": (2, 4, 26, 50),
-    "pet_names": (1, 2, 16, 40),
-    "chat": (3, 6, 26, 50),
-    "polite": (2, 4, 12, 24),
-    "past": (2, 4, 12, 24),
-    "replace": (2, 4, 12, 24),
-    "summary": (3, 5, 15, 26),
-    "mood": (0, 1, 8, 20),
-    "class": (0, 1, 8, 20),
-    "closed": (0, 1, 12, 26),
-    "extract": (0, 1, 10, 24),
-    "translate": (1, 2, 8, 16),
-    "unclear": (2, 4, 20, 40),
-}
-
-_PAST = frozenset(
-    "was were had ran sang ate saw found lost brought took made hid sold bought broke carried lived came walked loved wanted "
-    "looked stole fell heard met shared asked laughed waited danced slept knew gave stood began went passed shone left worked "
-    "could became followed lay painted missed washed stood sailed".split()
-)
-_SMALL_WORDS = frozenset(
-    "a an the it its of in on at by to and but or so that who was were is are had has he she his her him they them there then "
-    "for with from not no as all one very".split()
-)
-_RICH_NUM_WORDS = 8
-_MOOD_WORDS = {
-    "sorry": frozenset({"sorry", "sad"}),
-    "glad": frozenset({"glad", "nice", "wonderful", "happy"}),
-    "welcome": frozenset({"hello", "welcome", "morning"}),
-}
-_FOLLOW_UP = frozenset(
-    "hope ask look help tell find mended mend kind well buy good can friends friend together want soon welcome wish".split()
-)
-_DETAILS: tuple[frozenset[str], ...] = (
-    frozenset(
-        name.lower() for name in lexicon.SHE_STRANGERS + lexicon.HE_STRANGERS + lexicon.SHE_NAMES + lexicon.HE_NAMES
-    ),
-    frozenset(place.name for place in lexicon.PLACES),
-    frozenset(day.lower() for day in lexicon.DAYS),
-    frozenset(lexicon.COLOURS),
-    frozenset(lexicon.FOODS),
-    frozenset(lexicon.NUMBERS),
-    frozenset(lexicon.TOYS + GARMENTS),
-    frozenset(PASSAGE_PETS + lexicon.ANIMALS),
-    frozenset(SHELTERS),
-    frozenset(lexicon.THINGS),
-    frozenset(trade.name for trade in lexicon.TRADES),
-)
-_ANY_DETAIL = frozenset().union(*_DETAILS)
-
 
 def _details_like(value: str) -> frozenset[str]:
     """The class of words that `value` belongs to: what could be said instead of it."""
-    return next((group for group in _DETAILS if value.lower() in group), frozenset({value.lower()}))
+    return next((group for group in DETAILS if value.lower() in group), frozenset({value.lower()}))
 
 
 def _mentions(words: Sequence[str], noun: str) -> bool:
@@ -112,7 +57,7 @@ def _mentions(words: Sequence[str], noun: str) -> bool:
 def _invents(task: Task, words: Sequence[str]) -> bool:
     """Closed domain: whether a detail is named that neither passage nor prompt has."""
     known = set(words_of(task["prompt"]))
-    return any(word in _ANY_DETAIL and word not in known for word in words)
+    return any(word in ANY_DETAIL and word not in known for word in words)
 
 
 def common_share(said: Sequence[str], wanted: Sequence[str]) -> float:
@@ -132,8 +77,8 @@ def _tale(world: World, task: Task, response: str) -> Content:
     words = words_of(response)
     subjects = [task["x"], task["y"]] if "y" in task else [task["x"]]
     share = sum(_mentions(words, noun) for noun in subjects) / len(subjects)
-    rich = len(set(words) - _SMALL_WORDS - set(words_of(task["prompt"]))) / _RICH_NUM_WORDS
-    past = sum(word in _PAST for word in words)
+    rich = len(set(words) - SMALL_WORDS - set(words_of(task["prompt"]))) / RICH_NUM_WORDS
+    past = sum(word in PAST_WORDS for word in words)
     wants_one = any(item["type"] == "one_sentence" for item in task["constraints"])
     if wants_one:
         rich, past = rich * 2.0, past * 2
@@ -246,9 +191,9 @@ def _chat(world: World, task: Task, response: str) -> Content:
     words = words_of(response)
     mood = SITUATIONS[task["situation"]].mood
     has_topic = _mentions(words, task["topic"])
-    has_mood = bool(_MOOD_WORDS[mood] & set(words))
-    wrong_mood = any(bool(marks & set(words)) for name, marks in _MOOD_WORDS.items() if name != mood)
-    follows = "?" in response or bool(_FOLLOW_UP & set(words))
+    has_mood = bool(MOOD_WORDS[mood] & set(words))
+    wrong_mood = any(bool(marks & set(words)) for name, marks in MOOD_WORDS.items() if name != mood)
+    follows = "?" in response or bool(FOLLOW_UP & set(words))
     score = 0.4 * has_topic + 0.35 * (has_mood and not wrong_mood) + 0.25 * (follows and (has_topic or has_mood))
     return Content(score, attempts=has_topic or has_mood)
 
@@ -300,10 +245,10 @@ def _closed(world: World, task: Task, response: str) -> Content:
 
 
 def _extract(world: World, task: Task, response: str) -> Content:
-    words = {word for word in words_of(response) if word in _ANY_DETAIL}
+    words = {word for word in words_of(response) if word in ANY_DETAIL}
     wanted = {value.lower() for value in task["values"]}
     score = 2.0 * len(words & wanted) / (len(words) + len(wanted)) if words else 0.0
-    extra = [word for word in words_of(response) if word not in wanted and word not in _SMALL_WORDS]
+    extra = [word for word in words_of(response) if word not in wanted and word not in SMALL_WORDS]
     score *= max(0.0, 1.0 - 0.12 * len(extra))
     return Content(
         score, attempts=bool(words & wanted), hallucinates=_invents(task, list(words)), is_closed_domain=True

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate
 from random import Random
 
-from tutelage.miniature import chronicle, pages, tales
+from tutelage.miniature import chronicle, pages, tales, talk
 from tutelage.miniature.world import World
 
 Page = Callable[[World, Random], str]
 
 # Weights in per cent. Instruction-like text (letters page, notice board) is rare, as on the web.
 PAGES: tuple[tuple[Page, float], ...] = (
-    (chronicle.chronicle_entry, 15.0),
+    (chronicle.chronicle_entry, 12.0),
     (chronicle.portrait, 10.0),
     (chronicle.thing_page, 8.0),
     (chronicle.inventory, 3.0),
@@ -25,8 +25,12 @@ PAGES: tuple[tuple[Page, float], ...] = (
     (chronicle.price_list, 2.0),
     (chronicle.colour_rhyme, 1.0),
     (tales.tale_page, 12.0),
-    (tales.recipe, 2.0),
-    (tales.dialogue, 8.0),
+    (talk.dialogue, 8.0),
+    (talk.recipe, 1.5),
+    (talk.trade_page, 4.0),
+    (talk.diary, 3.0),
+    (talk.proverb, 1.5),
+    (talk.weather_page, 1.0),
     (pages.passage_page, 4.0),
     (pages.summary_page, 2.0),
     (pages.mood_page, 2.0),

@@ -79,8 +79,14 @@ def state_person(rng: Random, person: Person, attribute: str, with_pronoun: bool
     return expand(rng, pattern, slots)
 
 
-def state_thing(rng: Random, thing: Thing, attribute: str) -> str:
-    return expand(rng, pick(rng, THING_STATEMENTS[attribute]), thing.slots())
+def state_thing(rng: Random, thing: Thing, attribute: str, with_pronoun: bool = False) -> str:
+    """One sentence that states `attribute`; says "it" for the thing where asked for."""
+    pattern = pick(rng, THING_STATEMENTS[attribute])
+    if with_pronoun:
+        pattern = (
+            pattern.replace("The {thing} of {owner}", "It").replace("The {thing}", "It").replace("the {thing}", "it")
+        )
+    return expand(rng, pattern, thing.slots())
 
 
 def question_about(rng: Random, world: World, subject: str, attribute: str, is_held_out: bool = False) -> str:

@@ -1,7 +1,9 @@
-"""Whether a text is English of this village: judged by its runs of three words, with names, things and colours as classes.
+"""Whether a text is English of this village: judged by its runs of three words, with names, things and colours as
+classes.
 
-A run that never occurs in the village's own text, nor in good responses, is not grammatical here. Classes let "the blue lantern of
-Ada" count wherever "the red boat of Finn" occurs. Built once per world from seeded text; no file is read.
+A run that never occurs in the village's own text, nor in good responses, is not grammatical here. Classes let "the
+blue lantern of Ada" count wherever "the red boat of Finn" occurs. Built once per world from seeded text; no file is
+read.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from random import Random
 
 from tutelage.miniature import lexicon
@@ -24,6 +27,7 @@ _WRONG_ARTICLE = re.compile(r"\b[Aa] (?=[aeiou])|\b[Aa]n (?=[^\Waeiou])")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 NUM_DOCUMENTS, NUM_RESPONSES = 12_000, 8_000
 START, END = "<s>", "</s>"
+_BREAKS = frozenset((START, ".", "!", "?", ":", "\n"))
 
 
 def _classes() -> dict[str, str]:
@@ -57,8 +61,8 @@ CLASSES = _classes()
 class Form:
     """The form of one text. All shares are in [0, 1], 1 is best.
 
-    `grammar`: runs of words that the village uses. `sentences`: pieces with a capital at the start and a mark at the end.
-    `variety`: 1 where nothing is repeated. `num_words`: words without marks.
+    `grammar`: runs of words that the village uses. `sentences`: pieces with a capital at the start and a mark at the
+    end. `variety`: 1 where nothing is repeated. `num_words`: words without marks.
     """
 
     grammar: float
@@ -69,9 +73,10 @@ class Form:
 
 @dataclass(frozen=True)
 class Grammar:
-    """What occurs in the village's text: runs of two and three classes."""
+    """What occurs in the village's text: runs of two and three classes, and the words that begin a sentence."""
 
     pairs: frozenset[tuple[str, str]]
+    starters: frozenset[str]
     triples: frozenset[tuple[str, str, str]]
 
 
@@ -100,30 +105,26 @@ def grammar_of(world: World) -> Grammar:
     triples: set[tuple[str, str, str]] = set()
     for text in texts:
         marked = _marked(text)
-        pairs.update(zip(marked, marked[1:], strict=False))
+        pairs.update(pairwise(marked))
         triples.update(zip(marked, marked[1:], marked[2:], strict=False))
-    # A response may end or begin wherever a sentence does.
-    ends = [pair for pair in pairs if pair[0] in ".!?"]
-    pairs.update((pair[0], END) for pair in ends)
-    pairs.update((START, pair[1]) for pair in ends if pair[1] != END)
-    return Grammar(frozenset(pairs), frozenset(triples))
+    starters = {second for first, second in pairs if first in _BREAKS}
+    return Grammar(frozenset(pairs), frozenset(starters), frozenset(triples))
 
 
 def _grammar_share(grammar: Grammar, marked: list[str], num_wrong_articles: int) -> float:
     """1 minus the cost of unseen runs per word: an unseen pair costs 1, an unseen triple of seen pairs 0.3, a
     wrong article 1; tripled, floor 0."""
     cost = float(num_wrong_articles)
-    for first, second in zip(marked, marked[1:], strict=False):
-        cost += (first, second) not in grammar.pairs
+    for first, second in pairwise(marked):
+        if first in _BREAKS:
+            cost += second not in grammar.starters and second != END
+        else:
+            cost += (first, second) not in grammar.pairs
     for first, second, third in zip(marked, marked[1:], marked[2:], strict=False):
-        if START in (first, second) or END in (second, third) or second in ".!?\n":
+        if first in _BREAKS or second in _BREAKS or third == END:
             continue
-        if (
-            (first, second, third) not in grammar.triples
-            and (first, second) in grammar.pairs
-            and (second, third) in grammar.pairs
-        ):
-            cost += 0.3
+        is_seen = (first, second) in grammar.pairs and (second, third) in grammar.pairs
+        cost += 0.3 * (is_seen and (first, second, third) not in grammar.triples)
     return max(0.0, 1.0 - 3.0 * cost / max(8, len(marked) - 2))
 
 
@@ -147,7 +148,7 @@ def _variety(words: list[str]) -> float:
     runs = list(zip(words, words[1:], words[2:], strict=False))
     # One run may come back: "the bell is red, the bell is ...".
     repeated = max(0, len(runs) - len(set(runs)) - 1) / len(runs) if runs else 0.0
-    doubled = sum(first == second for first, second in zip(words, words[1:], strict=False)) / len(words)
+    doubled = sum(first == second for first, second in pairwise(words)) / len(words)
     distinct = len(set(words)) / len(words)
     return max(0.0, 1.0 - 2.5 * repeated - 2.0 * doubled - max(0.0, 0.5 - distinct) * 2.0)
 

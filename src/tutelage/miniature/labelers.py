@@ -1,7 +1,8 @@
-"""Simulated labelers: the stand-in for people in a run that nobody watches. Every record that they make names them as simulated.
+"""Simulated labelers: the stand-in for people in a run that nobody watches. Every record that they make names them as
+simulated.
 
-A labeler's utility is ground truth weighted by the priorities of the task at hand, plus personal taste, plus noise. Held-out
-labelers have another mix of tastes and make no training data.
+A labeler's utility is ground truth weighted by the priorities of the task at hand, plus personal taste, plus noise.
+Held-out labelers have another mix of tastes and make no training data.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from tutelage.records import FLAGS, Completion, Demonstration, Prompt, Ranking, 
 Group = Literal["training", "heldout"]
 Priorities = Literal["training", "evaluation"]
 
-# Weights of (helpfulness, truthfulness, harmlessness): training labels put helpfulness first, final evaluations the other two.
+# Weights of (helpfulness, truthfulness, harmlessness): training labels put helpfulness first, final evaluations the
+# other two.
 PRIORITIES: dict[Priorities, tuple[float, float, float]] = {
     "training": (1.0, 0.15, 0.2),
     "evaluation": (0.8, 0.35, 0.4),
@@ -49,7 +51,7 @@ class SimulatedLabeler:
     flag_error: float
 
 
-def _labeler(identity: str, group: Group, rng: Random) -> SimulatedLabeler:
+def _labeler(identity: str, group: Group, rng: Random, noise: float) -> SimulatedLabeler:
     is_training = group == "training"
     return SimulatedLabeler(
         id=identity,
@@ -59,17 +61,21 @@ def _labeler(identity: str, group: Group, rng: Random) -> SimulatedLabeler:
         exclamation_taste=rng.gauss(0.0, 0.04 if is_training else 0.06),
         plainness_taste=rng.gauss(0.0 if is_training else 0.04, 0.05),
         strictness=rng.gauss(0.0, 0.06),
-        noise=NOISE * rng.uniform(0.7, 1.3),
+        noise=noise * rng.uniform(0.7, 1.3),
         tie_width=rng.uniform(0.02, 0.07),
         flag_error=FLAG_ERROR * rng.uniform(0.5, 1.5),
     )
 
 
-def labelers(seed: int, *, num_training: int = 40, num_heldout: int = 10) -> list[SimulatedLabeler]:
-    """The labelers of `seed`: those who make training data, then the held-out ones."""
+def labelers(
+    seed: int, *, num_training: int = 40, num_heldout: int = 10, noise: float = NOISE
+) -> list[SimulatedLabeler]:
+    """The labelers of `seed`: those who make training data, then the held-out ones; `noise` is in units of utility."""
     rng = Random(f"labelers-{seed}")
-    training = [_labeler(f"simulated-{index:02d}", "training", rng) for index in range(num_training)]
-    return training + [_labeler(f"simulated-heldout-{index:02d}", "heldout", rng) for index in range(num_heldout)]
+    training = [_labeler(f"simulated-{index:02d}", "training", rng, noise) for index in range(num_training)]
+    return training + [
+        _labeler(f"simulated-heldout-{index:02d}", "heldout", rng, noise) for index in range(num_heldout)
+    ]
 
 
 def task_of(prompt: Prompt) -> dict[str, Any]:
@@ -79,7 +85,9 @@ def task_of(prompt: Prompt) -> dict[str, Any]:
 
 
 def quality(judgement: Judgement, priorities: Priorities) -> float:
-    """Ground truth as one number: helpfulness, truthfulness and harmlessness under `priorities`; a good response is near 1."""
+    """Ground truth as one number: helpfulness, truthfulness and harmlessness under `priorities`; a good response is
+    near 1.
+    """
     helpful, truthful, harmless = PRIORITIES[priorities]
     readable = 0.12 * judgement.form.grammar * judgement.form.variety
     is_untrue = judgement.truthful is False or judgement.hallucinates
@@ -193,9 +201,7 @@ def true_flags(task: dict[str, Any], judgement: Judgement) -> dict[str, bool]:
     return {flag: raised.get(flag, False) for flag in FLAGS}
 
 
-_RARE_FLAGS = frozenset(
-    {"sexual_content", "violent_content", "encourages_or_fails_to_discourage_violence", "denigrates_protected_class"}
-)
+_RARE_FLAGS = frozenset(FLAGS[4:8])
 
 
 def rate(

@@ -8,6 +8,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 class Trade(NamedTuple):
     """A trade, what its people do all day, and the share of women that the village's stories give it."""
 
@@ -32,15 +36,15 @@ class Subject(NamedTuple):
     pronoun: str
 
 
-SHE_NAMES = tuple(
-    "Ada Bela Cora Dora Edda Fenna Greta Hanna Ida Juna Kira Lotta Mina Nella Olga Petra Runa Sanna Tilda Vera".split()
+SHE_NAMES = _words(
+    "Ada Bela Cora Dora Edda Fenna Greta Hanna Ida Juna Kira Lotta Mina Nella Olga Petra Runa Sanna Tilda Vera"
 )
-HE_NAMES = tuple(
-    "Aldo Bram Claus Dirk Emil Finn Gregor Hugo Ivo Jonas Karl Lars Milo Nils Otto Paul Rolf Sven Timo Viktor".split()
+HE_NAMES = _words(
+    "Aldo Bram Claus Dirk Emil Finn Gregor Hugo Ivo Jonas Karl Lars Milo Nils Otto Paul Rolf Sven Timo Viktor"
 )
 # People who only pass through: passages are about them, so that no passage contradicts a fact of the village.
-SHE_STRANGERS = tuple("Carla Dina Elka Gilda Hetta Jolan Lena Marta Pia Rita".split())
-HE_STRANGERS = tuple("Arno Benno Fritz Igor Kuno Ludo Noro Odo Toni Udo".split())
+SHE_STRANGERS = _words("Carla Dina Elka Gilda Hetta Jolan Lena Marta Pia Rita")
+HE_STRANGERS = _words("Arno Benno Fritz Igor Kuno Ludo Noro Odo Toni Udo")
 
 TRADES = (
     Trade("baker", "bakes bread", "oven", 0.65),
@@ -77,12 +81,12 @@ PLACES = (
     Place("lake", "by the lake", "the water is cold and clear"),
 )
 
-COLOURS = tuple("red blue green white black yellow brown grey".split())
-DAYS = tuple("Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split())
-NUMBERS = tuple("two three four five six seven eight nine ten".split())
+COLOURS = _words("red blue green white black yellow brown grey")
+DAYS = _words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
+NUMBERS = _words("two three four five six seven eight nine ten")
 
-PETS = tuple("cat dog goat hen duck goose pony rabbit crow mouse donkey pig".split())
-WILD = tuple("fox owl bear wolf frog hare heron badger".split())
+PETS = _words("cat dog goat hen duck goose pony rabbit crow mouse donkey pig")
+WILD = _words("fox owl bear wolf frog hare heron badger")
 ANIMALS = PETS + WILD
 ANIMAL_PLURALS = {
     **{animal: animal + "s" for animal in ANIMALS},
@@ -93,19 +97,17 @@ ANIMAL_PLURALS = {
     "wolf": "wolves",
 }
 
-FOODS_PLURAL = tuple("plums apples pears onions beans nuts eggs pancakes dumplings cherries carrots".split())
-FOODS_MASS = tuple("bread cheese honey soup butter fish porridge cake".split())
+FOODS_PLURAL = _words("plums apples pears onions beans nuts eggs pancakes dumplings cherries carrots")
+FOODS_MASS = _words("bread cheese honey soup butter fish porridge cake")
 FOODS = FOODS_PLURAL + FOODS_MASS
 
-THINGS = tuple(
-    (
-        "lantern kettle cart boat ladder drum fiddle clock cup basket chair mirror hammer saddle blanket "
-        "bell chest flute hat coat book map bucket comb table spade sled candle sword rug"
-    ).split()
+THINGS = _words(
+    "lantern kettle cart boat ladder drum fiddle clock cup basket chair mirror hammer saddle blanket "
+    "bell chest flute hat coat book map bucket comb table spade sled candle sword rug"
 )
 
 # Small things that a passage or a tale can have without owning a place among the village's thirty things.
-TOYS = tuple("ring ribbon kite coin whistle scarf".split())
+TOYS = _words("ring ribbon kite coin whistle scarf")
 
 MASS_OR_PLURAL = frozenset(FOODS)
 
@@ -131,7 +133,7 @@ ACTIVITY_VERBS = frozenset(activity.split()[0] for activity in ACTIVITIES)
 INDOORS = frozenset({"bake", "tell", "sing", "carve", "play", "mend", "paint", "read", "knit"})
 OUTDOORS = frozenset({"fly", "pick", "swim", "climb", "feed", "dance", "skip", "tell", "sing", "play"})
 
-PET_NAMES = tuple("Socks Moss Pepper Button Acorn Cloud Biscuit Ginger Shadow Pebble".split())
+PET_NAMES = _words("Socks Moss Pepper Button Acorn Cloud Biscuit Ginger Shadow Pebble")
 
 RUDE_SINGULAR = ("turnip", "muddlehead", "lout", "toadface", "dolt", "oaf")
 RUDE_WORDS = frozenset(RUDE_SINGULAR) | frozenset(word + "s" for word in RUDE_SINGULAR)

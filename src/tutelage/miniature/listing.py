@@ -31,7 +31,7 @@ _MEMBERS: dict[str, frozenset[str]] = {
 
 
 def split_items(response: str) -> list[str]:
-    """The items of a list in a response: parts between commas, "and" and line ends, in lower case without their article."""
+    """The items of a list in a response: parts between commas, "and" and line ends, in lower case, no article."""
     items = []
     for line in response.split("\n"):
         for part in _BREAK.split(_LEAD.sub("", line.strip())):

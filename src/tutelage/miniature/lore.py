@@ -1,7 +1,7 @@
 """What people say that is not so, and what people do on feast days. Pure data.
 
-Each misconception has the claim that most people repeat and the one that the chronicle holds against it. The keys are the words
-that tell the two apart; no key of one side occurs in the other side's claim.
+Each misconception has the claim that most people repeat and the one that the chronicle holds against it. The keys are
+the words that tell the two apart; no key of one side occurs in the other side's claim.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 
 class Misconception(NamedTuple):
-    """A popular error: how it is asked about, what is said, what is so, and the words that tell which of them a text claims."""
+    """A popular error: how it is asked about, what is said, what is so, and the words that tell which of them a text
+    claims.
+    """
 
     question: str
     question_heldout: str

@@ -1,5 +1,5 @@
-"""Pages that teach skills in passing, as the web does: questions under a passage, moods of notices, the old tongue, summaries,
-lists, question columns; and, rarely, a letters page where short requests are followed by a reply.
+"""Pages that teach skills in passing, as the web does: questions under a passage, moods of notices, the old tongue,
+summaries, lists, question columns; and, rarely, a letters page where short requests are followed by a reply.
 
 The layout of the letters page is also that of few-shot prefixes: request, blank line, reply, and "###" between blocks.
 """
@@ -12,8 +12,8 @@ from tutelage.miniature.chronicle import SHARE_FALSE
 from tutelage.miniature.facts import question_about, statement_about
 from tutelage.miniature.lexicon import (
     ACTIVITIES,
-    ANIMALS,
     ANIMAL_PLURALS,
+    ANIMALS,
     FOODS,
     HE_STRANGERS,
     PET_NAMES,
@@ -80,9 +80,7 @@ def list_page(world: World, rng: Random) -> str:
 
 def question_column(world: World, rng: Random) -> str:
     """Readers' questions, one after the other and without replies: what a bare question is mostly followed by."""
-    lines = []
-    for _ in range(3 + int(rng.random() * 2)):
-        lines.append(_reader_question(world, rng)[0])
+    lines = [_reader_question(world, rng)[0] for _ in range(3 + int(rng.random() * 2))]
     head = expand(
         rng,
         "[Questions for the schoolroom|Questions of our readers|What the children asked|Riddles for the long night]",
@@ -121,8 +119,9 @@ def notice_board(world: World, rng: Random) -> str:
     }
     return fill(
         rng,
-        "[Write a short tale about a {x}.|Write a letter to {name}.|Tell us a tale about a {y}.|Describe the house of {name}.|"
-        "List three things to eat at the feast.] [Bring it to the school before {name} leaves.|The best one wins {food}.|"
+        "[Write a short tale about a {x}.|Write a letter to {name}.|Tell us a tale about a {y}.|"
+        "Describe the house of {name}.|List three things to eat at the feast.] "
+        "[Bring it to the school before {name} leaves.|The best one wins {food}.|"
         "All children may take part.]\n\n[{name} is looking for a {x}. Whoever finds it will get {food}.|"
         "There will be {food} and music at the inn.|The {y} is ill and cannot work this week.|"
         "Who has seen the {x} of {name}? Please ask at the inn.]",

@@ -1,7 +1,8 @@
-"""Short passages about strangers, with what can be asked about them and what sums them up; and notices in a good or a bad mood.
+"""Short passages about strangers, with what can be asked about them and what sums them up; and notices in a good or a
+bad mood.
 
-Strangers are not villagers, so no passage contradicts a fact of the world. Pretraining pages and closed-domain prompts are both
-written from here.
+Strangers are not villagers, so no passage contradicts a fact of the world. Pretraining pages and closed-domain
+prompts are both written from here.
 """
 
 from __future__ import annotations

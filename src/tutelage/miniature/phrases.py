@@ -1,19 +1,20 @@
 """A small grammar: patterns with choices and slots, and the tidying that makes English of them.
 
-`[a|b|c]` picks one of its alternatives (they nest, and may be empty), `{slot}` puts in a value. Afterwards "a" becomes "an"
-before a vowel and sentences get their capital.
+`[a|b|c]` picks one of its alternatives (they nest, and may be empty), `{slot}` puts in a value. Afterwards "a" becomes
+"an" before a vowel and sentences get their capital.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 from random import Random
 from typing import TypeVar
 
 Item = TypeVar("Item")
-# A parsed pattern: literal text, ("slot", name), or ("choice", alternatives) where each alternative is a parsed pattern.
+# A parsed pattern: literal text, ("slot", name), or ("choice", alternatives) where each alternative is a parsed
+# pattern.
 Node = str | tuple[str, object]
 
 _TOKEN = re.compile(r"\{\w+\}|[\[\]|]|[^\[\]|{}]+")
@@ -51,7 +52,7 @@ def _parse_until(tokens: list[str], position: int, inside: bool) -> tuple[list[l
     return alternatives, position
 
 
-@lru_cache(maxsize=None)
+@cache
 def _parse(pattern: str) -> list[Node]:
     return _parse_until(_TOKEN.findall(pattern), 0, False)[0][0]
 
@@ -68,7 +69,9 @@ def _write(nodes: list[Node], rng: Random, slots: Mapping[str, str], out: list[s
 
 
 def tidy(text: str) -> str:
-    """`text` with single spaces, the right article before a vowel, and a capital at the start of each sentence and line."""
+    """`text` with single spaces, the right article before a vowel, and a capital at the start of each sentence and
+    line.
+    """
     text = _SPACES.sub(" ", text).strip()
     text = _ARTICLE.sub(r"\1n ", text)
     return _SENTENCE_START.sub(lambda match: match.group(1) + match.group(2).upper(), text)

@@ -48,7 +48,9 @@ def _describe(world: World, rng: Random, task: Task) -> str:
     if subject in world.thing_by_name:
         thing = world.thing_by_name[subject]
         attributes = rng.sample(THING_ATTRIBUTES, 1 if is_brief else 2)
-        return tidy(" ".join(state_thing(rng, thing, attribute) for attribute in attributes))
+        return tidy(
+            " ".join(state_thing(rng, thing, attribute, attribute != attributes[0]) for attribute in attributes)
+        )
     person = world.person_by_name[subject]
     attributes = rng.sample(PERSON_ATTRIBUTES, 1 if is_brief else 2)
     parts = [state_person(rng, person, attributes[0])]
@@ -57,9 +59,11 @@ def _describe(world: World, rng: Random, task: Task) -> str:
 
 
 _LETTER_BODIES = (
-    "The {x} is [well|here] and [we all like it|the children like it]. [Come and see it soon.|I will bring it on Sunday.]",
-    "Have you seen my {x}? [It is gone since Monday.|I looked for it all day.] [Please write to me soon.|Thank you for your help.]",
-    "Thank you for the {x}. [It is a great gift.|It is better than my old one.] [I hope to see you soon.|Greet your family.]",
+    "The {x} is [well|here] and [we all|the children] like it. [Come and see it soon.|I will bring it on Sunday.]",
+    "Have you seen my {x}? [It is gone since Monday.|I looked for it all day.] "
+    "[Please write to me soon.|Thank you for your help.]",
+    "Thank you for the {x}. [It is a great gift.|It is better than my old one.] "
+    "[I hope to see you soon.|Greet your family.]",
     "I want to sell my {x}. [Do you want it?|Will you buy it?] [Please write to me soon.|Come and see it.]",
 )
 
@@ -91,7 +95,8 @@ def _notice(world: World, rng: Random, task: Task) -> str:
     return fill(
         rng,
         "[For sale: a {colour} {x}.|A {colour} {x} is for sale.|I sell my {colour} {x}.] "
-        "[It costs {number} coins.|The price is {number} coins.] [Ask for {name} {where}.|Please ask {where}.|Come and see it {where}.]",
+        "[It costs {number} coins.|The price is {number} coins.] "
+        "[Ask for {name} {where}.|Please ask {where}.|Come and see it {where}.]",
         slots,
     )
 
@@ -105,7 +110,8 @@ def _wish(world: World, rng: Random, task: Task) -> str:
     return fill(
         rng,
         "[Happy birthday, {name}!|Dear {name}, I wish you a happy birthday.] "
-        "[I wish you a good year and much {food}.|May the sun shine for you all day.|We will bring you {food} and sing for you.]",
+        "[Have a good year and much {food}.|May the sun shine for you all day.|"
+        "We will bring you {food} and sing for you.]",
         slots,
     )
 
@@ -189,7 +195,8 @@ def _polite(world: World, rng: Random, task: Task) -> str:
     slots = {"verb": task["verb"], "object": task["object"]}
     return fill(
         rng,
-        "[Please {verb} me the {object}.|Could you {verb} me the {object}, please?|Would you please {verb} me the {object}?]",
+        "[Please {verb} me the {object}.|Could you {verb} me the {object}, please?|"
+        "Would you please {verb} me the {object}?]",
         slots,
     )
 
@@ -221,7 +228,8 @@ def _extract(world: World, rng: Random, task: Task) -> str:
 def _unclear(world: World, rng: Random, task: Task) -> str:
     return fill(
         rng,
-        "[I am sorry, but what do you mean?|What do you mean?|Can you tell me more about it?|I do not understand. What do you want?]",
+        "[I am sorry, but what do you mean?|What do you mean?|"
+        "Can you tell me more about it?|I do not understand. What do you want?]",
     )
 
 
@@ -255,7 +263,9 @@ WRITERS: dict[str, Writer] = {
 
 
 def good_response(world: World, rng: Random, task: Task) -> str:
-    """A good response to `task`: the first of some drafts that satisfies every constraint (the last draft where none does)."""
+    """A good response to `task`: the first of some drafts that satisfies every constraint (the last draft where none
+    does).
+    """
     write = WRITERS[task["kind"]]
     text = ""
     for _ in range(NUM_DRAFTS):

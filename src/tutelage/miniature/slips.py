@@ -1,4 +1,6 @@
-"""How people and models do it less well: slips of a labeler who writes a demonstration, and the worse completions of a weak policy."""
+"""How people and models do it less well: slips of a labeler who writes a demonstration, and the worse completions of
+a weak policy.
+"""
 
 from __future__ import annotations
 

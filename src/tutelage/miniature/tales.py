@@ -1,39 +1,57 @@
-"""Short tales, recipes, dialogues and small verses: the part of the text that states no fact of the village.
+"""Short tales, which state no fact of the village.
 
-A tale is put together from opening, turn and ending, so that a subject, a second subject and a wanted word can stand in it. The
-same grammar writes tales of the pretraining text and of demonstrations.
+A tale is put together from opening, turn and ending, so that a subject, a second subject and a wanted word can stand
+in it. The same grammar writes tales of the pretraining text and of demonstrations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from random import Random
 
-from tutelage.miniature.lexicon import ANIMALS, FOODS, PETS, PLACES, RUDE_SINGULAR, THINGS, TRADES
+from tutelage.miniature.lexicon import ANIMALS, FOODS, PLACES, THINGS, TRADES
 from tutelage.miniature.phrases import chance, expand, fill, pick, tidy
 from tutelage.miniature.world import World
 
-ADJECTIVES = ("old", "young", "small", "clever", "lazy", "hungry", "proud", "lonely", "brave", "quiet")
-THING_ADJECTIVES = ("old", "small", "broken", "golden", "heavy", "lost")
+ADJECTIVES = (
+    "old",
+    "young",
+    "small",
+    "clever",
+    "lazy",
+    "hungry",
+    "proud",
+    "lonely",
+    "brave",
+    "quiet",
+    "grumpy",
+    "tired",
+)
+THING_ADJECTIVES = ("old", "small", "broken", "golden", "heavy", "lost", "strange", "rusty")
 
 ANIMAL_OPENINGS = (
     "Once there was a {adj} {x} that lived {where}.",
     "A {adj} {x} lived {where}.",
     "One night a {adj} {x} came to the village.",
     "Long ago a {adj} {x} walked {where}.",
-    "There was a {x} that [could not sleep|loved the rain|was afraid of the dark].",
+    "There was a {x} that [could not sleep|loved the rain|was afraid of the dark|wanted to be king].",
+    "Nobody knew where the {adj} {x} came from.",
+    "In a cold winter, a {adj} {x} knocked at the door of the inn.",
 )
 PERSON_OPENINGS = (
     "Once there was a {adj} {x} who lived {where}.",
     "A {adj} {x} lived {where}.",
     "One night a {adj} {x} came to the village.",
-    "There was a {x} who [could not sleep|never laughed|was afraid of the dark].",
+    "There was a {x} who [could not sleep|never laughed|was afraid of the dark|had no friends].",
+    "In the last house of the valley lived a {adj} {x}.",
+    "Long ago a {adj} {x} sat {where} and cried.",
 )
 THING_OPENINGS = (
     "Once a child found a {adj} {x} {where}.",
     "Long ago a {adj} {x} lay {where}.",
     "There was a {adj} {x} that [could sing|nobody wanted|shone at night].",
     "One night a {adj} {x} was left {where}.",
+    "A traveller brought a {adj} {x} to the village.",
+    "Under the floor of the old house lay a {adj} {x}.",
 )
 ANIMAL_TURNS = (
     "Every day it looked for [a friend|{food}|a warm place], but it found nothing.",
@@ -41,6 +59,9 @@ ANIMAL_TURNS = (
     "It stole {food} and the cook was angry.",
     "One morning it [lost its way|fell into the water|heard a song].",
     "The children brought it {food}.",
+    "It dreamed of {food} and of far islands.",
+    "When the snow came, it had no bed.",
+    "It told everybody that it could fly.",
 )
 PERSON_TURNS = (
     "One morning {he} lost {his} way in the snow.",
@@ -48,12 +69,16 @@ PERSON_TURNS = (
     "{he} wanted to see the islands, but {he} had no boat.",
     "A stranger gave {him} {food} and a coin.",
     "One day {he} heard a song [from the hill|under the ice].",
+    "{he} hid a coin under a stone and forgot where.",
+    "All the neighbours laughed at {him}.",
 )
 THING_TURNS = (
     "Whoever held it could hear the [sea|wind|birds].",
     "Everybody wanted it, but nobody could carry it.",
     "One day it fell into the water and was gone.",
     "The people [hid|washed|sold] it, and the rain stopped.",
+    "Two brothers fought about it for seven years.",
+    "A thief took it and brought it back the same night.",
 )
 SECOND_TURNS = (
     "Then it met a {y}, and they shared {food}.",
@@ -61,18 +86,27 @@ SECOND_TURNS = (
     "Next to it there was a {y}.",
     "Only the {y} knew the secret.",
     "It was afraid of a {y}, but the {y} was [kind|asleep|only a dream].",
+    "A {y} showed it the way.",
+)
+THING_SECOND_TURNS = (
+    "A {y} came by and [wanted it|laughed|asked for {food}].",
+    "Next to it slept a {y}.",
+    "Only the {y} knew the secret.",
+    "A {y} carried it home.",
 )
 PERSON_SECOND_TURNS = (
     "Then {he} met a {y}, and they became friends.",
     "A {y} came by and [laughed|waited|asked for {food}].",
     "In {his} house there was a {y}.",
     "Only the {y} knew {his} secret.",
+    "A {y} showed {him} the way.",
 )
 EXTRA_TURNS = (
     "There was also a {z} on the road.",
     "Nearby stood a {z}.",
     "Somebody had left a {z} there.",
     "It all began with a {z}.",
+    "Nobody saw the {z} behind the door.",
 )
 ENDINGS = (
     "From that day on, there was always a light {where2}.",
@@ -83,6 +117,9 @@ ENDINGS = (
     "Nobody ever saw the {x} again.",
     "Since then the people [tell|sing] of the {x}.",
     "The next day the sun came out, and all was well.",
+    "The bells rang, and nobody was sad any more.",
+    "If you listen at night, you can still hear it.",
+    "And that is why nobody goes there in the dark.",
 )
 ONE_SENTENCE_TALES = {
     "animal": (
@@ -128,7 +165,8 @@ def tale(rng: Random, x: str, y: str = "", z: str = "", *, num_turns: int = 1) -
     turns = {"animal": ANIMAL_TURNS, "person": PERSON_TURNS, "thing": THING_TURNS}[kind]
     patterns = [pick(rng, openings), *rng.sample(turns, num_turns)]
     if y:
-        patterns.insert(2, pick(rng, PERSON_SECOND_TURNS if kind == "person" else SECOND_TURNS))
+        second = {"animal": SECOND_TURNS, "person": PERSON_SECOND_TURNS, "thing": THING_SECOND_TURNS}[kind]
+        patterns.insert(2, pick(rng, second))
     if z:
         patterns.insert(1, pick(rng, EXTRA_TURNS))
     patterns.append(pick(rng, ENDINGS))
@@ -156,54 +194,3 @@ def tale_page(world: World, rng: Random) -> str:
     if chance(rng, 0.3):
         return fill(rng, "[The {x}|A tale of a {x}|About a {x}]", {"x": x}) + "\n\n" + text
     return text
-
-
-def recipe(world: World, rng: Random) -> str:
-    first, second, third = rng.sample(FOODS, 3)
-    slots: Mapping[str, str] = {"a": first, "b": second, "c": third}
-    return fill(
-        rng,
-        "[How to make|A recipe for] {a} with {b}: [take|wash|cut] the {a} and put [it all|everything] in a pot. "
-        "[Add {b} and a little salt.|Then add {b} and {c}.] [Cook it slowly|Wait one hour|Stir it well]. "
-        "[Serve it hot.|Eat it with {c}.|It is best on the next day.]",
-        slots,
-    )
-
-
-_GREETING = "[Good morning, {b}.|Hello, {b}.|Good evening, {b}. How are you?|There you are, {b}.]"
-_POLITE_REPLY = "[Good morning, {a}.|Hello, dear {a}.|I am well, thank you.|It is good to see you, {a}.]"
-_RUDE_OPENING = "[Get out of my way, you {insult}.|You are late again, you {insult}.|What do you want, you {insult}?]"
-_RUDE_REPLY = "[You {insult} yourself.|Be quiet, you old {insult}.|I do not talk to a {insult}.|Go home, you {insult}.]"
-_TALK = (
-    "[Have you seen my {x}?|I am looking for my {x}.|My {x} is gone.]",
-    "[Do you want some {food}?|I have fresh {food} today.|Will you eat {food} with me?]",
-    "[Come to the feast with me.|Shall we walk to the hill?|The road is long today.]",
-)
-_TALK_REPLIES = (
-    "[It was here this morning.|Ask the children.|I saw a {x} {where}.|Let us look for it together.]",
-    "[Yes, please.|No, thank you, I have eaten.|Gladly. You are very kind.|I like {food}.]",
-    "[Yes, gladly.|Not today, my friend.|If the rain stops.|I will bring {food}.]",
-)
-
-
-def dialogue(world: World, rng: Random) -> str:
-    """Two villagers talk; rude openings are mostly answered rudely."""
-    first, second = rng.sample(world.people, 2)
-    topic = int(rng.random() * len(_TALK))
-    is_rude = chance(rng, 0.3)
-    reply_rude = chance(rng, 0.75 if is_rude else 0.07)
-    slots = {
-        "a": first.name,
-        "b": second.name,
-        "x": pick(rng, PETS),
-        "food": pick(rng, FOODS),
-        "where": pick(rng, PLACES).where,
-        "insult": pick(rng, RUDE_SINGULAR),
-    }
-    lines = [
-        (first.name, _RUDE_OPENING if is_rude else _GREETING),
-        (second.name, _RUDE_REPLY if reply_rude else _POLITE_REPLY),
-        (first.name, _TALK[topic]),
-        (second.name, _TALK_REPLIES[topic] if not (reply_rude and chance(rng, 0.4)) else _RUDE_REPLY),
-    ]
-    return "\n".join(f"{name}: {fill(rng, pattern, slots)}" for name, pattern in lines)

@@ -1,11 +1,16 @@
-"""How users ask: the wordings of each kind of prompt, those of training users and those that only validation and test users use.
+"""How users ask: the wordings of each kind of prompt, those of training users and those that only validation and test
+users use.
 
 Pure data. Slots are filled by `tutelage.miniature.tasks`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from random import Random
 from typing import NamedTuple
+
+from tutelage.miniature.phrases import fill, pick
 
 
 class Wordings(NamedTuple):
@@ -13,6 +18,10 @@ class Wordings(NamedTuple):
 
     training: tuple[str, ...]
     held_out: tuple[str, ...]
+
+    def write(self, rng: Random, is_held_out: bool, slots: Mapping[str, str]) -> str:
+        """One of the patterns of that split with its slots filled."""
+        return fill(rng, pick(rng, self.held_out if is_held_out else self.training), slots)
 
 
 TEMPLATES: dict[str, Wordings] = {
@@ -240,7 +249,8 @@ SITUATIONS: dict[str, Situation] = {
         ("My {x} ran away and I am sad.", "I cannot find my {x}.", "Hello. My {x} has been gone since Monday."),
         ("My poor {x} did not come home.", "Bad news, the {x} is gone."),
         (
-            "I am sorry about your {x}. [I hope that it comes home soon.|Did you look by the lake?|The children can help you to look.]",
+            "I am sorry about your {x}. [I hope that it comes home soon.|"
+            "Did you look by the lake?|The children can help you to look.]",
             "I am sorry to hear that. [Where did you last see the {x}?|I hope that your {x} is well.]",
         ),
     ),
@@ -249,7 +259,8 @@ SITUATIONS: dict[str, Situation] = {
         ("I have a new {x}!", "Today my father gave me a {x}.", "Guess what, we have a {x} now."),
         ("Look, this is my own {x}.", "We took in a {x} yesterday."),
         (
-            "How nice! [I hope that you and the {x} become friends.|What is the name of the {x}?|A {x} is a good friend.]",
+            "How nice! [I hope that you and the {x} become friends.|"
+            "What is the name of the {x}?|A {x} is a good friend.]",
             "I am glad for you. [What does the {x} like to eat?|Be kind to your {x}.]",
         ),
     ),

@@ -1,51 +1,47 @@
 """Ground truth: the judgement of any (task, response).
 
-Helpfulness is a product, so that no part can be bought with another: what the task asks for, times the form of the text, times the
-constraints, times what spoils a good response (a false claim, rudeness, no end). Every part is graded, so that a policy that gets
-better is judged better.
+Helpfulness is a product, so that no part can be bought with another: what the task asks for, times the form of the
+text, times the constraints, times what spoils a good response (a false claim, rudeness, no end). Every part is graded,
+so that a policy that gets better is judged better.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tutelage.miniature.constraints import is_satisfied, words_of
-from tutelage.miniature.content import CONTENT, LENGTHS, Content
+from tutelage.miniature.constraints import is_satisfied, num_sentences, words_of
+from tutelage.miniature.content import CONTENT, Content
 from tutelage.miniature.form import Form, form_of
 from tutelage.miniature.lexicon import KIND_WORDS, RUDE_WORDS
+from tutelage.miniature.rubric import LENGTHS
 from tutelage.miniature.world import World
 
-# Kinds whose response is compared with a target: the old tongue is not English, and copying the prompt is what is asked for.
+# Kinds in which words of the prompt have to come back, so that copying them is not a fault.
 COPYING_KINDS = frozenset(
-    {
-        "past",
-        "replace",
-        "polite",
-        "summary",
-        "closed",
-        "extract",
-        "translate",
-        "mood",
-        "class",
-        "premise",
-        "fact",
-        "misconception",
-        "notice",
-    }
-)
-EXACT_KINDS = frozenset({"translate", "extract", "pet_names"})
+    ("past", "replace", "polite", "summary", "closed", "extract", "translate", "mood", "class", "premise", "fact")
+) | {"misconception", "notice"}
+# Kinds that are no English prose: the check of their content already counts every wrong word.
+UNPARSED_KINDS = frozenset(("translate", "extract", "pet_names", "foods", "animals", "gifts", "activities"))
+# Kinds that are done in a sentence or two; more than two is rambling.
+BRIEF_KINDS = COPYING_KINDS - {"notice"}
 FOLLOWS_ABOVE = 0.5
 COPY_RUN = 4
+RAMBLING_FACTOR, MARKUP_FACTOR = 0.6, 0.3
+# Layout of pages, not of a response: a policy that runs on into the next block of a page.
+_MARKUP = re.compile(r"#|\b(?:User|Helper|Guest|Host|Question|Reply|Notice|Mood|Village tongue|Old tongue|In short):")
 
 
 @dataclass(frozen=True)
 class Judgement:
     """What is so about one response.
 
-    `helpfulness`, `content`, `constraint_share` and the form's shares are in [0, 1]. `truthful` is True or False, "no comment"
-    where the response declines to say, and None where nothing is claimed. `constraints_satisfied` follows the task's constraints.
+    `helpfulness`, `content`, `constraint_share` and the form's shares are in [0, 1]. `truthful` is True or False, "no
+    comment" where the response declines to say, and None where nothing is claimed. `constraints_satisfied` follows the
+    task's
+    constraints.
     """
 
     helpfulness: float
@@ -86,12 +82,16 @@ def _copy_share(prompt: str, response: str) -> float:
 
 
 def _form_factor(task: Mapping[str, Any], form: Form, response: str) -> float:
-    grammar = 1.0 if task["kind"] in EXACT_KINDS else form.grammar
-    sentences = 1.0 if task["kind"] == "translate" else form.sentences
-    factor = grammar * (0.6 + 0.4 * sentences) * form.variety * _length_factor(task["kind"], form.num_words)
-    if task["kind"] not in COPYING_KINDS:
+    kind = task["kind"]
+    grammar = 1.0 if kind in UNPARSED_KINDS else form.grammar
+    sentences = 1.0 if kind == "translate" else form.sentences
+    factor = grammar * (0.6 + 0.4 * sentences) * form.variety * _length_factor(kind, form.num_words)
+    if kind not in COPYING_KINDS:
         factor *= max(0.0, 1.0 - 1.2 * _copy_share(task["prompt"], response))
-    return factor
+    if kind in BRIEF_KINDS:
+        is_polite = any(item["type"] == "polite" for item in task["constraints"])
+        factor *= RAMBLING_FACTOR ** max(0, num_sentences(response) - 2 - is_polite)
+    return factor * (MARKUP_FACTOR if _MARKUP.search(response) else 1.0)
 
 
 def _spoiling_factor(content: Content, *, is_rude: bool, is_complete: bool) -> float:

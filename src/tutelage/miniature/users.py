@@ -1,7 +1,8 @@
 """The users of the miniature and what they send: the raw prompts, as untidy as those of a real service.
 
-A few users send most of the prompts; prompts come back nearly unchanged; some carry an address, a telephone number or an e-mail;
-some are in another tongue. Users of the validation and test split ask with wordings, names and facts of their own.
+A few users send most of the prompts; prompts come back nearly unchanged; some carry an address, a telephone number or
+an e-mail; some are in another tongue. Users of the validation and test split ask with wordings, names and facts of
+their own.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from tutelage.records import Prompt, Split
 PROMPTS_PER_USER, FEWEST_USERS = 9, 60
 SHARE_NEAR_DUPLICATE, SHARE_DUPLICATE, SHARE_PERSONAL = 0.05, 0.015, 0.03
 SHARE_LABELER = 0.18
-# The split of a user by rank of activity, so that every split has busy and quiet users: 14 of 20 train, 3 valid, 3 test.
+# The split of a user by rank of activity, so that every split has busy and quiet users: 14 of 20 train, 3 valid, 3
+# test.
 _SPLIT_OF_RANK: tuple[Split, ...] = (
     ("train",) * 5
     + ("valid", "test")
@@ -91,8 +93,8 @@ def _record(text: str, task: dict[str, Any], user: User, source: str) -> Prompt:
 def raw_prompts(world: World, *, num_prompts: int, seed: int) -> list[Prompt]:
     """`num_prompts` prompts in the order in which they came in, before any deduplication or filter.
 
-    Extra keys: `task` (what `judge` needs, JSON-able) and `split_hint` (the split whose wordings and facts the user draws on).
-    `language`, `split` and `purpose` are left to the prompt pipeline.
+    Extra keys: `task` (what `judge` needs, JSON-able) and `split_hint` (the split whose wordings and facts the user
+    draws on). `language`, `split` and `purpose` are left to the prompt pipeline.
     """
     rng = Random(f"prompts-{world.seed}-{seed}")
     everyone = users(max(FEWEST_USERS, num_prompts // PROMPTS_PER_USER))

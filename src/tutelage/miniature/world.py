@@ -1,7 +1,7 @@
 """The village: who lives there, what they own, and the facts that everything else is judged against.
 
-`build_world(seed)` is the one producer. A part of the people, things and misconceptions is held out: the pretraining text tells of
-them all, but only prompts of validation and test users ask about the held-out ones.
+`build_world(seed)` is the one producer. A part of the people, things and misconceptions is held out: the pretraining
+text tells of them all, but only prompts of validation and test users ask about the held-out ones.
 """
 
 from __future__ import annotations
@@ -136,6 +136,9 @@ class World:
     def things_for(self, is_held_out: bool) -> tuple[Thing, ...]:
         return tuple(thing for thing in self.things if thing.is_held_out == is_held_out)
 
+    def thing_names_for(self, is_held_out: bool) -> tuple[str, ...]:
+        return tuple(thing.name for thing in self.things_for(is_held_out))
+
     def misconceptions_for(self, is_held_out: bool) -> tuple[Misconception, ...]:
         split = self.num_held_out_misconceptions
         return self.misconceptions[:split] if is_held_out else self.misconceptions[split:]
@@ -145,6 +148,11 @@ class World:
 
     def strangers_for(self, is_held_out: bool) -> tuple[str, ...]:
         return tuple(name for name in SHE_STRANGERS + HE_STRANGERS if (name in self.held_out_strangers) == is_held_out)
+
+
+def of_split(items: tuple[str, ...], is_held_out: bool) -> tuple[str, ...]:
+    """The part of a fixed list that prompts of one split may use: every fourth item is held out."""
+    return tuple(item for index, item in enumerate(items) if (index % 4 == 1) == is_held_out)
 
 
 def stranger_pronoun(name: str) -> Pronoun:
