@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import torch
-from torch import Tensor
 
-from tutelage.model.packing import Group, PackedBatch, pack, split_by_tokens
 from tutelage.seeds import derived_seed
 
 
@@ -38,29 +35,3 @@ class ShuffledEpochs:
         return -(-self.num_items // batch_size)
 
 
-def rows_over(
-    groups: Sequence[Group],
-    values_of: Callable[[PackedBatch], Sequence[Tensor]],
-    *,
-    tokens_per_microbatch: int,
-    device: torch.device,
-) -> list[Tensor]:
-    """Per-response-token values of all `groups`, in micro-batches, as right-padded rows.
-
-    `values_of` returns tensors (N,) over a micro-batch's response tokens; each comes back as (M, R) over all responses, in their order.
-    """
-    num_rows = sum(len(group.responses) for group in groups)
-    width = max(len(response) for group in groups for response in group.responses)
-    first_row = [0]
-    for group in groups:
-        first_row.append(first_row[-1] + len(group.responses))
-    rows: list[Tensor] = []
-    for indices in split_by_tokens(groups, tokens_per_microbatch):
-        batch = pack([groups[i] for i in indices], device=device)
-        places = [first_row[i] + k for i in indices for k in range(len(groups[i].responses))]
-        for number, values in enumerate(values_of(batch)):
-            if len(rows) == number:
-                rows.append(torch.zeros(num_rows, width, device=device))
-            found = batch.to_rows(values.float())
-            rows[number][torch.tensor(places, device=device), : found.shape[1]] = found
-    return rows

@@ -11,7 +11,7 @@ import numpy as np
 from tutelage.errors import DataError
 from tutelage.model.packing import Group
 from tutelage.records import content_id
-from tutelage.store.sources import load_text_documents
+from tutelage.store.documents import load_text_documents
 from tutelage.text.render import Renderer, documents_to_windows
 
 

@@ -9,13 +9,11 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from tutelage.model.forward import evaluating, response_logprobs
+from tutelage.model.forward import response_logprobs
+from tutelage.model.measure import num_response_tokens
 from tutelage.model.packing import Group, pack, split_by_tokens
 from tutelage.objectives.language import language_loss
 
-
-def num_response_tokens(groups: Sequence[Group]) -> int:
-    return sum(len(response) for group in groups for response in group.responses)
 
 
 def add_language_gradient(
@@ -36,17 +34,7 @@ def add_language_gradient(
             logprobs, _ = response_logprobs(model, batch)
         term = language_loss(logprobs, torch.ones_like(logprobs, dtype=torch.bool))
         (coef * term.total / count).backward()
-        total += float(term.total)
+        total += float(term.total.detach())
     return total / count
 
 
-def mean_language_loss(
-    model: PreTrainedModel, groups: Sequence[Group], *, tokens_per_microbatch: int, device: torch.device
-) -> float:
-    """Mean loss per response token, in nats, without gradient or dropout."""
-    total = 0.0
-    with evaluating(model):
-        for indices in split_by_tokens(groups, tokens_per_microbatch):
-            logprobs, _ = response_logprobs(model, pack([groups[i] for i in indices], device=device))
-            total -= float(logprobs.sum())
-    return total / num_response_tokens(groups)

@@ -18,6 +18,7 @@ from tutelage.model.loading import (
     load_scalar_model,
     load_tokenizer,
 )
+from tutelage.model.measure import groups_of, rows_over, scores_of
 from tutelage.model.packing import Group, pack, split_by_tokens
 from tutelage.model.sampling import SamplingSettings, sample_responses
 from tutelage.objectives.advantage import (
@@ -33,13 +34,13 @@ from tutelage.records import Prompt
 from tutelage.seeds import derived_seed
 from tutelage.store.sources import load_prompts
 from tutelage.text.render import Renderer
-from tutelage.training.batches import ShuffledEpochs, rows_over
+from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import PPOConfig
 from tutelage.training.corpus import Corpus, load_corpora
 from tutelage.training.data import Encoded, Limits, encode_prompts, require_some
 from tutelage.training.learning import add_language_gradient
 from tutelage.training.optim import MovingAverage, Optimizer, require_finite
-from tutelage.training.rollout import Rollout, groups_of, sample_rows, scores_of
+from tutelage.training.rollout import Rollout, sample_rows
 from tutelage.training.sft import VALIDATION_SHARE
 from tutelage.training.stage import Stage, run_stage
 
@@ -226,7 +227,7 @@ class PPOTrainer:
                 clip_range=self.config.ppo.clip_range,
             )
             (term.total / count).backward()
-            sums["policy_loss"] += float(term.total)
+            sums["policy_loss"] += float(term.total.detach())
             sums["entropy"] += float(entropy.sum())
             for name, total in term.metrics.items():
                 sums[name] = sums.get(name, 0.0) + float(total)
@@ -253,7 +254,7 @@ class PPOTrainer:
                 value_clip_range=self.config.ppo.value_clip_range,
             )
             (term.total / count).backward()
-            sums["value_loss"] += float(term.total)
+            sums["value_loss"] += float(term.total.detach())
             for name, total in term.metrics.items():
                 sums[name] = sums.get(name, 0.0) + float(total)
         found = {name: total / int(count) for name, total in sums.items()}

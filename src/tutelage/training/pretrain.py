@@ -7,14 +7,15 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from tutelage.model.loading import context_limit, load_policy, load_tokenizer, new_language_model
+from tutelage.model.measure import mean_language_loss
 from tutelage.seeds import derived_seed
-from tutelage.store.sources import load_text_documents
+from tutelage.store.documents import load_text_documents
 from tutelage.text.render import Renderer
 from tutelage.text.tokenizers import train_tokenizer
 from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import PretrainConfig
 from tutelage.training.corpus import Corpus, load_corpora
-from tutelage.training.learning import add_language_gradient, mean_language_loss
+from tutelage.training.learning import add_language_gradient
 from tutelage.training.optim import Optimizer, require_finite
 from tutelage.training.stage import Stage, run_stage
 

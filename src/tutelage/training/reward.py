@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from tutelage.model.adapters import add_lora
 from tutelage.model.forward import response_scores
 from tutelage.model.loading import context_limit, load_scalar_model, load_tokenizer
+from tutelage.model.measure import scores_of
 from tutelage.model.packing import pack, split_by_tokens
 from tutelage.objectives.comparison import ranking_loss
 from tutelage.records import Ranking
@@ -29,7 +30,6 @@ from tutelage.training.data import (
     training_and_validation,
 )
 from tutelage.training.optim import Optimizer, require_finite
-from tutelage.training.rollout import scores_of
 from tutelage.training.stage import Stage, run_stage
 
 
@@ -109,7 +109,7 @@ def add_ranking_gradient(
         pairs, ranking_index = pair_indices([rankings[i].record for i in indices], device=stage.device)
         term = ranking_loss(scores, pairs, ranking_index, num_rankings=len(indices))
         (term.total / len(rankings)).backward()
-        sums["loss"] += float(term.total)
+        sums["loss"] += float(term.total.detach())
         for name, total in term.metrics.items():
             sums[name] += float(total)
     return {name: total / len(rankings) for name, total in sums.items()}

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from tutelage.model.forward import evaluating, response_scores
-from tutelage.model.packing import Group, pack, split_by_tokens
-from tutelage.model.sampling import SampledResponse, SamplingSettings, sample_responses
+from tutelage.model.measure import groups_of, scores_of
+from tutelage.model.packing import Group
+from tutelage.model.sampling import SamplingSettings, sample_responses
 from tutelage.text.render import Renderer
 
 
@@ -37,27 +37,6 @@ class Rollout:
         return self.response_mask.sum(1)
 
 
-def scores_of(reward_model: PreTrainedModel, groups: Sequence[Group], *, tokens_per_microbatch: int) -> Tensor:
-    """The score of every response of `groups`, in their order: (M,), without gradient."""
-    device = next(reward_model.parameters()).device
-    first = [0]
-    for group in groups:
-        first.append(first[-1] + len(group.responses))
-    scores = torch.zeros(first[-1], device=device)
-    with evaluating(reward_model):
-        for indices in split_by_tokens(groups, tokens_per_microbatch):
-            places = [first[i] + k for i in indices for k in range(len(groups[i].responses))]
-            batch = pack([groups[i] for i in indices], device=device)
-            scores[torch.tensor(places, device=device)] = response_scores(reward_model, batch)
-    return scores
-
-
-def groups_of(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[SampledResponse]]) -> list[Group]:
-    """Each prompt with its sampled responses."""
-    return [
-        Group(prompt=prompt, responses=[response.tokens for response in sampled])
-        for prompt, sampled in zip(prompts, responses, strict=True)
-    ]
 
 
 def mean_score_of_samples(

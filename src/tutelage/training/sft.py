@@ -17,6 +17,7 @@ from tutelage.model.loading import (
     load_tokenizer,
     residual_dropout,
 )
+from tutelage.model.measure import mean_language_loss
 from tutelage.model.packing import Group
 from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Demonstration
@@ -27,7 +28,7 @@ from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import SFTConfig
 from tutelage.training.corpus import Corpus, load_corpora
 from tutelage.training.data import Encoded, Limits, encode_demonstrations, require_some, training_and_validation
-from tutelage.training.learning import add_language_gradient, mean_language_loss
+from tutelage.training.learning import add_language_gradient
 from tutelage.training.optim import Optimizer, require_finite
 from tutelage.training.rollout import mean_score_of_samples
 from tutelage.training.stage import Stage, run_stage

@@ -1,0 +1,50 @@
+"""The command line: one verb a stage. Nothing heavy is imported before a verb runs; `tutelage --help` stays fast."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from tutelage import __version__
+from tutelage.cli import models, prompts, runs, stages
+from tutelage.errors import UserError
+
+app = typer.Typer(
+    name="tutelage",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="The InstructGPT system: demonstrations and rankings to SFT, reward model and PPO-ptx, judged and served.",
+    epilog="Start with: tutelage quickstart",
+)
+app.add_typer(prompts.app, name="prompts")
+runs.register(app)
+stages.register(app)
+models.register(app)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tutelage {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version."),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run a verb. Exit status: 0 done, 2 the user's mistake (one message), 1 ours (a traceback)."""
+    try:
+        app()
+    except UserError as error:
+        typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        typer.echo(str(error), err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("\nstopped; the same command with --resume (quickstart: the same command) goes on from here", err=True)
+        sys.exit(130)

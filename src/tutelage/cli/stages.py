@@ -1,0 +1,81 @@
+"""Training verbs: each reads one YAML file and fills one run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+ConfigFile = Annotated[Path, typer.Argument(help="The YAML file of the run.", metavar="CONFIG.yaml")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Override one key, e.g. --set optimizer.learning_rate=1e-5. May repeat.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint of the run folder.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command(rich_help_panel="Train")(pretrain)
+    app.command(rich_help_panel="Train")(sft)
+    app.command(rich_help_panel="Train")(reward)
+    app.command(rich_help_panel="Train")(ppo)
+
+
+def pretrain(config: ConfigFile, overrides: Overrides = None, resume: Resume = False) -> None:
+    """Train a base model on text.
+
+    Example: tutelage pretrain pretrain.yaml --set num_steps=2000
+    """
+    from tutelage.config import load_config
+    from tutelage.training.config import PretrainConfig
+    from tutelage.training.pretrain import pretrain as run
+
+    _show(run(load_config(PretrainConfig, config, overrides or ()), resume=resume))
+
+
+def sft(config: ConfigFile, overrides: Overrides = None, resume: Resume = False) -> None:
+    """Fine-tune a model on demonstrations; with a pretraining mix, make the initialisation of PPO.
+
+    Example: tutelage sft sft.yaml --set reward_model=runs/reward/model
+    """
+    from tutelage.config import load_config
+    from tutelage.training.config import SFTConfig
+    from tutelage.training.sft import sft as run
+
+    _show(run(load_config(SFTConfig, config, overrides or ()), resume=resume))
+
+
+def reward(config: ConfigFile, overrides: Overrides = None, resume: Resume = False) -> None:
+    """Train a reward model on rankings.
+
+    Example: tutelage reward reward.yaml --set rankings=rankings.jsonl
+    """
+    from tutelage.config import load_config
+    from tutelage.training.config import RewardConfig
+    from tutelage.training.reward import train_reward as run
+
+    _show(run(load_config(RewardConfig, config, overrides or ()), resume=resume))
+
+
+def ppo(config: ConfigFile, overrides: Overrides = None, resume: Resume = False) -> None:
+    """Train a policy with PPO or PPO-ptx against a reward model.
+
+    Example: tutelage ppo ppo.yaml --set ptx.coef=0 --resume
+    """
+    from tutelage.config import load_config
+    from tutelage.training.config import PPOConfig
+    from tutelage.training.ppo import ppo as run
+
+    _show(run(load_config(PPOConfig, config, overrides or ()), resume=resume))
+
+
+def _show(summary: dict[str, Any]) -> None:
+    """The outcome of a stage as a small table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    for key, value in summary.items():
+        if isinstance(value, (int, float, str)) and key not in ("config_hash",):
+            table.add_row(key.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else str(value))
+    Console().print(table)

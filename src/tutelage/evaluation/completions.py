@@ -1,0 +1,114 @@
+"""Completions of named policies, for the labeling queue and for evaluation; and scores of what is in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from tutelage.errors import DataError
+from tutelage.model.loading import context_limit, load_policy, load_tokenizer
+from tutelage.model.measure import scores_of
+from tutelage.model.packing import Group
+from tutelage.model.sampling import SamplingSettings, sample_responses
+from tutelage.records import Completion, Prompt, content_id
+from tutelage.seeds import derived_seed
+from tutelage.text.render import Renderer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """A policy as it is judged: its folder, a few-shot prefix before every prompt, and the text that ends a response besides the stop token."""
+
+    name: str
+    model: Path | str
+    prefix: str = ""
+    stop_text: str = ""
+
+
+def complete(
+    arm: Arm,
+    prompts: Sequence[Prompt],
+    *,
+    settings: SamplingSettings,
+    seed: int,
+    num_completions: int = 1,
+    renderer_of: Callable[[object], Renderer] | None = None,
+    device: torch.device | str = "cpu",
+    on_progress: Callable[[int], None] | None = None,
+) -> list[list[Completion]]:
+    """`num_completions` completions of each prompt. Extra keys: `is_complete` (it ended by itself) and `num_tokens`."""
+    policy = load_policy(arm.model, device=device)
+    tokenizer = load_tokenizer(arm.model)
+    renderer = Renderer(tokenizer=tokenizer) if renderer_of is None else renderer_of(tokenizer)
+    tokens = [renderer.prompt_tokens(_prefixed(prompt, arm.prefix)) for prompt in prompts]
+    room = context_limit(policy) - settings.max_response_tokens
+    for prompt, own in zip(prompts, tokens, strict=True):
+        if len(own) > room:
+            raise DataError(
+                f"prompt {prompt.id} has {len(own)} tokens; with {settings.max_response_tokens} for the response the context "
+                f"has room for {room}. Shorten the prompt, or lower the number of response tokens"
+            )
+    generator = torch.Generator().manual_seed(derived_seed(seed, "completions", arm.name))
+    sampled = sample_responses(
+        policy,
+        tokens,
+        settings=settings,
+        stop_token=renderer.stop_token,
+        generator=generator,
+        num_responses=num_completions,
+        on_progress=on_progress,
+    )
+    return [
+        [
+            _completion(arm, prompt, number, renderer.decode(response.tokens), response.is_complete, len(response.tokens))
+            for number, response in enumerate(responses)
+        ]
+        for prompt, responses in zip(prompts, sampled, strict=True)
+    ]
+
+
+def _prefixed(prompt: Prompt, prefix: str) -> Prompt:
+    return prompt if not prefix else Prompt(id=prompt.id, text=prefix + prompt.flat)
+
+
+def _completion(arm: Arm, prompt: Prompt, number: int, text: str, is_complete: bool, num_tokens: int) -> Completion:
+    if arm.stop_text and arm.stop_text in text:
+        text, is_complete = text.split(arm.stop_text, 1)[0], True
+    return Completion(
+        id=content_id(prompt.id, arm.name, str(number), text),
+        text=text.strip(),
+        policy=arm.name,
+        is_complete=is_complete,
+        num_tokens=num_tokens,
+    )
+
+
+def is_complete(completion: Completion) -> bool:
+    """Whether a completion ended by itself; one that does not say did."""
+    return bool((completion.model_extra or {}).get("is_complete", True))
+
+
+def score_completions(
+    reward_model: object,
+    renderer: Renderer,
+    prompts: Sequence[Prompt],
+    completions: Sequence[Sequence[Completion]],
+    *,
+    tokens_per_microbatch: int = 8192,
+) -> list[list[float]]:
+    """The reward model's score of every completion."""
+    groups = [
+        Group(
+            prompt=renderer.prompt_tokens(prompt),
+            responses=[
+                renderer.truncated_response_tokens(completion.text, is_complete=is_complete(completion)) for completion in own
+            ],
+        )
+        for prompt, own in zip(prompts, completions, strict=True)
+    ]
+    flat = scores_of(reward_model, groups, tokens_per_microbatch=tokens_per_microbatch).tolist()  # type: ignore[arg-type]
+    scores = iter(flat)
+    return [[next(scores) for _ in own] for own in completions]

@@ -1,0 +1,100 @@
+"""What models say about many groups: scores, losses and per-token values, in micro-batches, without gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from tutelage.model.forward import evaluating, response_logprobs, response_scores
+from tutelage.model.packing import Group, PackedBatch, pack, split_by_tokens
+from tutelage.model.sampling import SampledResponse
+
+
+def num_response_tokens(groups: Sequence[Group]) -> int:
+    return sum(len(response) for group in groups for response in group.responses)
+
+
+def groups_of(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[SampledResponse]]) -> list[Group]:
+    """Each prompt with its sampled responses."""
+    return [
+        Group(prompt=prompt, responses=[response.tokens for response in sampled])
+        for prompt, sampled in zip(prompts, responses, strict=True)
+    ]
+
+
+def scores_of(reward_model: PreTrainedModel, groups: Sequence[Group], *, tokens_per_microbatch: int) -> Tensor:
+    """The score of every response of `groups`, in their order: (M,), without gradient."""
+    device = next(reward_model.parameters()).device
+    first = [0]
+    for group in groups:
+        first.append(first[-1] + len(group.responses))
+    scores = torch.zeros(first[-1], device=device)
+    with evaluating(reward_model):
+        for indices in split_by_tokens(groups, tokens_per_microbatch):
+            places = [first[i] + k for i in indices for k in range(len(groups[i].responses))]
+            batch = pack([groups[i] for i in indices], device=device)
+            scores[torch.tensor(places, device=device)] = response_scores(reward_model, batch)
+    return scores
+
+
+def mean_language_loss(
+    model: PreTrainedModel, groups: Sequence[Group], *, tokens_per_microbatch: int, device: torch.device
+) -> float:
+    """Mean loss per response token, in nats, without gradient or dropout."""
+    total = 0.0
+    with evaluating(model):
+        for indices in split_by_tokens(groups, tokens_per_microbatch):
+            logprobs, _ = response_logprobs(model, pack([groups[i] for i in indices], device=device))
+            total -= float(logprobs.sum())
+    return total / num_response_tokens(groups)
+
+
+def rows_over(
+    groups: Sequence[Group],
+    values_of: Callable[[PackedBatch], Sequence[Tensor]],
+    *,
+    tokens_per_microbatch: int,
+    device: torch.device,
+) -> list[Tensor]:
+    """Per-response-token values of all `groups`, in micro-batches, as right-padded rows.
+
+    `values_of` returns tensors (N,) over a micro-batch's response tokens; each comes back as (M, R) over all responses, in their order.
+    """
+    num_rows = sum(len(group.responses) for group in groups)
+    width = max(len(response) for group in groups for response in group.responses)
+    first_row = [0]
+    for group in groups:
+        first_row.append(first_row[-1] + len(group.responses))
+    rows: list[Tensor] = []
+    for indices in split_by_tokens(groups, tokens_per_microbatch):
+        batch = pack([groups[i] for i in indices], device=device)
+        places = [first_row[i] + k for i in indices for k in range(len(groups[i].responses))]
+        for number, values in enumerate(values_of(batch)):
+            if len(rows) == number:
+                rows.append(torch.zeros(num_rows, width, device=device))
+            found = batch.to_rows(values.float())
+            rows[number][torch.tensor(places, device=device), : found.shape[1]] = found
+    return rows
+
+
+def kl_to_reference(
+    policy: PreTrainedModel,
+    reference: PreTrainedModel,
+    groups: Sequence[Group],
+    *,
+    tokens_per_microbatch: int,
+) -> float:
+    """Nats per response: the mean over responses sampled from `policy` of log p(response) under it minus under `reference`.
+
+    An unbiased estimate of the KL divergence of whole responses (k1 of the field), at temperature 1.
+    """
+    device = next(policy.parameters()).device
+    total = 0.0
+    with evaluating(policy, reference):
+        for indices in split_by_tokens(groups, tokens_per_microbatch):
+            batch = pack([groups[i] for i in indices], device=device)
+            total += float((response_logprobs(policy, batch)[0] - response_logprobs(reference, batch)[0]).sum())
+    return total / sum(len(group.responses) for group in groups)
