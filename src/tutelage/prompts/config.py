@@ -17,9 +17,9 @@ class _Strict(BaseModel):
 class SplitShares(_Strict):
     """Weights of the splits; only their proportion counts. Defaults: prompts per split in Tables 6 and 9."""
 
-    train: float = Field(77_076, ge=0)
-    valid: float = Field(35_725, ge=0)
-    test: float = Field(3_196, ge=0)
+    train: float = Field(default=77_076, ge=0)
+    valid: float = Field(default=35_725, ge=0)
+    test: float = Field(default=3_196, ge=0)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -56,18 +56,18 @@ class PromptsConfig(_Strict):
     seed: int = 0  # decides splits and purposes, together with the user and the text and nothing else
     # Twice the 2,048 tokens of context [App. C] at the usual 4 characters a token: what is longer fits nowhere. The
     # exact limit is in tokens and belongs to the training stages, which know the tokenizer.
-    max_characters: int = Field(16_384, gt=0)
+    max_characters: int = Field(default=16_384, gt=0)
     # "Long common prefix" [3.2], length not given. 200 characters are about 50 tokens, near the median prompt
     # [Table 9]: one-line prompts that merely start alike ("Write a short story about a ...") never meet it.
-    min_common_prefix: int = Field(200, gt=0)
+    min_common_prefix: int = Field(default=200, gt=0)
     # And at least this share of the shorter prompt. A template with another passage shares its instruction, well under
     # half; the same few-shot context with another last line, or the same prompt edited at its end, shares over three
     # quarters. 0: the length alone decides.
-    min_prefix_share: float = Field(0.75, ge=0, le=1)
+    min_prefix_share: float = Field(default=0.75, ge=0, le=1)
     # A prefix this long (about the 1,000 tokens that prompts may have in training [App. C]) is long whatever its share;
     # it also bounds what is compared.
-    max_common_prefix: int = Field(4_000, gt=0)
-    max_prompts_per_user: int = Field(200, gt=0)  # [3.2]
+    max_common_prefix: int = Field(default=4_000, gt=0)
+    max_prompts_per_user: int = Field(default=200, gt=0)  # [3.2]
     # Cap and prefix rule are stated for prompts sent to the API [3.2]. About 40 labelers wrote 17,918 training prompts
     # [Table 6], far over 200 each, and variants of a few-shot template are wanted [A.1]. Exact repeats always go.
     exempt_labelers: bool = True
@@ -79,7 +79,7 @@ class PromptsConfig(_Strict):
         None  # None keeps all and only labels them, as the paper does [3.3]; name "und" too
     )
     # Under this probability the language is "und": "hello" gets 0.10, "Write a poem about a frog" 0.87.
-    min_language_confidence: float = Field(0.5, ge=0, le=1)
+    min_language_confidence: float = Field(default=0.5, ge=0, le=1)
     language_characters: int = Field(
         500, gt=0
     )  # read from the start of each prompt; more costs time and changes nothing
