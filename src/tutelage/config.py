@@ -20,7 +20,7 @@ from tutelage.errors import ConfigError
 class Config(BaseModel):
     """A frozen configuration that refuses names it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -43,10 +43,14 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-# YAML 1.1 reads 1e-5 as text, because it has no dot.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d[\d_]*[eE][-+]?\d+$"), list("-+0123456789")
-)
+class _Dumper(yaml.SafeDumper):
+    """Safe YAML that puts in quotes the text which `_Loader` would take for a number."""
+
+
+# YAML 1.1 reads 1e-5 and 1.5e3 as text: it asks for a dot and for the sign of the exponent.
+_EXPONENT = re.compile(r"^[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$")
+for _yaml in (_Loader, _Dumper):
+    _yaml.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
 
 
 def _parse_yaml(text: str) -> Any:
@@ -124,7 +128,7 @@ def _suggestion(model: type[BaseModel], location: Sequence[int | str]) -> str:
         return f"; did you mean {elsewhere[0]!r}?"
     valid = _names_at(model, location[:-1])
     if close := difflib.get_close_matches(name, sorted(valid), n=1):
-        return f"; did you mean {close[0]!r}?"
+        return f"; did you mean {'.'.join([*map(str, location[:-1]), close[0]])!r}?"
     return f"; the names here are {', '.join(sorted(valid))}"
 
 
@@ -160,7 +164,7 @@ def load_config(model: type[Model], path: Path | str, overrides: Iterable[str] =
 
 def dump_config(config: BaseModel) -> str:
     """The configuration as YAML, every field written out; `load_config` reads the same configuration from it."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return yaml.dump(config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def config_hash(config: BaseModel) -> str:

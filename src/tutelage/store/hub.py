@@ -18,11 +18,11 @@ _SPLIT_NAME = re.compile(r"^(train|test|validation|valid|dev|eval)(?![a-z])")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubId:
-    """A data set on the hub: owner/name, optional configuration, split."""
+    """A data set on the hub: owner/name, with a configuration and a split where they are given."""
 
     name: str
     config: str | None
-    split: str
+    split: str | None
 
 
 def parse_hub_id(source: str) -> HubId | None:
@@ -36,7 +36,7 @@ def parse_hub_id(source: str) -> HubId | None:
     match = _HUB_ID.fullmatch(text)
     if match is None:
         return None
-    return HubId(name=match["name"], config=match["config"], split=match["split"] or "train")
+    return HubId(name=match["name"], config=match["config"], split=match["split"])
 
 
 def _datasets(source: str) -> Any:
@@ -50,23 +50,26 @@ def _datasets(source: str) -> Any:
     return datasets
 
 
-def hub_rows(hub_id: HubId) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a data set on the hub with their numbers from 1, streamed. Raises `DataError`."""
+def hub_rows(hub_id: HubId, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a data set on the hub with their numbers from 1, streamed.
+
+    `split` is taken where the id names none. Raises `DataError`.
+    """
     datasets = _datasets(hub_id.name)
-    number = 0
+    split, number = hub_id.split or split, 0
     try:
-        rows = datasets.load_dataset(hub_id.name, hub_id.config, split=hub_id.split, streaming=True)
+        rows = datasets.load_dataset(hub_id.name, hub_id.config, split=split, streaming=True)
         for number, row in enumerate(rows, start=1):
             yield number, without_nulls(row)
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(
-            f"data set {hub_id.name!r} (split {hub_id.split!r}) cannot be read after row {number}: "
+            f"data set {hub_id.name!r} (split {split!r}) cannot be read after row {number}: "
             f"{_first_line(error)}. Check its name, its split and the connection, or give a local path."
         ) from error
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def is_saved_dataset(folder: Path) -> bool:

@@ -108,7 +108,9 @@ def _parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
     except UnicodeDecodeError as error:
-        raise _bad_line(path, number, line[max(error.start - 10, 0) : error.end + 10], "it must be UTF-8") from None
+        raise _bad_line(
+            path, number, line[max(error.start - 10, 0) : error.end + 10].rstrip(), "it must be UTF-8"
+        ) from None
     try:
         value = json.loads(text)
         json.dumps(value, ensure_ascii=False).encode() if "\\ud" in text.lower() else None

@@ -76,10 +76,11 @@ class RunFolder:
         if self.has_started:
             raise DataError(f"{self.path} already holds a run. Continue it with --resume, or choose another folder.")
 
-    def write_config(self, config: Mapping[str, Any]) -> None:
-        """Write the resolved configuration as YAML."""
+    def write_config(self, config: Mapping[str, Any] | str) -> None:
+        """Write the resolved configuration, given as a mapping or as YAML text."""
+        text = config if isinstance(config, str) else yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
         with atomic_file(self.config_path) as handle:
-            handle.write(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
+            handle.write(text.encode())
 
     def read_config(self) -> dict[str, Any]:
         """The resolved configuration, {} where there is none."""
@@ -119,6 +120,11 @@ class RunFolder:
     def read_samples(self) -> list[dict[str, Any]]:
         """Every line of samples.jsonl, as `read_metrics`."""
         return list(_lines(self.samples_path))
+
+    def close(self) -> None:
+        """Close the trackers; the files need no closing."""
+        for tracker in self.trackers:
+            tracker.close()
 
     def truncate_to(self, step: int) -> None:
         """Drop metrics and samples after `step`, as a run that resumes from there will write them again."""

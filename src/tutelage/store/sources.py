@@ -192,7 +192,7 @@ def _opened(
         return
     log = SkipLog(source, skip_bad=skip_bad, on_skip=on_skip)
     if hub_id is not None:
-        yield str(source), hub.hub_rows(hub_id), log
+        yield str(source), hub.hub_rows(hub_id, split), log
     elif path.is_dir():
         yield str(source), hub.saved_rows(path, split), log
     else:
