@@ -19,6 +19,7 @@ _HOME = re.compile(rf"\bnear the ({_PLACES})\b")
 _PET = re.compile(rf"\b(?:has|keeps|had|kept) an? ({'|'.join(PETS)})\b")
 _FOOD = re.compile(rf"\b(?:likes|loves|liked|loved) ({'|'.join(FOODS)})\b")
 _TRADE = re.compile(rf"\b(?:(?:is|was|as) an?|, the) ({'|'.join(sorted(_TRADES))})\b")
+_IT = re.compile(r"\b[Ii]t\b")
 _NEGATION = re.compile(r"\b(?:not|never|no|nobody|wrong)\b")
 _DOUBT = re.compile(r"\b(?:do not know|nobody knows|cannot say|no comment|do not understand)\b")
 
@@ -64,7 +65,7 @@ def claims_of(world: World, text: str, subject: str = "") -> list[Claim]:
         if _NEGATION.search(sentence):
             continue
         found: list[tuple[str, str, str]] = []
-        if things or (thing and "it" in sentence.lower().split()):
+        if things or (thing and _IT.search(sentence)):
             found += [(thing, *pair) for pair in _thing_values(world, sentence, words)]
         if person and (named or words[:1] in (["She"], ["He"])):
             found += [(person, *pair) for pair in _person_values(sentence)]

@@ -78,7 +78,7 @@ def _tale(world: World, task: Task, response: str) -> Content:
     subjects = [task["x"], task["y"]] if "y" in task else [task["x"]]
     share = sum(_mentions(words, noun) for noun in subjects) / len(subjects)
     rich = len(set(words) - SMALL_WORDS - set(words_of(task["prompt"]))) / RICH_NUM_WORDS
-    past = sum(word in PAST_WORDS for word in words)
+    past = sum(word in PAST_WORDS or word.endswith("ed") for word in words)
     wants_one = any(item["type"] == "one_sentence" for item in task["constraints"])
     if wants_one:
         rich, past = rich * 2.0, past * 2

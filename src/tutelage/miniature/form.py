@@ -26,6 +26,7 @@ _TOKEN = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|\d+|[^\w\s]|\n")
 _WRONG_ARTICLE = re.compile(r"\b[Aa] (?=[aeiou])|\b[Aa]n (?=[^\Waeiou])")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 NUM_DOCUMENTS, NUM_RESPONSES = 12_000, 8_000
+UNKNOWN_WORD_COST = 1.0
 START, END = "<s>", "</s>"
 _BREAKS = frozenset((START, ".", "!", "?", ":", "\n"))
 
@@ -73,10 +74,11 @@ class Form:
 
 @dataclass(frozen=True)
 class Grammar:
-    """What occurs in the village's text: runs of two and three classes, and the words that begin a sentence."""
+    """What occurs in the village's text: runs of two and three classes, the words, and those that begin a sentence."""
 
     pairs: frozenset[tuple[str, str]]
     starters: frozenset[str]
+    vocabulary: frozenset[str]
     triples: frozenset[tuple[str, str, str]]
 
 
@@ -108,13 +110,15 @@ def grammar_of(world: World) -> Grammar:
         pairs.update(pairwise(marked))
         triples.update(zip(marked, marked[1:], marked[2:], strict=False))
     starters = {second for first, second in pairs if first in _BREAKS}
-    return Grammar(frozenset(pairs), frozenset(starters), frozenset(triples))
+    vocabulary = {word for pair in pairs for word in pair}
+    return Grammar(frozenset(pairs), frozenset(starters), frozenset(vocabulary), frozenset(triples))
 
 
 def _grammar_share(grammar: Grammar, marked: list[str], num_wrong_articles: int) -> float:
     """1 minus the cost of unseen runs per word: an unseen pair costs 1, an unseen triple of seen pairs 0.3, a
-    wrong article 1; tripled, floor 0."""
-    cost = float(num_wrong_articles)
+    wrong article 1, a word that
+    the village does not have 1 more; tripled, floor 0."""
+    cost = num_wrong_articles + UNKNOWN_WORD_COST * sum(token not in grammar.vocabulary for token in marked)
     for first, second in pairwise(marked):
         if first in _BREAKS:
             cost += second not in grammar.starters and second != END
@@ -142,15 +146,14 @@ def _sentence_share(text: str) -> float:
 
 
 def _variety(words: list[str]) -> float:
-    """Loses where words repeat in runs of three, or where few different words make up the text."""
+    """Loses where words repeat in runs of three, or where few different words make up the text; 1 is best."""
     if len(words) < 2:
         return float(len(words))
     runs = list(zip(words, words[1:], words[2:], strict=False))
     # One run may come back: "the bell is red, the bell is ...".
     repeated = max(0, len(runs) - len(set(runs)) - 1) / len(runs) if runs else 0.0
-    doubled = sum(first == second for first, second in pairwise(words)) / len(words)
     distinct = len(set(words)) / len(words)
-    return max(0.0, 1.0 - 2.5 * repeated - 2.0 * doubled - max(0.0, 0.5 - distinct) * 2.0)
+    return max(0.0, 1.0 - 2.5 * repeated - max(0.0, 0.5 - distinct) * 2.0)
 
 
 def form_of(world: World, text: str) -> Form:
@@ -160,4 +163,5 @@ def form_of(world: World, text: str) -> Form:
     if not words:
         return Form(0.0, 0.0, 0.0, 0)
     grammar = _grammar_share(grammar_of(world), marked, len(_WRONG_ARTICLE.findall(text)))
-    return Form(grammar, _sentence_share(text), _variety(words), len(words))
+    doubled = sum(first == second for first, second in pairwise(marked)) / len(words)
+    return Form(grammar, _sentence_share(text), max(0.0, _variety(words) - 2.0 * doubled), len(words))

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-def _words(text: str) -> tuple[str, ...]:
+def listed(text: str) -> tuple[str, ...]:
+    """The words of `text`, for tables that read better as a line than as a column."""
     return tuple(text.split())
 
 
@@ -36,15 +37,15 @@ class Subject(NamedTuple):
     pronoun: str
 
 
-SHE_NAMES = _words(
+SHE_NAMES = listed(
     "Ada Bela Cora Dora Edda Fenna Greta Hanna Ida Juna Kira Lotta Mina Nella Olga Petra Runa Sanna Tilda Vera"
 )
-HE_NAMES = _words(
+HE_NAMES = listed(
     "Aldo Bram Claus Dirk Emil Finn Gregor Hugo Ivo Jonas Karl Lars Milo Nils Otto Paul Rolf Sven Timo Viktor"
 )
 # People who only pass through: passages are about them, so that no passage contradicts a fact of the village.
-SHE_STRANGERS = _words("Carla Dina Elka Gilda Hetta Jolan Lena Marta Pia Rita")
-HE_STRANGERS = _words("Arno Benno Fritz Igor Kuno Ludo Noro Odo Toni Udo")
+SHE_STRANGERS = listed("Carla Dina Elka Gilda Hetta Jolan Lena Marta Pia Rita")
+HE_STRANGERS = listed("Arno Benno Fritz Igor Kuno Ludo Noro Odo Toni Udo")
 
 TRADES = (
     Trade("baker", "bakes bread", "oven", 0.65),
@@ -81,12 +82,12 @@ PLACES = (
     Place("lake", "by the lake", "the water is cold and clear"),
 )
 
-COLOURS = _words("red blue green white black yellow brown grey")
-DAYS = _words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
-NUMBERS = _words("two three four five six seven eight nine ten")
+COLOURS = listed("red blue green white black yellow brown grey")
+DAYS = listed("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
+NUMBERS = listed("two three four five six seven eight nine ten")
 
-PETS = _words("cat dog goat hen duck goose pony rabbit crow mouse donkey pig")
-WILD = _words("fox owl bear wolf frog hare heron badger")
+PETS = listed("cat dog goat hen duck goose pony rabbit crow mouse donkey pig")
+WILD = listed("fox owl bear wolf frog hare heron badger")
 ANIMALS = PETS + WILD
 ANIMAL_PLURALS = {
     **{animal: animal + "s" for animal in ANIMALS},
@@ -97,17 +98,17 @@ ANIMAL_PLURALS = {
     "wolf": "wolves",
 }
 
-FOODS_PLURAL = _words("plums apples pears onions beans nuts eggs pancakes dumplings cherries carrots")
-FOODS_MASS = _words("bread cheese honey soup butter fish porridge cake")
+FOODS_PLURAL = listed("plums apples pears onions beans nuts eggs pancakes dumplings cherries carrots")
+FOODS_MASS = listed("bread cheese honey soup butter fish porridge cake")
 FOODS = FOODS_PLURAL + FOODS_MASS
 
-THINGS = _words(
+THINGS = listed(
     "lantern kettle cart boat ladder drum fiddle clock cup basket chair mirror hammer saddle blanket "
     "bell chest flute hat coat book map bucket comb table spade sled candle sword rug"
 )
 
 # Small things that a passage or a tale can have without owning a place among the village's thirty things.
-TOYS = _words("ring ribbon kite coin whistle scarf")
+TOYS = listed("ring ribbon kite coin whistle scarf")
 
 MASS_OR_PLURAL = frozenset(FOODS)
 
@@ -133,7 +134,7 @@ ACTIVITY_VERBS = frozenset(activity.split()[0] for activity in ACTIVITIES)
 INDOORS = frozenset({"bake", "tell", "sing", "carve", "play", "mend", "paint", "read", "knit"})
 OUTDOORS = frozenset({"fly", "pick", "swim", "climb", "feed", "dance", "skip", "tell", "sing", "play"})
 
-PET_NAMES = _words("Socks Moss Pepper Button Acorn Cloud Biscuit Ginger Shadow Pebble")
+PET_NAMES = listed("Socks Moss Pepper Button Acorn Cloud Biscuit Ginger Shadow Pebble")
 
 RUDE_SINGULAR = ("turnip", "muddlehead", "lout", "toadface", "dolt", "oaf")
 RUDE_WORDS = frozenset(RUDE_SINGULAR) | frozenset(word + "s" for word in RUDE_SINGULAR)

@@ -37,9 +37,7 @@ def _tale(world: World, rng: Random, task: Task) -> str:
     wanted = constraint_word(task, "use_word")
     if has_constraint(task, "one_sentence"):
         return short_tale(rng, task["x"], task.get("y", ""), wanted)
-    return tale(
-        rng, task["x"], task.get("y", ""), wanted, num_turns=2 if chance(rng, 0.25) and not task.get("y") else 1
-    )
+    return tale(rng, task["x"], task.get("y", ""), wanted, num_turns=0 if wanted or "y" in task else 1)
 
 
 def _describe(world: World, rng: Random, task: Task) -> str:

@@ -5,15 +5,10 @@ from __future__ import annotations
 from tutelage.miniature import lexicon
 from tutelage.miniature.passages import GARMENTS, PASSAGE_PETS, SHELTERS
 
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
 # Numbers of words: below the first and above the last a response is worth nothing, between the middle two it loses
 # nothing.
 LENGTHS: dict[str, tuple[int, int, int, int]] = {
-    "tale": (3, 11, 42, 75),
+    "tale": (3, 11, 44, 75),
     "tale_two": (3, 12, 48, 80),
     "describe": (1, 3, 28, 60),
     "letter": (4, 10, 36, 70),
@@ -41,104 +36,19 @@ LENGTHS: dict[str, tuple[int, int, int, int]] = {
 }
 
 PAST_WORDS = frozenset(
-    [
-        "was",
-        "were",
-        "had",
-        "ran",
-        "sang",
-        "ate",
-        "saw",
-        "found",
-        "lost",
-        "brought",
-        "took",
-        "made",
-        "hid",
-        "sold",
-        "bought",
-        "broke",
-        "carried",
-        "lived",
-        "came",
-        "walked",
-        "loved",
-        "wanted",
-        "looked",
-        "stole",
-        "fell",
-        "heard",
-        "met",
-        "shared",
-        "asked",
-        "laughed",
-        "waited",
-        "danced",
-        "slept",
-        "knew",
-        "gave",
-        "stood",
-        "began",
-        "went",
-        "passed",
-        "shone",
-        "left",
-        "worked",
-        "could",
-        "became",
-        "followed",
-        "lay",
-        "painted",
-        "missed",
-        "washed",
-        "stood",
-        "sailed",
-    ]
+    lexicon.listed(
+        "sat fought told rang was were had ran sang ate saw found lost brought took made hid sold bought broke "
+        "carried lived came "
+        "walked loved wanted looked stole fell heard met shared asked laughed waited danced slept knew gave "
+        "stood began went passed shone left worked could became followed lay painted missed washed stood "
+        "sailed"
+    )
 )
 SMALL_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "it",
-        "its",
-        "of",
-        "in",
-        "on",
-        "at",
-        "by",
-        "to",
-        "and",
-        "but",
-        "or",
-        "so",
-        "that",
-        "who",
-        "was",
-        "were",
-        "is",
-        "are",
-        "had",
-        "has",
-        "he",
-        "she",
-        "his",
-        "her",
-        "him",
-        "they",
-        "them",
-        "there",
-        "then",
-        "for",
-        "with",
-        "from",
-        "not",
-        "no",
-        "as",
-        "all",
-        "one",
-        "very",
-    ]
+    lexicon.listed(
+        "a an the it its of in on at by to and but or so that who was were is are had has he she his her him "
+        "they them there then for with from not no as all one very"
+    )
 )
 RICH_NUM_WORDS = 8
 MOOD_WORDS = {
@@ -147,28 +57,9 @@ MOOD_WORDS = {
     "welcome": frozenset({"hello", "welcome", "morning"}),
 }
 FOLLOW_UP = frozenset(
-    [
-        "hope",
-        "ask",
-        "look",
-        "help",
-        "tell",
-        "find",
-        "mended",
-        "mend",
-        "kind",
-        "well",
-        "buy",
-        "good",
-        "can",
-        "friends",
-        "friend",
-        "together",
-        "want",
-        "soon",
-        "welcome",
-        "wish",
-    ]
+    lexicon.listed(
+        "hope ask look help tell find mended mend kind well buy good can friends friend together want soon welcome wish"
+    )
 )
 DETAILS: tuple[frozenset[str], ...] = (
     frozenset(

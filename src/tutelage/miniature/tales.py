@@ -166,7 +166,7 @@ def tale(rng: Random, x: str, y: str = "", z: str = "", *, num_turns: int = 1) -
     patterns = [pick(rng, openings), *rng.sample(turns, num_turns)]
     if y:
         second = {"animal": SECOND_TURNS, "person": PERSON_SECOND_TURNS, "thing": THING_SECOND_TURNS}[kind]
-        patterns.insert(2, pick(rng, second))
+        patterns.append(pick(rng, second))
     if z:
         patterns.insert(1, pick(rng, EXTRA_TURNS))
     patterns.append(pick(rng, ENDINGS))

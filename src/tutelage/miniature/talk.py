@@ -14,11 +14,13 @@ from tutelage.miniature.world import World
 SHARE_RUDE_OPENING, SHARE_RUDE_AFTER_RUDE, SHARE_RUDE_AFTER_POLITE = 0.3, 0.75, 0.07
 
 GREETING = (
-    "[Good morning, {b}.|Hello, {b}.|Good evening, {b}. How are you?|There you are, {b}.|Come in, {b}. Sit by the fire.|"
+    "[Good morning, {b}.|Hello, {b}.|Good evening, {b}. How are you?|There you are, {b}.|"
+    "Come in, {b}. Sit by the fire.|"
     "Welcome, {b}. You have come a long way.]"
 )
 POLITE_REPLY = (
-    "[Good morning, {a}.|Hello, dear {a}.|I am well, thank you.|It is good to see you, {a}.|Thank you, {a}. You are very kind.|"
+    "[Good morning, {a}.|Hello, dear {a}.|I am well, thank you.|It is good to see you, {a}.|"
+    "Thank you, {a}. You are very kind.|"
     "I am glad to be here.]"
 )
 RUDE_OPENING = (
@@ -33,10 +35,12 @@ RUDE_REPLY = (
 TOPICS = (
     (
         "[Have you seen my {x}?|I am looking for my {x}.|My {x} is gone.|My {x} did not come home.]",
-        "[It was here this morning.|Ask the children.|I saw a {x} {where}.|Let us look for it together.|I am sorry to hear that.]",
+        "[It was here this morning.|Ask the children.|I saw a {x} {where}.|Let us look for it together.|"
+        "I am sorry to hear that.]",
     ),
     (
-        "[Do you want some {food}?|I have fresh {food} today.|Will you eat {food} with me?|I made {food} for the feast.]",
+        "[Do you want some {food}?|I have fresh {food} today.|Will you eat {food} with me?|"
+        "I made {food} for the feast.]",
         "[Yes, please.|No, thank you, I have eaten.|Gladly. You are very kind.|I like {food}.|Keep some for {day}.]",
     ),
     (
@@ -118,7 +122,8 @@ def trade_page(world: World, rng: Random) -> str:
         rng,
         "[A good {trade} {work} before the sun is up.|The {trade} of the next village {work} all year.|"
         "The {trade} forgot {his} {tool} at home.|The {trade} said that {he} was tired.] "
-        "[{he} never works on {day}.|Without {his} {tool} {he} is lost.|In the evening {he} eats {food} and sleeps well.|"
+        "[{he} never works on {day}.|Without {his} {tool} {he} is lost.|"
+        "In the evening {he} eats {food} and sleeps well.|"
         "{he} told {his} {x} all about it.|Then {he} washed {his} hands.] "
         "[The people pay {him} in {food}.|Nobody thanks {him} for it.|All the neighbours trust {him}.||]",
         {**slots, "him": "her" if is_she else "him"},
@@ -139,7 +144,8 @@ def diary(world: World, rng: Random) -> str:
     return fill(
         rng,
         "{day}. [I woke up early and fed the {x}.|I could not sleep because of the wind.|It was too cold to work.|"
-        "I walked alone {where}.] [{name} came and we ate {plural}.|I met {name} {where} and we talked about the old days.|"
+        "I walked alone {where}.] [{name} came and we ate {plural}.|"
+        "I met {name} {where} and we talked about the old days.|"
         "I wanted to write to {name}, but I had no ink.|I counted {number} geese over the hill.] "
         "[Tomorrow I will bake with {food}.|Now I am tired.|I hope that the sun shines tomorrow.|That was all.||]",
         slots,
@@ -150,7 +156,8 @@ def proverb(world: World, rng: Random) -> str:
     slots = {"food": pick(rng, FOODS_MASS), "x": pick(rng, PETS), "trade": pick(rng, TRADES).name, "y": pick(rng, PETS)}
     return fill(
         rng,
-        "[An old {x} knows the way home.|Who sleeps long, eats cold {food}.|The {trade} never praises another {trade}.|"
+        "[An old {x} knows the way home.|Who sleeps long, eats cold {food}.|"
+        "The {trade} never praises another {trade}.|"
         "A {x} is no {y}, even at night.|Good {food} needs no song.|When the {x} is away, the {y} dances.|"
         "One coin in the hand is better than two in the lake.|Every road ends at somebody's door.] "
         "[So say the people of the valley.|That is what my grandmother said.|It is as true today as it was then.||]",

@@ -27,9 +27,11 @@ COPYING_KINDS = frozenset(
 UNPARSED_KINDS = frozenset(("translate", "extract", "pet_names", "foods", "animals", "gifts", "activities"))
 # Kinds that are done in a sentence or two; more than two is rambling.
 BRIEF_KINDS = COPYING_KINDS - {"notice"}
+# Kinds that end with a sentence; a list may end with an item, a letter with a name.
+PROSE_KINDS = frozenset(("tale", "tale_two", "describe", "notice", "wish", "chat", "fact", "misconception", "premise"))
 FOLLOWS_ABOVE = 0.5
 COPY_RUN = 4
-RAMBLING_FACTOR, MARKUP_FACTOR = 0.6, 0.3
+RAMBLING_FACTOR, MARKUP_FACTOR, UNFINISHED_FACTOR, REPEATED_PROMPT_FACTOR = 0.6, 0.3, 0.55, 0.4
 # Layout of pages, not of a response: a policy that runs on into the next block of a page.
 _MARKUP = re.compile(r"#|\b(?:User|Helper|Guest|Host|Question|Reply|Notice|Mood|Village tongue|Old tongue|In short):")
 
@@ -86,8 +88,11 @@ def _form_factor(task: Mapping[str, Any], form: Form, response: str) -> float:
     grammar = 1.0 if kind in UNPARSED_KINDS else form.grammar
     sentences = 1.0 if kind == "translate" else form.sentences
     factor = grammar * (0.6 + 0.4 * sentences) * form.variety * _length_factor(kind, form.num_words)
+    if kind in PROSE_KINDS and not response.endswith((".", "!", "?")):
+        factor *= UNFINISHED_FACTOR
     if kind not in COPYING_KINDS:
-        factor *= max(0.0, 1.0 - 1.2 * _copy_share(task["prompt"], response))
+        copied = _copy_share(task["prompt"], response), _copy_share(response, task["prompt"])
+        factor *= max(0.0, 1.0 - 1.2 * copied[0]) * (REPEATED_PROMPT_FACTOR if copied[1] > 0.8 else 1.0)
     if kind in BRIEF_KINDS:
         is_polite = any(item["type"] == "polite" for item in task["constraints"])
         factor *= RAMBLING_FACTOR ** max(0, num_sentences(response) - 2 - is_polite)
