@@ -40,6 +40,8 @@ def _identifier() -> Any:
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     identifier.set_languages([label for label in identifier.labels if label not in CONFUSED])
+    # Stored in 16 bits, which is converted again for every text: with 32, a text takes half the time.
+    identifier.nb_ptc = identifier.nb_ptc.astype("float32")
     return identifier
 
 

@@ -31,8 +31,6 @@ _RECOGNIZERS: dict[PiiType, Spans] = {
     "PHONE": phone_spans,
     "ADDRESS": address_spans,
 }
-# Every recognizer needs an @, a digit, or a private key's header; most prompts have none and are passed at once.
-_MAY_HOLD = re.compile(r"@|\d|PRIVATE KEY", re.IGNORECASE)
 # The shortest number of these kinds has seven digits; counting digits costs a fifth of one search.
 _NUMERIC: frozenset[PiiType] = frozenset(("IBAN", "CARD", "SSN", "PHONE"))
 _LEAST_DIGITS = 7
@@ -46,16 +44,18 @@ def scrub(text: str, types: Iterable[PiiType] = PII_TYPES) -> tuple[str, Counter
     Scrubbing what was scrubbed changes nothing.
     """
     counts: Counter[str] = Counter()
-    chosen = set(types) if _num_digits(text) >= _LEAST_DIGITS else set(types) - _NUMERIC
-    while _MAY_HOLD.search(text):
-        found = 0
+    num_digits = _num_digits(text)
+    # Every finding has a digit, an @ or a private key's header; most prompts have none of them and are passed at once.
+    if not (num_digits or "@" in text or "PRIVATE KEY" in text):
+        return text, counts
+    chosen = set(types) if num_digits >= _LEAST_DIGITS else set(types) - _NUMERIC
+    before = None
+    while text != before:
+        before = text
         for kind, spans_of in _RECOGNIZERS.items():
             if kind in chosen:
                 text, number = _replaced(text, spans_of(text), f"[{kind}]")
                 counts[kind] += number
-                found += number
-        if not found:
-            break
     return text, +counts
 
 
