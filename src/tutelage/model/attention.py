@@ -91,11 +91,13 @@ class Rectangle:
         self.packed_index = offsets[self.mask]  # where each token stands among the packed ones
         self.place_index = self.mask.flatten().nonzero().squeeze(1)  # where it stands in the rectangle
         self.is_full = min(lengths) == self.num_columns
-        self.is_packed_order = starts == [0, *accumulate(lengths[:-1])]
+        self.num_tokens = sum(lengths)
+        self.is_contiguous = starts == [0, *accumulate(lengths[:-1])]
 
     def pad(self, packed: Tensor) -> Tensor:
         """(T, H, width) to (rows, H, S, width)."""
-        rows = packed if self.is_packed_order else _Unpad.apply(packed, self.packed_index)
+        is_all = self.is_contiguous and packed.shape[0] == self.num_tokens
+        rows = packed if is_all else _Unpad.apply(packed, self.packed_index)
         if not self.is_full:
             rows = _Pad.apply(rows, self.place_index, self.num_rows * self.num_columns)
         return rows.reshape(self.num_rows, self.num_columns, *packed.shape[1:]).transpose(1, 2)
