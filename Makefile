@@ -1,0 +1,55 @@
+# `make quickstart` and `make test` do all their own set-up on a fresh machine: Python 3.11+, make and a package index.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+OUT ?= runs/quickstart
+SEED ?= 0
+SIZE ?= quick
+
+.PHONY: help quickstart test lint types floors faults bench wheel clean
+
+help:
+	@echo "make quickstart   the whole loop in miniature, then its report    (OUT=$(OUT) SEED=$(SEED))"
+	@echo "make test         the tests"
+	@echo "make lint         ruff and mypy"
+	@echo "make faults       plant faults in the objectives; every one must fail a test"
+	@echo "make bench        side by side with peers, in an environment of their own; writes docs/speed.md"
+
+# One stamp per set of extras: installing again only when what is to be installed has changed.
+$(VENV)/.made:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tutelage needs Python 3.11 or newer; set PYTHON=python3.x")'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,test]'
+	@touch $@
+
+$(VENV)/.linters: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[lint]' --editable .
+	@touch $@
+
+quickstart: $(VENV)/.installed
+	$(BIN)/tutelage quickstart --out $(OUT) --seed $(SEED) --size $(SIZE)
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.linters
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+
+types: $(VENV)/.linters
+	$(BIN)/mypy
+
+floors: $(VENV)/.installed
+	$(BIN)/python -m pytest -q tests/test_floors.py
+
+faults: $(VENV)/.installed
+	$(BIN)/python tests/planted_faults.py
+
+bench: $(VENV)/.installed
+	PYTHON="$(PYTHON)" $(BIN)/python benchmarks/run.py --out docs/speed.md
+
+clean:
+	rm -rf $(VENV) .bench-venv build dist
