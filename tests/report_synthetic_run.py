@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -37,9 +38,9 @@ OPENINGS = {
     "generation": "Write a short tale about {who} and {thing}.",
     "open_qa": "Who keeps {thing} at {place}?",
     "brainstorming": "List three things that {who} could do with {thing}.",
-    "chat": "You are talking with {who}, who is polite. Answer the greeting.\n{who}: Good morning! Have you seen {thing}?",
+    "chat": "You are talking with {who}, who is polite. Answer.\n{who}: Good morning! Have you seen {thing}?",
     "rewrite": "Say this more politely: {who}, give me {thing} now.",
-    "summarization": "{who} walked from {place} with {thing}. It rained, and the road was long.\n\nSummarize in one sentence.",
+    "summarization": "{who} walked from {place} with {thing}. The road was long.\n\nSummarize in one sentence.",
     "closed_qa": "{who} left {thing} near {place} before dawn.\n\nQuestion: where is it?",
     "extract": "Name every person in this note: {who} met nobody at {place}.",
 }
@@ -55,10 +56,12 @@ SECONDS = {
 }
 
 
-def write_synthetic_run(path: Path, *, seed: int = 7, num_prompts: int = 120) -> Path:
-    """A finished quickstart under `path`; the summary agrees with the evaluation files."""
+def write_synthetic_run(
+    path: Path, *, seed: int = 7, num_prompts: int = 120, stages: Sequence[str] = tuple(NUM_STEPS)
+) -> Path:
+    """A finished quickstart under `path` with folders of `stages`; the summary agrees with the evaluation files."""
     generator = np.random.default_rng(seed)
-    for stage in NUM_STEPS:
+    for stage in stages:
         write_stage(path / stage, stage, generator)
     comparisons, ratings = _write_evaluation(path / "evaluation", generator, num_prompts)
     _write_json(path / "summary.json", _summary(seed, comparisons, ratings))

@@ -72,7 +72,7 @@ def test_agreement_interval_covers_the_truth_95_percent_of_the_time():
 
 
 def test_alpha_of_the_published_example():
-    """Krippendorff (2011), section C: four observers, twelve units, values 1-5, some missing; 0.743 nominal, 0.849 interval."""
+    """Krippendorff (2011), section C: four observers, twelve units, some missing; 0.743 nominal, 0.849 interval."""
     rows = [
         [1, 2, 3, 3, 2, 1, 4, 1, 2, None, None, None],
         [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, None, 3],

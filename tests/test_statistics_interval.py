@@ -20,7 +20,7 @@ from tutelage.statistics import (
 
 
 def sandwich_variance(values: np.ndarray, clusters: np.ndarray) -> float:
-    """(X'X)^-1 (sum over clusters of X_g' u_g u_g' X_g) (X'X)^-1 G / (G - 1), for X a column of ones: statsmodels' cov_type="cluster"."""
+    """(X'X)^-1 (sum of X_g' u_g u_g' X_g) (X'X)^-1 G / (G - 1), X a column of ones: statsmodels' cov_type="cluster"."""
     design = np.ones((values.size, 1))
     bread = np.linalg.inv(design.T @ design)
     residuals = values - design[:, 0] * (bread @ design.T @ values)[0]

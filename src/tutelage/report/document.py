@@ -180,7 +180,9 @@ def _training_exhibits(run: Run) -> Iterator[tuple[str, Exhibit]]:
         exhibit = Exhibit(
             panels=tuple(panels + ([frontier] if frontier else []) or further),
             further=tuple(further) if panels else (),
-            caption="",
+            caption="Learning curves, and the score against the KL that was paid for it."
+            if frontier
+            else "Learning curves.",
             source=", ".join(stage.source("metrics.jsonl") for stage in stages),
         )
         yield _title_of(name, len(stages)), exhibit

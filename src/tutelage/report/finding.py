@@ -5,9 +5,19 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from tutelage.report.arms import BASELINE, arm_of
-from tutelage.report.notation import count_of, fixed, interval_of, number_of, percent
-from tutelage.report.results import Estimate, likert, win_rates
-from tutelage.report.run_folder import Run
+from tutelage.report.curves import stage_kind
+from tutelage.report.notation import (
+    Number,
+    count,
+    count_of,
+    fixed,
+    interval_of,
+    number_of,
+    percent,
+    significant,
+)
+from tutelage.report.results import Estimate, is_number, likert, win_rates
+from tutelage.report.run_folder import Run, StageRun
 
 # The arm that the paper is about; where a run has not got it, the next.
 _LEADING = ("ppo_ptx", "ppo")
@@ -18,7 +28,7 @@ def finding(run: Run) -> Markup | None:
     rates = win_rates(run)
     arm = leading_arm(rates)
     if arm is None:
-        return None
+        return _stage_finding(run.stages[0]) if run.is_single_stage else None
     sentence = Markup("{} {} those of the SFT policy: {} of comparisons won{}.")
     return sentence.format(_responses_of(arm), _verdict(rates[arm]), number_of(rates[arm], percent), _doubt(rates[arm]))
 
@@ -27,6 +37,42 @@ def context(run: Run) -> Markup:
     """How the other policies did against the same baseline, and the mean ratings; "" where there is nothing to say."""
     rates = win_rates(run)
     return Markup(" ").join(part for part in (_beside(rates), _ratings(run)) if part)
+
+
+# What tells how a stage went: the first of these that it logged.
+_TELLING = {
+    "validation_accuracy": "Accuracy on validation comparisons",
+    "accuracy": "Accuracy on training comparisons",
+    "score": "The score",
+    "validation_loss": "The validation loss",
+    "loss": "The training loss",
+}
+
+
+def _stage_finding(stage: StageRun) -> Markup | None:
+    kind = stage_kind(stage)
+    # The score of SFT responses is an extra there, and what PPO is about.
+    telling = [quantity for quantity in _TELLING if kind == "ppo" or quantity != "score"]
+    for quantity in telling:
+        points = [
+            (index, row)
+            for index, row in enumerate(stage.metrics)
+            if is_number(row.get(f"{kind}/{quantity}")) and is_number(row.get("step"))
+        ]
+        if len(points) > 1:
+            ends = (_point(stage, index, f"{kind}/{quantity}") for index in (points[0][0], points[-1][0]))
+            step = _point(stage, points[-1][0], "step")
+            return Markup("{} went from {} to {} by step {}.").format(_TELLING[quantity], *ends, step)
+    return None
+
+
+def _point(stage: StageRun, index: int, metric: str) -> Number:
+    pointer = metric.replace("/", "~1")
+    return Number(
+        value=stage.metrics[index][metric],
+        form=count if metric == "step" else significant,
+        source=f"{stage.source('metrics.jsonl')}#/{index}/{pointer}",
+    )
 
 
 def leading_arm(rates: dict[str, Estimate]) -> str | None:

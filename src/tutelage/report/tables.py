@@ -163,12 +163,25 @@ def summary_table(run: Run) -> Table | None:
     stage = run.stages[0] if run.is_single_stage else None
     if stage is None:
         return None
-    rows = tuple(
-        (readable(name), Number(value=value, form=significant, source=f"{SUMMARY}#/{name}"))
-        for name, value in stage.summary.items()
-        if is_number(value) and name not in ("seed", "seconds")
-    )
+    rows = tuple(_numbers(stage.summary, ""))
     return Table(columns=("Quantity", "Value"), rows=rows) if rows else None
+
+
+def _numbers(summary: Mapping[str, Any], pointer: str) -> Iterator[tuple[Cell, ...]]:
+    for name, value in summary.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{pointer}/{_escaped(name)}") if name != "versions" else ()
+        elif is_number(value) and (pointer or name not in ("seed", "seconds")):
+            path = f"{pointer}/{_escaped(name)}"
+            yield (
+                readable(path.strip("/").replace("~1", "/")),
+                Number(value=value, form=significant, source=f"{SUMMARY}#{path}"),
+            )
+
+
+def _escaped(key: str) -> str:
+    """A key as a part of a JSON pointer (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1")
 
 
 def config_table(config: Mapping[str, Any]) -> Table:

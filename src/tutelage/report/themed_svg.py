@@ -86,10 +86,20 @@ def draw(name: str, description: str, size: tuple[float, float], paint: Callable
     with _settings(name):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasSVG(figure)
-        paint(figure.add_subplot())
+        axes = figure.add_subplot()
+        paint(axes)
+        _flush_title(figure, axes)
         drawn = io.StringIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
     return Markup(_themed(drawn.getvalue(), name, description))
+
+
+def _flush_title(figure: Figure, axes: Axes) -> None:
+    """The title begins at the panel's edge, so that long row labels leave it room."""
+    title = axes.get_title(loc="left")
+    if title:
+        axes.set_title("")
+        figure.suptitle(title, x=0.01, ha="left", fontsize=_FONT_SIZE + 0.5)
 
 
 def _themed(svg: str, name: str, description: str) -> str:
