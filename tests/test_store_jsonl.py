@@ -67,14 +67,19 @@ def test_parquet_refuses_a_key_of_several_types(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_line_is_compact_json_in_utf8(tmp_path):
+def test_a_line_is_compact_json_in_utf8():
     assert (
         record_line(Demonstration(prompt="é", response="r", mark=None))
         == '{"prompt": "é", "response": "r", "mark": null}'
     )
-    first = tmp_path / "a.jsonl.gz"
-    second = tmp_path / "b.jsonl.gz"
+    identity = Prompt(text="a").id
+    assert record_line(Prompt(text="a")) == f'{{"id": "{identity}", "text": "a"}}'
+
+
+def test_the_same_records_give_the_same_bytes_at_any_time(tmp_path, monkeypatch):
+    first, second = tmp_path / "a.jsonl.gz", tmp_path / "b.jsonl.gz"
     write_records(first, PROMPTS)
+    monkeypatch.setattr("time.time", lambda: 1e9)
     write_records(second, PROMPTS)
     assert first.read_bytes() == second.read_bytes()
 

@@ -182,6 +182,12 @@ def test_hh_dialogues(loaded):
     assert said(prompt) == before
 
 
+def test_a_name_inside_an_hh_turn_does_not_end_it(loaded):
+    quoting = "\n\nHuman: He said\nHuman: no.\n\nAssistant: "
+    (ranking,), _ = loaded(load_rankings, {"chosen": quoting + "a", "rejected": quoting + "b"})
+    assert said(ranking) == [("user", "He said\nHuman: no.")]
+
+
 def test_hh_dialogues_that_part_early_or_have_no_speaker_are_reported(loaded):
     rows = [
         {"chosen": HH["chosen"], "rejected": "\n\nHuman: Hi\n\nAssistant: No."},
@@ -243,6 +249,13 @@ def test_oasst_demonstrations_and_prompts(loaded):
     prompts, _ = loaded(load_prompts, TREE)
     assert [(one.id, one.user_id, one.language) for one in prompts] == [("m", None, "en"), ("p2", "u2", "en")]
     assert said(prompts[1]) == path
+
+
+def test_oasst_branches_come_in_the_order_of_the_tree(loaded):
+    branches = [node(f"a{i}", "assistant", f"a{i}", node(f"p{i}", "prompter", f"p{i}")) for i in (1, 2, 3)]
+    prompts, _ = loaded(load_prompts, {"prompt": node("p0", "prompter", "p0", *branches)})
+    assert [one.id for one in prompts] == ["p0", "p1", "p2", "p3"]
+    assert said(prompts[2]) == [("user", "p0"), ("assistant", "a2"), ("user", "p2")]
 
 
 def flat(tree):

@@ -113,7 +113,8 @@ def _parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
         ) from None
     try:
         value = json.loads(text)
-        json.dumps(value, ensure_ascii=False).encode() if "\\ud" in text.lower() else None
+        if "\\ud" in text or "\\uD" in text:
+            json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise _bad_line(path, number, text, "it must not have half of a surrogate pair (\\ud800 to \\udfff)") from None
     except (ValueError, RecursionError) as error:
