@@ -1,4 +1,4 @@
-"""How long `tutelage prompts build` takes, and how much memory, as the number of prompts grows: one core, synthetic prompts.
+"""Time and memory of `tutelage prompts build` as the number of prompts grows: one core, synthetic prompts.
 
 python benchmarks/prompts_scale.py --prompts 100000 1000000 --out build/prompts_scale.json
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import resource
 import subprocess
 import sys
@@ -17,123 +18,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # Frequent English words, so that language identification and the regular expressions do the work they do on real text.
-WORDS = [
-    "the",
-    "of",
-    "and",
-    "to",
-    "in",
-    "a",
-    "is",
-    "that",
-    "for",
-    "it",
-    "as",
-    "was",
-    "with",
-    "be",
-    "by",
-    "on",
-    "not",
-    "he",
-    "his",
-    "but",
-    "at",
-    "are",
-    "this",
-    "have",
-    "from",
-    "or",
-    "had",
-    "an",
-    "they",
-    "which",
-    "one",
-    "you",
-    "were",
-    "all",
-    "her",
-    "she",
-    "there",
-    "would",
-    "their",
-    "we",
-    "him",
-    "been",
-    "has",
-    "when",
-    "who",
-    "will",
-    "no",
-    "more",
-    "if",
-    "out",
-    "so",
-    "up",
-    "said",
-    "what",
-    "its",
-    "about",
-    "than",
-    "into",
-    "them",
-    "can",
-    "only",
-    "other",
-    "time",
-    "new",
-    "some",
-    "could",
-    "these",
-    "two",
-    "may",
-    "first",
-    "then",
-    "do",
-    "any",
-    "like",
-    "my",
-    "now",
-    "over",
-    "such",
-    "our",
-    "man",
-    "me",
-    "even",
-    "most",
-    "made",
-    "after",
-    "write",
-    "explain",
-    "summarize",
-    "following",
-    "story",
-    "article",
-    "question",
-    "answer",
-    "list",
-    "between",
-    "people",
-    "world",
-    "water",
-    "country",
-    "school",
-    "system",
-    "number",
-    "year",
-    "state",
-    "company",
-    "important",
-    "example",
-    "children",
-    "history",
-    "language",
-    "computer",
-    "program",
-    "function",
-    "because",
-    "different",
-]
+WORDS = re.findall(
+    r"\w+",
+    "the of and to in a is that for it as was with be by on not he his but at are this have from or had an they "
+    "which one you were all her she there would their we him been has when who will no more if out so up said "
+    "what its about than into them can only other time new some could these two may first then do any like my now "
+    "over such our man me even most made after write explain summarize following story article question answer "
+    "list between people world water country school system number year state company important example children "
+    "history language computer program ",
+)
 PRIVATE = (
     "Write to user{n}@example.com please.",
     "Call me at +1 415 555 {m:04d} tomorrow.",
@@ -142,7 +35,7 @@ PRIVATE = (
 
 
 def synthetic_prompts(number: int, seed: int) -> Iterator[dict[str, object]]:
-    """Prompts with lengths as in Table 9 (median about 60 words, long tail), 8 % exact repeats, 8 % long shared prefixes, 2 % private."""
+    """Prompts with lengths as in Table 9 (median 60 words): 8 % exact repeats, 8 % shared prefixes, 2 % private."""
     draw = random.Random(seed)
     recent: list[str] = []
     for n in range(number):
@@ -166,7 +59,7 @@ def synthetic_prompts(number: int, seed: int) -> Iterator[dict[str, object]]:
 
 
 def build_in_this_process(source: Path, out: Path) -> None:
-    """Build once and print the measurements as JSON; run in a process of its own, so that its peak memory is its own."""
+    """Build once and print the measurements as JSON; run in its own process, for its own peak memory."""
     from tutelage.curation.build import build_prompts
     from tutelage.prompts.config import PromptsConfig
 
@@ -215,7 +108,7 @@ def main() -> None:
     for row in measured:
         rate = row["prompts"] / row["seconds"]
         print(
-            f"{row['prompts']:>9,} prompts ({row['source_mb']:,.0f} MB): {row['seconds']:.1f} s, {rate:,.0f}/s, ",
+            f"{row['prompts']:>9,} prompts, {row['source_mb']:,.0f} MB: {row['seconds']:.1f} s, {rate:,.0f}/s, ",
             end="",
         )
         print(

@@ -103,8 +103,8 @@ def _settle_hints(ledger: Ledger) -> int:
     if conflict is not None:
         user, split, other = conflict
         raise DataError(
-            f"{user.replace(':', ' ', 1)} has prompts with 'split_hint' {split!r} and others with {other!r}; all prompts of "
-            "a user are in one split. Give all of them the same hint, or none."
+            f"{user.replace(':', ' ', 1)} has prompts with 'split_hint' {split!r} and others with {other!r}; "
+            "all prompts of a user are in one split. Give all of them the same hint, or none."
         )
     return ignored
 

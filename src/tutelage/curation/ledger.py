@@ -193,6 +193,6 @@ def _full_disk_told(path: Path | None) -> Iterator[None]:
         if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
             raise
         raise StorageError(
-            f"the disk is full: the working file {path} of this build could not grow. Nothing was written. A build takes "
-            "some three times the size of its sources; free some space or choose another place."
+            f"the disk is full: the working file {path} of this build could not grow. Nothing was written. "
+            "A build takes some three times the size of its sources; free some space or choose another place."
         ) from error
