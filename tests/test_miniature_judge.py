@@ -253,6 +253,46 @@ def test_good_responses_of_every_kind_are_near_one():
         assert sum(values) / len(values) > 0.96, use_case
 
 
+def test_layout_of_pages_costs():
+    """0.3 for the markup itself; the label is a known word of the village, so grammar alone would not see it."""
+    assert _helpful(FACT, f"Reply: The {THING.name} is {THING.colour}.") <= 0.3
+
+
+def test_giving_the_prompt_back_costs():
+    response = "I want to hear how the goat came to the village. " + GOOD_TALE
+    asked_so = {**TALE, "prompt": "I want to hear how the goat came to the village."}
+    assert _helpful(asked_so, response) < 0.45 * _helpful(TALE, response)
+    # A long response that only begins with a part of the prompt loses as much of its worth as it copies.
+    longer = {**TALE, "prompt": "I want to hear how the goat came to the village and met the king of the far islands."}
+    assert _helpful(longer, response) < 0.85 * _helpful(TALE, response)
+
+
+def test_an_invented_detail_halves_a_response_that_is_right_otherwise():
+    fields = {"passage": PASSAGE, "value": "plums", "slot": "food", "slots": SLOTS}
+    task = _task("closed", PASSAGE + "\nWhat did Pia sell?", **fields)
+    assert _helpful(task, "Udo sold plums.") == pytest.approx(0.5)
+
+
+def test_a_summary_that_swaps_the_two_people_is_wrong():
+    text = "Pia lost a red ring near the mill. She looked for it all Monday. At last Udo found it under a log."
+    slots = {"who": "Pia", "other": "Udo", "toy": "ring"}
+    task = _task(
+        "summary", "Sum up: " + text, passage=text, passage_kind="lost", slots=slots, keys=["Pia", "ring", "Udo"]
+    )
+    assert _helpful(task, "Pia lost a ring and Udo found it.") == 1.0
+    swapped = judge(WORLD, task, "Udo lost a ring and Pia found it.", is_complete=True)
+    assert swapped.hallucinates and swapped.helpfulness < 0.25
+
+
+def test_an_item_said_twice_counts_once():
+    task = _task("foods", count=3, weather="sunny")
+    assert _helpful(task, "Plums, plums and bread.") == pytest.approx(2 / 3 - 0.15)
+
+
+def test_a_word_that_the_village_does_not_have_costs_more_than_an_unusual_order():
+    assert form_of(WORLD, GOOD_TALE.replace("plums", "blorps")).grammar < 0.72
+
+
 def test_form_knows_grammar_articles_and_repetition():
     good = form_of(WORLD, GOOD_TALE)
     assert good.grammar == 1.0 and good.sentences == 1.0 and good.variety == 1.0
