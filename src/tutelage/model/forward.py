@@ -33,12 +33,30 @@ def hidden_states(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
     return output.last_hidden_state[0]  # type: ignore[no-any-return]
 
 
-def response_logprobs(model: PreTrainedModel, batch: PackedBatch, *, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Log-probability and entropy (nats, no gradient) of every response token, each (N,): only they go through the vocabulary head."""
+def response_logprobs(model: PreTrainedModel, batch: PackedBatch, *, temperature: float = 1.0) -> Tensor:
+    """Log-probability (nats) of every response token, (N,): only they go through the vocabulary head."""
+    return _logprobs_and_entropy(model, batch, temperature, should_measure_entropy=False)[0]
+
+
+def response_logprobs_and_entropy(
+    model: PreTrainedModel, batch: PackedBatch, *, temperature: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """The same, and the entropy (nats, no gradient) of the distribution each token was drawn from."""
+    return _logprobs_and_entropy(model, batch, temperature, should_measure_entropy=True)
+
+
+def _logprobs_and_entropy(
+    model: PreTrainedModel, batch: PackedBatch, temperature: float, *, should_measure_entropy: bool
+) -> tuple[Tensor, Tensor]:
     states = hidden_states(model, batch).index_select(0, batch.predicting)
     head = model.get_output_embeddings()
     return head_logprobs(
-        states, head.weight, batch.response_tokens, bias=getattr(head, "bias", None), temperature=temperature
+        states,
+        head.weight,
+        batch.response_tokens,
+        bias=getattr(head, "bias", None),
+        temperature=temperature,
+        should_measure_entropy=should_measure_entropy,
     )
 
 

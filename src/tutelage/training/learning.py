@@ -31,7 +31,7 @@ def add_language_gradient(
     for indices in split_by_tokens(groups, tokens_per_microbatch):
         batch = pack([groups[i] for i in indices], device=device)
         with precision:
-            logprobs, _ = response_logprobs(model, batch)
+            logprobs = response_logprobs(model, batch)
         term = language_loss(logprobs, torch.ones_like(logprobs, dtype=torch.bool))
         (coef * term.total / count).backward()
         total += float(term.total.detach())

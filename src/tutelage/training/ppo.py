@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tutelage.model.adapters import add_lora, adapters_off
-from tutelage.model.forward import evaluating, response_logprobs, response_values
+from tutelage.model.forward import evaluating, response_logprobs, response_logprobs_and_entropy, response_values
 from tutelage.model.loading import (
     check_same_vocabulary,
     context_limit,
@@ -178,7 +178,7 @@ class PPOTrainer:
         def values_of(batch: Any) -> list[Tensor]:
             if not is_reference:
                 return [response_values(model, batch)]
-            return [response_logprobs(model, batch, temperature=config.temperature)[0]]
+            return [response_logprobs(model, batch, temperature=config.temperature)]
 
         def compute() -> Tensor:
             with evaluating(model):
@@ -216,7 +216,7 @@ class PPOTrainer:
             places = [episodes[i] for i in indices]
             batch = pack([rollout.groups[i] for i in places], device=self.stage.device)
             with self.stage.precision():
-                flat, entropy = response_logprobs(self.policy, batch, temperature=self.config.temperature)
+                flat, entropy = response_logprobs_and_entropy(self.policy, batch, temperature=self.config.temperature)
             logprobs = batch.to_rows(flat)
             width = logprobs.shape[1]
             term = policy_loss(
