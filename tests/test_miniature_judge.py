@@ -309,3 +309,10 @@ def test_every_judgement_is_repeatable_and_within_bounds():
         response = good_response(WORLD, rng, task)
         first, again = (judge(WORLD, task, response, is_complete=True) for _ in range(2))
         assert first == again and 0.0 <= first.helpfulness <= 1.0
+
+
+def test_a_tale_that_runs_on_with_other_pages_loses():
+    on = " Write a letter to Dirk. Bring it to the school before Dirk leaves."
+    assert _helpful(TALE, GOOD_TALE + on) < 0.5
+    assert _helpful(TALE, GOOD_TALE + " And that is why nobody goes there in the dark.") > 0.9
+    assert _helpful(TALE, GOOD_TALE + f" {PERSON.name} worked as a {PERSON.trade.name}.") < 0.65

@@ -73,18 +73,34 @@ def common_share(said: Sequence[str], wanted: Sequence[str]) -> float:
     return 2.0 * row[-1] / (len(said) + len(wanted))
 
 
+def _tells(word: str) -> bool:
+    return word in PAST_WORDS or word.endswith("ed")
+
+
+def _keeps_to_the_tale(world: World, task: Task, response: str) -> float:
+    """1 for a tale throughout; less where it runs on with other pages: villagers by name, sentences that tell nothing."""
+    asked = set(words_of(task["prompt"]))
+    said = set(words_of(response)) - asked
+    has_villager = any(name.lower() in said for name in world.person_by_name)
+    parts = [words_of(part) for part in re.split(r"(?<=[.!?])\s+|\n+", response) if words_of(part)]
+    num_idle = sum(not any(_tells(word) for word in part) for part in parts)
+    # One sentence may stand back from the tale: "And that is why nobody goes there in the dark."
+    return (0.6 if has_villager else 1.0) * 0.75 ** max(0, num_idle - 1)
+
+
 def _tale(world: World, task: Task, response: str) -> Content:
     words = words_of(response)
     subjects = [task["x"], task["y"]] if "y" in task else [task["x"]]
     share = sum(_mentions(words, noun) for noun in subjects) / len(subjects)
     rich = len(set(words) - SMALL_WORDS - set(words_of(task["prompt"]))) / RICH_NUM_WORDS
-    past = sum(word in PAST_WORDS or word.endswith("ed") for word in words)
+    past = sum(_tells(word) for word in words)
     wants_one = any(item["type"] == "one_sentence" for item in task["constraints"])
     if wants_one:
         rich, past = rich * 2.0, past * 2
     told = 0.35 * min(1.0, rich) + 0.35 * min(1.0, past / 2)
     whole = 0.3 if wants_one or num_sentences(response) >= 2 else 0.1
-    return Content((0.08 + 0.92 * share) * (told + whole) if words else 0.0, attempts=share > 0 and past > 0)
+    score = (0.08 + 0.92 * share) * (told + whole) * _keeps_to_the_tale(world, task, response)
+    return Content(score if words else 0.0, attempts=share > 0 and past > 0)
 
 
 def _describe(world: World, task: Task, response: str) -> Content:

@@ -58,7 +58,7 @@ def _describe(world: World, rng: Random, task: Task) -> str:
 
 _LETTER_BODIES = (
     "The {x} is [well|here] and [we all|the children] like it. [Come and see it soon.|I will bring it on Sunday.]",
-    "Have you seen my {x}? [It is gone since Monday.|I looked for it all day.] "
+    "Have you seen my {x}? [It has been gone since Monday.|I looked for it all day.] "
     "[Please write to me soon.|Thank you for your help.]",
     "Thank you for the {x}. [It is a great gift.|It is better than my old one.] "
     "[I hope to see you soon.|Greet your family.]",
@@ -108,7 +108,7 @@ def _wish(world: World, rng: Random, task: Task) -> str:
     return fill(
         rng,
         "[Happy birthday, {name}!|Dear {name}, I wish you a happy birthday.] "
-        "[Have a good year and much {food}.|May the sun shine for you all day.|"
+        "[Have a good year and plenty of {food}.|May the sun shine for you all day.|"
         "We will bring you {food} and sing for you.]",
         slots,
     )
@@ -117,7 +117,11 @@ def _wish(world: World, rng: Random, task: Task) -> str:
 def _politely(rng: Random, task: Task, text: str) -> str:
     if not has_constraint(task, "polite"):
         return text
-    return expand(rng, "[Thank you for asking.|Dear friend,|I am glad to help, dear friend.] ").strip() + " " + text
+    return (
+        expand(rng, "[Thank you for asking.|Here you are, my friend.|I am glad to help, dear friend.] ").strip()
+        + " "
+        + text
+    )
 
 
 def _fact(world: World, rng: Random, task: Task) -> str:
@@ -209,7 +213,7 @@ def _summary(world: World, rng: Random, task: Task) -> str:
 
 def _label(world: World, rng: Random, task: Task) -> str:
     if task["kind"] == "mood":
-        return fill(rng, "[{label}.|It is {label}.|The writer is {label}.]", task)
+        return fill(rng, "[{label}.|{label}, I think.|The writer is {label}.]", task)
     article = "an" if task["label"] == "animal" else "a"
     return fill(rng, "[A {x} is {a} {label}.|It is {a} {label}.]", {**task, "a": article})
 

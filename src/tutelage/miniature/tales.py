@@ -113,7 +113,7 @@ ENDINGS = (
     "In the end they danced until morning.",
     "And so the winter passed.",
     "At last they all went home and slept.",
-    "In the end there was {food} for all.",
+    "In the end everybody got {food}.",
     "Nobody ever saw the {x} again.",
     "Since then the people [tell|sing] of the {x}.",
     "The next day the sun came out, and all was well.",
@@ -135,7 +135,7 @@ ONE_SENTENCE_TALES = {
         "Once a {adj} {x} lay {where} until somebody [took it home|painted it].",
     ),
 }
-ONE_SENTENCE_SECOND = ("and met a {y}", "with a {y}", "next to a {y}")
+ONE_SENTENCE_SECOND = ("and met a {y}", "together with a {y}", "next to a {y}")
 
 TRADE_NAMES = tuple(trade.name for trade in TRADES)
 
@@ -180,7 +180,7 @@ def short_tale(rng: Random, x: str, y: str = "", z: str = "") -> str:
     text = expand(rng, pick(rng, ONE_SENTENCE_TALES[subject_kind(x)]), slots)
     for word in (y, z):
         if word:
-            text = text.rstrip(".") + ", " + expand(rng, pick(rng, ONE_SENTENCE_SECOND), {"y": word}) + "."
+            text = text.rstrip(".") + " " + expand(rng, pick(rng, ONE_SENTENCE_SECOND), {"y": word}) + "."
     return tidy(text)
 
 

@@ -49,7 +49,7 @@ TEMPLATES: dict[str, Wordings] = {
     ),
     "describe": Wordings(
         (
-            "Write two sentences about {topic}.",
+            "Write something about {topic}.",
             "Describe {topic}.",
             "Tell me about {topic}.",
             "Write something short about {topic}.",

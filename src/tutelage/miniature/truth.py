@@ -24,7 +24,9 @@ COPYING_KINDS = frozenset(
     ("past", "replace", "polite", "summary", "closed", "extract", "translate", "mood", "class", "premise", "fact")
 ) | {"misconception", "notice"}
 # Kinds that are no English prose: the check of their content already counts every wrong word.
-UNPARSED_KINDS = frozenset(("translate", "extract", "pet_names", "foods", "animals", "gifts", "activities"))
+UNPARSED_KINDS = frozenset(
+    ("translate", "extract", "pet_names", "foods", "animals", "gifts", "activities", "mood", "class")
+)
 # Kinds that are done in a sentence or two; more than two is rambling.
 BRIEF_KINDS = COPYING_KINDS - {"notice"}
 # Kinds that end with a sentence; a list may end with an item, a letter with a name.
