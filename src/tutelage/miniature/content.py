@@ -78,7 +78,7 @@ def _tells(word: str) -> bool:
 
 
 def _keeps_to_the_tale(world: World, task: Task, response: str) -> float:
-    """1 for a tale throughout; less where it runs on with other pages: villagers by name, sentences that tell nothing."""
+    """1 for a tale throughout; less where other pages follow: villagers by name, sentences that tell nothing."""
     asked = set(words_of(task["prompt"]))
     said = set(words_of(response)) - asked
     has_villager = any(name.lower() in said for name in world.person_by_name)
