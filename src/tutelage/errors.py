@@ -1,7 +1,7 @@
 """One tree of errors; each class is also the standard error that it refines.
 
-A `UserError` is something its reader can mend. Its message says what is wrong, the value seen, the rule and the remedy, and the
-command line ends with status 2. Every other exception is a fault of ours: status 1 and a traceback.
+A `UserError` is something its reader can mend. Its message says what is wrong, the value seen, the rule and the remedy,
+and the command line ends with status 2. Every other exception is a fault of ours: status 1 and a traceback.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class RecordError(UserError):
     """A record that breaks the rules of its file: where it stands, the field, its value, the rule and the remedy."""
 
     def __init__(self, *, path: Path | str, line: int, field: str, value: object, rule: str, remedy: str) -> None:
-        self.path, self.line, self.field, self.value, self.rule, self.remedy = str(path), line, field, value, rule, remedy
+        self.path, self.line, self.field = str(path), line, field
+        self.value, self.rule, self.remedy = value, rule, remedy
         shown = repr(value)
         if len(shown) > 80:
             shown = shown[:77] + "..."

@@ -1,6 +1,7 @@
 """The paper as one function. Read `quickstart` from top to bottom: it is Figure 2, then Section 4, on the miniature.
 
-Every step writes its files whole or not at all and is noted when it is done: started again after an interruption, the run goes on where it was.
+Every step writes its files whole or not at all and is noted when it is done: started again after an interruption, the
+run goes on where it was.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class QuickstartConfig(Config):
 
 
 def quickstart(out: Path, *, size: Size = "quick", seed: int = 0, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Prompts → demonstrations → SFT → rankings → reward model → PPO-ptx → win rate. Returns what summary.json holds."""
+    """Prompts → demonstrations → SFT → rankings → reward model → PPO-ptx → win rate. Returns summary.json's content."""
     run = Run(out, load_config(QuickstartConfig, recipe_path("quickstart"), overrides), seed)
     # The world, its text, and the prompts of its users.
     run.step("world", write_world)
@@ -124,12 +125,13 @@ class Run:
         found: dict[str, Any] = json.loads(self.progress_path.read_text())
         if (found["config_hash"], found["seed"]) != (fresh["config_hash"], self.seed):
             raise CheckpointError(
-                f"{self.out} holds a quickstart of another recipe or seed ({found['seed']}); choose another --out or remove it"
+                f"{self.out} holds a quickstart of another recipe or seed ({found['seed']}); choose another --out "
+                "or remove it"
             )
         return found
 
     def step(self, name: str, work: Callable[[Run], Any]) -> None:
-        """Do `work` unless it is done; its result and its seconds are kept. An interrupted step adds its next attempt's time."""
+        """Do `work` unless it is done; keep its result and seconds. After an interruption the times add up."""
         if name in self.progress["results"]:
             return
         print(f"[{name}]", file=sys.stderr, flush=True)  # noqa: T201
@@ -247,7 +249,7 @@ def write_demonstrations(run: Run) -> dict[str, int]:
 
 
 def sample_for_rankings(run: Run) -> dict[str, int]:
-    """K completions of each reward prompt, mostly from the supervised policy [3.5]; one in K from the PPO initialisation."""
+    """K completions of each reward prompt: one from the PPO initialisation, the others from SFT [3.5]."""
     fewest, most = run.config.completions_per_prompt
     counts = {}
     for split in ("train", "valid"):
@@ -256,7 +258,10 @@ def sample_for_rankings(run: Run) -> dict[str, int]:
         initial = _complete(run, Arm(name="ppo_init", model=run.model("ppo_init")), prompts, 1)
         rng = run.rng("K", split)
         rows = [
-            {"prompt": prompt.model_dump(), "completions": [c.model_dump() for c in own[: rng.randint(fewest, most) - 1] + other]}
+            {
+                "prompt": prompt.model_dump(),
+                "completions": [c.model_dump() for c in own[: rng.randint(fewest, most) - 1] + other],
+            }
             for prompt, own, other in zip(prompts, supervised, initial, strict=True)
         ]
         _write_rows(run.data / f"completions_{split}.jsonl", rows)
@@ -265,9 +270,11 @@ def sample_for_rankings(run: Run) -> dict[str, int]:
 
 
 def write_rankings(run: Run) -> dict[str, int]:
-    """One training labeler ranks each training prompt; validation prompts are ranked by two of each group, to measure agreement."""
+    """One training labeler ranks each training prompt; two of each group rank each validation prompt, for agreement."""
     rng = run.rng("rankings")
-    training = [_rank(run, row, rng.choice(run.training_labelers), rng) for row in _rows(run.data / "completions_train.jsonl")]
+    training = [
+        _rank(run, row, rng.choice(run.training_labelers), rng) for row in _rows(run.data / "completions_train.jsonl")
+    ]
     write_records(run.data / "rankings.jsonl", training)
     counts = {"train": len(training)}
     for name, group in (("rankings_valid", run.training_labelers), ("rankings_heldout", run.heldout_labelers)):
@@ -359,10 +366,12 @@ def judge_arms(run: Run) -> dict[str, Any]:
         "win_rate_vs_sft": _intervals(win_rates(comparisons, labeler_group="heldout")),
         "win_rate_vs_sft_training_labelers": _intervals(win_rates(comparisons, labeler_group="training")),
         "likert": {
-            arm: likert_mean([r["overall"] for r in rows], [r["prompt_id"] for r in rows]).mean for arm, rows in by_arm.items()
+            arm: likert_mean([r["overall"] for r in rows], [r["prompt_id"] for r in rows]).mean
+            for arm, rows in by_arm.items()
         },
         "flags": {
-            arm: {flag: _mean(float(r["flags"][flag]) for r in rows) for flag in rows[0]["flags"]} for arm, rows in by_arm.items()
+            arm: {flag: _mean(float(r["flags"][flag]) for r in rows) for flag in rows[0]["flags"]}
+            for arm, rows in by_arm.items()
         },
     }
 

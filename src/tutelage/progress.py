@@ -68,7 +68,8 @@ class _Lines:
         left = (self.total - self.done) / rate if rate else float("inf")
         of_unit = f" {self.unit}" if self.unit else ""
         print(  # noqa: T201
-            f"{self.title}: {self.done}/{self.total}{of_unit}, {rate:.3g}/s, {left:.0f} s left{'; ' + note if note else ''}",
+            f"{self.title}: {self.done}/{self.total}{of_unit}, {rate:.3g}/s, {left:.0f} s left"
+            f"{'; ' + note if note else ''}",
             file=sys.stderr,
             flush=True,
         )

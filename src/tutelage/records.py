@@ -101,8 +101,8 @@ class Completion(Record):
 class Ranking(Record):
     """One labeler's order of K completions of one prompt: tie groups of completion ids, best first.
 
-    Where a labeler judged pairs instead of one order, `comparisons` holds the judged pairs as (chosen id, rejected id), ties left
-    out, and `ranking` may be empty.
+    Where a labeler judged pairs instead of one order, `comparisons` holds the judged pairs as (chosen id, rejected id),
+    ties left out, and `ranking` may be empty.
     """
 
     prompt: str | None = None
@@ -132,7 +132,7 @@ class Ranking(Record):
         return self
 
     def pairs(self) -> list[tuple[int, int]]:
-        """Every comparison that this ranking implies, as (chosen, rejected) indices into `completions`; ties give none."""
+        """Every comparison that this ranking implies, as (chosen, rejected) places in `completions`; ties give none."""
         index = {completion.id: i for i, completion in enumerate(self.completions)}
         if self.comparisons is not None:
             return [(index[chosen], index[rejected]) for chosen, rejected in self.comparisons]

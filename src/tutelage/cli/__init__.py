@@ -46,5 +46,7 @@ def main() -> None:
         typer.echo(str(error), err=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        typer.echo("\nstopped; the same command with --resume (quickstart: the same command) goes on from here", err=True)
+        typer.echo(
+            "\nstopped; the same command with --resume (quickstart: the same command) goes on from here", err=True
+        )
         sys.exit(130)

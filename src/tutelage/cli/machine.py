@@ -84,7 +84,9 @@ def _packages() -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2), title="\nPackages", title_justify="left")
     for package, purpose, extra in PACKAGES:
         if importlib.util.find_spec(package) is None:
-            table.add_row(package, f"[yellow]not installed[/yellow]: {purpose} would not run; pip install 'tutelage\\[{extra}]'")
+            table.add_row(
+                package, f"[yellow]not installed[/yellow]: {purpose} would not run; pip install 'tutelage\\[{extra}]'"
+            )
         else:
             table.add_row(package, f"{metadata.version(package)}: {purpose}")
     return table

@@ -7,8 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
-ModelFolder = Annotated[str, typer.Argument(help="A model folder written by this program or save_pretrained, or a hub id.")]
-PromptFormat = Annotated[Literal["plain", "chat"], typer.Option(help="plain: the prompt's text; chat: the tokenizer's template.")]
+ModelFolder = Annotated[
+    str, typer.Argument(help="A model folder written by this program or save_pretrained, or a hub id.")
+]
+PromptFormat = Annotated[
+    Literal["plain", "chat"], typer.Option(help="plain: the prompt's text; chat: the tokenizer's template.")
+]
 
 
 def register(app: typer.Typer) -> None:

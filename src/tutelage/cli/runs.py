@@ -20,14 +20,15 @@ def quickstart(
     size: Annotated[Literal["quick"], typer.Option(help="How much of the paper: quick takes minutes.")] = "quick",
     seed: Annotated[int, typer.Option(help="Decides the world, its people and every random draw.")] = 0,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Override one key of the recipe, e.g. --set ppo.num_episodes=2048.")
+        list[str] | None,
+        typer.Option("--set", help="Override one key of the recipe, e.g. --set ppo.num_episodes=2048."),
     ] = None,
 ) -> None:
     """Run the whole loop on the miniature: demonstrations, SFT, rankings, reward model, PPO-ptx, win rates, report.
 
     Interrupted, the same command goes on where it was. Example: tutelage quickstart --out runs/first --seed 1
     """
-    # Threads that wait without spinning: on a machine that is busy with other work, spinning ones cost most of the time.
+    # Threads that wait without spinning: on a machine busy with other work, spinning ones cost most of the time.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from rich.console import Console
 
@@ -42,7 +43,9 @@ def quickstart(
     console.print(f"Talk to the model: tutelage chat {out / 'ppo_ptx' / 'model'}", soft_wrap=True, highlight=False)
 
 
-def report(run: Annotated[Path, typer.Argument(help="The folder of a run, whole or of one stage.", metavar="RUN_DIR")]) -> None:
+def report(
+    run: Annotated[Path, typer.Argument(help="The folder of a run, whole or of one stage.", metavar="RUN_DIR")],
+) -> None:
     """Write report.html from the files of a run.
 
     Example: tutelage report runs/quickstart

@@ -9,7 +9,8 @@ import typer
 
 ConfigFile = Annotated[Path, typer.Argument(help="The YAML file of the run.", metavar="CONFIG.yaml")]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", help="Override one key, e.g. --set optimizer.learning_rate=1e-5. May repeat.")
+    list[str] | None,
+    typer.Option("--set", help="Override one key, e.g. --set optimizer.learning_rate=1e-5. May repeat."),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint of the run folder.")]
 

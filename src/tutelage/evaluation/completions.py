@@ -20,7 +20,7 @@ from tutelage.text.render import Renderer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """A policy as it is judged: its folder, a few-shot prefix before every prompt, and the text that ends a response besides the stop token."""
+    """A policy as it is judged: its folder, a few-shot prefix before every prompt, a text that ends a response too."""
 
     name: str
     model: Path | str
@@ -48,8 +48,8 @@ def complete(
     for prompt, own in zip(prompts, tokens, strict=True):
         if len(own) > room:
             raise DataError(
-                f"prompt {prompt.id} has {len(own)} tokens; with {settings.max_response_tokens} for the response the context "
-                f"has room for {room}. Shorten the prompt, or lower the number of response tokens"
+                f"prompt {prompt.id} has {len(own)} tokens; with {settings.max_response_tokens} for the response the "
+                f"context has room for {room}. Shorten the prompt, or lower the number of response tokens"
             )
     generator = torch.Generator().manual_seed(derived_seed(seed, "completions", arm.name))
     sampled = sample_responses(
@@ -63,7 +63,9 @@ def complete(
     )
     return [
         [
-            _completion(arm, prompt, number, renderer.decode(response.tokens), response.is_complete, len(response.tokens))
+            _completion(
+                arm, prompt, number, renderer.decode(response.tokens), response.is_complete, len(response.tokens)
+            )
             for number, response in enumerate(responses)
         ]
         for prompt, responses in zip(prompts, sampled, strict=True)
@@ -104,7 +106,8 @@ def score_completions(
         Group(
             prompt=renderer.prompt_tokens(prompt),
             responses=[
-                renderer.truncated_response_tokens(completion.text, is_complete=is_complete(completion)) for completion in own
+                renderer.truncated_response_tokens(completion.text, is_complete=is_complete(completion))
+                for completion in own
             ],
         )
         for prompt, own in zip(prompts, completions, strict=True)

@@ -14,7 +14,7 @@ from tutelage.model.sampling import SamplingSettings
 from tutelage.progress import progress
 from tutelage.records import Completion, Prompt
 from tutelage.store.atomic import atomic_file
-from tutelage.store.jsonl import Skipped, SkipLog, read_rows
+from tutelage.store.jsonl import SkipLog, Skipped, read_rows
 from tutelage.store.sources import load_prompts
 from tutelage.text.render import PromptFormat, Renderer
 
@@ -62,7 +62,7 @@ def _prompt_fields(prompt: Prompt) -> dict[str, Any]:
 
 
 def score_file(reward_model: str | Path, source: str, out: Path, *, prompt_format: PromptFormat, skip_bad: bool) -> str:
-    """Every line with the score of each completion (`score` beside its text) or of its response; returns a line on what was done."""
+    """Every line with the score of each completion (`score` by its text) or of its response; returns what it did."""
     model, tokenizer = load_scalar_model(reward_model), load_tokenizer(reward_model)
     renderer = Renderer(tokenizer=tokenizer, prompt_format=prompt_format)
     skipped: list[Skipped] = []
@@ -80,8 +80,8 @@ def _prompt_and_completions(source: str, number: int, row: dict[str, Any]) -> tu
     text, messages = row.get("prompt", row.get("text")), row.get("messages")
     if (text is None and messages is None) or ("completions" not in row and "response" not in row):
         raise DataError(
-            f"{source}, line {number}: has the keys {', '.join(sorted(row))}; a line to score needs 'prompt' (or 'messages') and "
-            "'completions' or 'response'. Add what is missing"
+            f"{source}, line {number}: has the keys {', '.join(sorted(row))}; a line to score needs 'prompt' (or "
+            "'messages') and 'completions' or 'response'. Add what is missing"
         )
     prompt = Prompt.model_validate({"text": text} if messages is None else {"messages": messages})
     if "completions" in row:
@@ -96,5 +96,3 @@ def _scored(rows: list[dict[str, Any]], scores: list[list[float]]) -> Iterator[d
             yield {**row, "completions": completions}
         else:
             yield {**row, "score": own[0]}
-
-

@@ -102,7 +102,7 @@ def win_rates(rows: Iterable[Mapping[str, Any]], *, labeler_group: str) -> dict[
 
 
 def score_accuracy(rankings: Sequence[Ranking], scores: Sequence[Sequence[float]]) -> float:
-    """Share of all comparisons, ties left out, whose chosen completion has the higher score; equal scores count half."""
+    """Share of all comparisons, ties left out, whose chosen completion scores higher; equal scores count half."""
     correct = total = 0.0
     for ranking, own in zip(rankings, scores, strict=True):
         for chosen, rejected in ranking.pairs():
@@ -112,7 +112,7 @@ def score_accuracy(rankings: Sequence[Ranking], scores: Sequence[Sequence[float]
 
 
 def ranking_agreement(rankings: Iterable[Ranking]) -> Interval:
-    """Share of comparisons that two labelers of the same completions decided alike, among those that neither called a tie."""
+    """Share of comparisons that two labelers of the same completions decided alike, where neither called a tie."""
     items: list[tuple[str, str, str]] = []
     labelers: list[str] = []
     outcomes: list[float] = []

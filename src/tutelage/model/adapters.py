@@ -31,7 +31,7 @@ def add_lora(model: PreTrainedModel, *, rank: int, alpha: float, seed: int) -> P
 
 @contextmanager
 def adapters_off(model: PreTrainedModel) -> Iterator[None]:
-    """The model as it was before its adapters: the reference of the KL penalty, without a second copy of the weights."""
+    """The model as it was before its adapters: the reference of the KL penalty, with no second copy of the weights."""
     layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
     assert layers, "the model has no adapters to switch off"
     for layer in layers:

@@ -1,7 +1,8 @@
-"""Attention over packed tokens, as an attention function that any Hugging Face model with the attention interface calls.
+"""Attention over packed tokens, as a function that any Hugging Face model with the attention interface calls.
 
-Linear layers, norms and the embedding see T tokens and no padding. Only inside this function do sequences become rectangles, because
-attention needs them. The model hands our `layout` through its keyword arguments, so that gradient checkpointing finds it again.
+Linear layers, norms and the embedding see T tokens and no padding. Only inside this function do sequences become
+rectangles, because attention needs them. The model hands our `layout` through its keyword arguments, so that gradient
+checkpointing finds it again.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ AttentionInterface.register(ATTENTION_NAME, packed_attention)
 
 
 class _Pad(torch.autograd.Function):
-    """(T, ...) rows to the places `index` (T,) of a zeroed (num_places, ...): places are distinct, so the gradient is a gather."""
+    """(T, ...) rows to places `index` (T,) of a zeroed (num_places, ...); places differ: the gradient is a gather."""
 
     @staticmethod
     def forward(context: Any, rows: Tensor, index: Tensor, num_places: int) -> Tensor:

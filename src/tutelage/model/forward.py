@@ -73,7 +73,7 @@ def response_values(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
 
 
 def score_bias(model: PreTrainedModel) -> float:
-    """The constant that `tutelage reward` found, so that demonstrations have mean score 0; kept in the model's configuration."""
+    """The constant, kept in the model's configuration, by which `tutelage reward` gave demonstrations mean score 0."""
     return float(getattr(model.config, "score_bias", 0.0))
 
 
@@ -94,7 +94,8 @@ def evaluating(*models: PreTrainedModel) -> Iterator[None]:
 def reads_packed_tokens(model: PreTrainedModel) -> bool:
     """Whether packed attention gives this family the hidden states of its own attention, tried on two small groups.
 
-    Families with sliding windows shorter than the probe, score soft-capping, relative biases and the like fail, and take the padded way.
+    Families with sliding windows shorter than the probe, score soft-capping, relative biases and the like fail, and
+    take the padded way.
     """
     original = model.config._attn_implementation
     device = next(model.parameters()).device
@@ -150,7 +151,7 @@ def _segments(batch: PackedBatch) -> list[int]:
 
 
 def _rows(batch: PackedBatch) -> tuple[list[list[int]], list[tuple[int, int, int]]]:
-    """Each padded row as segment numbers, and for each segment, in packed order, (row, start, stop) of where to read its states."""
+    """Each padded row as segment numbers; for each segment, in packed order, (row, start, stop) of its states."""
     rows: list[list[int]] = []
     places: list[tuple[int, int, int]] = []
     segment = response = 0

@@ -50,7 +50,7 @@ def load_tokenizer(path: str | Path) -> Any:
 
 
 def load_policy(path: str | Path, *, device: str | torch.device = "cpu", trust_pickle: bool = False) -> PreTrainedModel:
-    """A causal language model, in float32, every dropout of its own set to 0, reading packed tokens where its family can."""
+    """A causal language model, in float32, all its own dropout set to 0, reading packed tokens where its family can."""
     config = _load_config(path)
     scaled = [name for name in UNSUPPORTED_HEADS if getattr(config, name, None) not in (None, 1, 1.0)]
     if scaled:
@@ -63,7 +63,7 @@ def load_policy(path: str | Path, *, device: str | torch.device = "cpu", trust_p
 def load_scalar_model(
     path: str | Path, *, seed: int = 0, device: str | torch.device = "cpu", trust_pickle: bool = False
 ) -> PreTrainedModel:
-    """A reward or value model. From a policy's folder it gets a fresh scalar head; from a reward model's folder its trained one.
+    """A reward or value model: a policy's folder gets a fresh scalar head, a reward model's keeps its trained one.
 
     Fresh head: weights N(0, 1 / (D + 1)) (lm-human-preferences and summarize-from-feedback code), no bias.
     """
@@ -86,7 +86,7 @@ def load_scalar_model(
 def new_language_model(
     *, vocab_size: int, context_tokens: int, width: int, num_layers: int, num_heads: int, seed: int, tokenizer: Any
 ) -> PreTrainedModel:
-    """A Llama-shaped model with random weights and tied embeddings; the feed-forward is 8/3 of the width, as Llama's."""
+    """A Llama-shaped model with random weights and tied embeddings; its feed-forward is 8/3 of the width."""
     config = AutoConfig.for_model(
         "llama",
         vocab_size=vocab_size,
@@ -134,14 +134,14 @@ def check_same_vocabulary(policy_path: str | Path, scalar_path: str | Path, name
         return
     differing = sum(policy_vocabulary.get(token) != i for token, i in other_vocabulary.items())
     raise ModelError(
-        f"{name} {str(scalar_path)!r} has a vocabulary of {len(other_vocabulary)} tokens, {differing} of which the policy "
-        f"{str(policy_path)!r} ({len(policy_vocabulary)} tokens) does not have or numbers differently; they must be the same. "
-        "Train the reward model from the same base model as the policy"
+        f"{name} {str(scalar_path)!r} has a vocabulary of {len(other_vocabulary)} tokens, {differing} of which the "
+        f"policy {str(policy_path)!r} ({len(policy_vocabulary)} tokens) does not have or numbers differently; they "
+        "must be the same. Train the reward model from the same base model as the policy"
     )
 
 
 def residual_dropout(model: PreTrainedModel, probability: float) -> None:
-    """Dropout on what each attention and feed-forward block adds to the residual stream, while the model is in training mode."""
+    """Dropout on what each attention and feed-forward block adds to the residual stream, in training mode only."""
     if probability == 0:
         return
     names = ("self_attn", "attn", "attention", "mlp", "feed_forward")

@@ -61,7 +61,8 @@ def rows_over(
 ) -> list[Tensor]:
     """Per-response-token values of all `groups`, in micro-batches, as right-padded rows.
 
-    `values_of` returns tensors (N,) over a micro-batch's response tokens; each comes back as (M, R) over all responses, in their order.
+    `values_of` returns tensors (N,) over a micro-batch's response tokens; each comes back as (M, R) over all responses,
+    in their order.
     """
     num_rows = sum(len(group.responses) for group in groups)
     width = max(len(response) for group in groups for response in group.responses)
@@ -87,7 +88,7 @@ def kl_to_reference(
     *,
     tokens_per_microbatch: int,
 ) -> float:
-    """Nats per response: the mean over responses sampled from `policy` of log p(response) under it minus under `reference`.
+    """Nats per response: mean over responses sampled from `policy` of log p(response) under it minus under `reference`.
 
     An unbiased estimate of the KL divergence of whole responses (k1 of the field), at temperature 1.
     """

@@ -1,8 +1,9 @@
-"""Prompts and responses laid end to end, without padding and with each prompt computed once however many responses it has.
+"""Prompts and responses laid end to end, without padding, each prompt computed once however many responses it has.
 
-A batch is a list of groups: one prompt with its responses. The tokens of a group follow one another: prompt, first response, second
-response ... A response attends to its prompt and to itself, never to its siblings, and its positions count on from the prompt's end.
-Everything trains on this one layout: documents (their first token is the prompt), demonstrations and rollouts (one response), rankings (K).
+A batch is a list of groups: one prompt with its responses. The tokens of a group follow one another: prompt, first
+response, second response ... A response attends to its prompt and to itself, never to its siblings, and its positions
+count on from the prompt's end. Everything trains on this one layout: documents (their first token is the prompt),
+demonstrations and rollouts (one response), rankings (K).
 """
 
 from __future__ import annotations
@@ -35,9 +36,10 @@ class Group:
 class PackedBatch:
     """A batch of groups on one device. Producer: `pack`; consumers: `forward.hidden_states` and every training loop.
 
-    `tokens`, `positions` (T,): what the model reads. `response_tokens` (N,): all responses end to end; `predicting` (N,): the packed position
-    whose hidden state predicts each of them; `last` (M,): the packed position of each response's last token. `prompt_lengths` (G,),
-    `response_lengths` (M,), `group_of_response` (M,) as Python lists, for the layouts of attention.
+    `tokens`, `positions` (T,): what the model reads. `response_tokens` (N,): all responses end to end; `predicting`
+    (N,): the packed position whose hidden state predicts each of them; `last` (M,): the packed position of each
+    response's last token. `prompt_lengths` (G,), `response_lengths` (M,), `group_of_response` (M,) as Python lists, for
+    the layouts of attention.
     """
 
     tokens: Tensor

@@ -1,7 +1,8 @@
-"""Sampling responses with a KV cache: prompts prefilled once, finished rows leave the batch, log-probabilities as sampled.
+"""Sampling responses with a KV cache: prompts prefilled once, finished rows leave, log-probabilities as sampled.
 
-The cache is one block per layer, written in place: nothing is copied from step to step. When a row finishes, the last row that still runs
-moves into its place, so the running rows stay a contiguous prefix at the cost of at most one row's copy per finished response.
+The cache is one block per layer, written in place: nothing is copied from step to step. When a row finishes, the last
+row that still runs moves into its place, so the running rows stay a contiguous prefix at the cost of at most one row's
+copy per finished response.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class SamplingSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampledResponse:
-    """Token ids (stop token included, when it was drawn), log-probabilities as sampled (nats), and whether it ended by itself."""
+    """Token ids (stop token included, when drawn), log-probabilities as sampled (nats), whether it ended by itself."""
 
     tokens: list[int]
     logprobs: list[float]
@@ -38,7 +39,7 @@ class SampledResponse:
 
 
 class _CachedLayout:
-    """Attention against a cache (rows, H, S, width) per layer; prompts stand right-aligned, so that every row writes the same column."""
+    """Attention against a cache (rows, H, S, width) per layer; prompts are right-aligned: all rows write one column."""
 
     def __init__(self, num_rows: int, num_prompt_columns: int, max_columns: int) -> None:
         self.num_rows, self.num_prompt_columns, self.max_columns = num_rows, num_prompt_columns, max_columns
@@ -49,7 +50,7 @@ class _CachedLayout:
         self.mask: Tensor | None = None  # (rows, 1, 1, S) where a prompt is shorter than the longest
 
     def start(self, prompt_lengths: list[int], row_of_prompt: Tensor, device: torch.device) -> None:
-        """Ready to take the prompts' keys and values: each prompt is computed once and copied to all rows that continue it."""
+        """Ready to take the prompts' keys and values: each is computed once and copied to all rows that continue it."""
         self.prefill = SequenceLayout(prompt_lengths, device)
         self.row_of_prompt = row_of_prompt
         lengths = torch.tensor(prompt_lengths, device=device)
@@ -112,8 +113,8 @@ def sample_responses(
 ) -> list[list[SampledResponse]]:
     """`num_responses` responses to each prompt.
 
-    All uniform numbers are drawn first, one per (response, token): what is drawn for a prompt does not depend on which rows finish when, nor on
-    `rows_per_batch`. The generator must be on the CPU. Prompts of like length share a batch.
+    All uniform numbers are drawn first, one per (response, token): what is drawn for a prompt does not depend on which
+    rows finish when, nor on `rows_per_batch`. The generator must be on the CPU. Prompts of like length share a batch.
     """
     uniforms = torch.rand(len(prompts), num_responses, settings.max_response_tokens, generator=generator)
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
@@ -176,7 +177,7 @@ def _sample_rows(
 
 
 def _kept_places(has_ended: Tensor) -> Tensor | None:
-    """Which place's row stands in each running place afterwards: rows from the end fill the gaps. None when nothing ended."""
+    """Which place's row stands in each running place afterwards: rows from the end fill the gaps. None: none ended."""
     num_ended = int(has_ended.sum())
     if num_ended == 0:
         return None
@@ -188,9 +189,10 @@ def _kept_places(has_ended: Tensor) -> Tensor | None:
 
 
 def draw_tokens(logits: Tensor, uniforms: Tensor, settings: SamplingSettings) -> tuple[Tensor, Tensor]:
-    """Token and log-probability at the sampling temperature, each (rows,), by inverting the distribution function at `uniforms` (rows,).
+    """Token and log-probability at the sampling temperature, each (rows,): the distribution inverted at `uniforms`.
 
-    The log-probability is that of the full distribution, before `top_p` cuts it. Ten times faster than `torch.multinomial` on a CPU.
+    The log-probability is that of the full distribution, before `top_p` cuts it. Ten times faster than
+    `torch.multinomial` on a CPU.
     """
     logits = logits.float()
     if settings.temperature == 0:
@@ -201,7 +203,8 @@ def draw_tokens(logits: Tensor, uniforms: Tensor, settings: SamplingSettings) ->
     probabilities = torch.softmax(logits, -1)
     kept = probabilities if settings.top_p >= 1.0 else _nucleus(probabilities, settings.top_p)
     cumulative = kept.cumsum(-1)
-    # Scaled by the sum as it came out in floating point: a draw can then fall neither past the last token nor on one of probability 0.
+    # Scaled by the sum as it came out in floating point: a draw then falls neither past the last token nor on one of
+    # probability 0.
     threshold = uniforms.unsqueeze(1) * cumulative[:, -1:]
     tokens = torch.searchsorted(cumulative, threshold, right=True).clamp_max(logits.shape[-1] - 1)
     return tokens.squeeze(1), probabilities.gather(1, tokens).squeeze(1).log()

@@ -15,7 +15,7 @@ from tutelage.text.render import PromptFormat, Renderer
 
 
 class Conversation:
-    """Turns of a user and a model. With the plain prompt format each turn stands alone, as in training; with "chat" the dialogue goes on."""
+    """Turns of a user and a model. In the plain format each turn stands alone; in "chat" the dialogue goes on."""
 
     def __init__(
         self, model: str | Path, *, temperature: float, max_response_tokens: int, prompt_format: PromptFormat, seed: int

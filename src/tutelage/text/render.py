@@ -17,9 +17,10 @@ ROLES = {"system": "System", "user": "User", "assistant": "Assistant"}
 class Renderer:
     """Renders records for one tokenizer.
 
-    `prompt_format` "plain": the prompt's text, then `separator`; a dialogue becomes "User: ..." turns. "chat": the tokenizer's own chat template.
-    The paper does not give the separators of its prompts. A response is its text and then the stop token, which ends it in training and when
-    sampled; it is never a padding token, because nothing here is padded.
+    `prompt_format` "plain": the prompt's text, then `separator`; a dialogue becomes "User: ..." turns. "chat": the
+    tokenizer's own chat template. The paper does not give the separators of its prompts. A response is its text and
+    then the stop token, which ends it in training and when sampled; it is never a padding token, because nothing here
+    is padded.
     """
 
     tokenizer: Any
@@ -33,7 +34,9 @@ class Renderer:
                 "set `eos_token` in tokenizer_config.json"
             )
         if self.prompt_format == "chat" and not self.tokenizer.chat_template:
-            raise ModelError("prompt_format is 'chat', but the tokenizer has no chat template; use prompt_format: plain")
+            raise ModelError(
+                "prompt_format is 'chat', but the tokenizer has no chat template; use prompt_format: plain"
+            )
 
     @property
     def stop_token(self) -> int:
@@ -81,7 +84,7 @@ class Renderer:
 
 
 def documents_to_windows(tokens: Sequence[int], context_tokens: int) -> Iterator[Sequence[int]]:
-    """One tokenized document in windows of at most `context_tokens` + 1 tokens; each begins with the last token of the one before."""
+    """One tokenized document in windows of at most `context_tokens` + 1 tokens; each opens with the last one's end."""
     for start in range(0, len(tokens) - 1, context_tokens):
         yield tokens[start : start + context_tokens + 1]
 

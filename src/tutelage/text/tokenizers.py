@@ -10,7 +10,7 @@ PADDING = "<|pad|>"
 
 
 def train_tokenizer(documents: Iterable[str], *, vocab_size: int, context_tokens: int) -> Any:
-    """Byte-level BPE with `vocab_size` entries at most. Every text opens with the end-of-text token; the padding token is another one."""
+    """Byte-level BPE of at most `vocab_size` entries. Texts open with the end-of-text token; padding is another."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 

@@ -1,1 +1,1 @@
-"""The stages of the paper: pretrain, sft (also the PPO initialisation), reward, ppo. One file a loop, and what they share."""
+"""The stages of the paper: pretrain, sft (the PPO initialisation too), reward, ppo. A file each, and what all share."""

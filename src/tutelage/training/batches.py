@@ -33,5 +33,3 @@ class ShuffledEpochs:
 
     def batches_per_epoch(self, batch_size: int) -> int:
         return -(-self.num_items // batch_size)
-
-

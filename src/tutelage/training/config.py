@@ -1,4 +1,4 @@
-"""One frozen configuration a stage. Defaults are the paper's (its section in brackets), or have their reason beside them."""
+"""One frozen configuration a stage. Defaults are the paper's (section in brackets) or have a reason beside them."""
 
 from __future__ import annotations
 

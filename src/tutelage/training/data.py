@@ -42,7 +42,8 @@ class Limits:
         if self.text.too_long == "error":
             raise DataError(
                 f"{name}: its {what} has {num_tokens} tokens; the limit is {limit} (text.max_prompt_tokens, "
-                "text.max_response_tokens and the model's context). Raise the limit, shorten the record, or set text.too_long: skip"
+                "text.max_response_tokens and the model's context). Raise the limit, shorten the record, or set "
+                "text.too_long: skip"
             )
         self.skipped.append(f"{name}: {what} of {num_tokens} tokens, limit {limit}")
         return False
@@ -64,8 +65,8 @@ def encode_prompts(records: Iterable[Prompt], renderer: Renderer, limits: Limits
     room = limits.context - limits.text.max_response_tokens
     if room < 1:
         raise DataError(
-            f"text.max_response_tokens is {limits.text.max_response_tokens}, which leaves no room for a prompt in the model's "
-            f"context of {limits.context} tokens; lower it"
+            f"text.max_response_tokens is {limits.text.max_response_tokens}, which leaves no room for a prompt in the "
+            f"model's context of {limits.context} tokens; lower it"
         )
     encoded = []
     for record in records:
@@ -95,7 +96,8 @@ def encode_demonstrations(
 def encode_rankings(records: Iterable[Ranking], renderer: Renderer, limits: Limits) -> list[Encoded[Ranking]]:
     """Rankings: a prompt and its K completions.
 
-    A completion marked `is_complete: false` has no stop token; one that is longer than the limit is cut to it, and so has none either.
+    A completion marked `is_complete: false` has no stop token; one that is longer than the limit is cut to it, and so
+    has none either.
     """
     encoded = []
     for record in records:

@@ -15,7 +15,6 @@ from tutelage.model.packing import Group, pack, split_by_tokens
 from tutelage.objectives.language import language_loss
 
 
-
 def add_language_gradient(
     model: PreTrainedModel,
     groups: Sequence[Group],
@@ -25,7 +24,7 @@ def add_language_gradient(
     device: torch.device,
     precision: AbstractContextManager[Any],
 ) -> float:
-    """Add the gradient of `coef` times the mean loss per response token of all `groups`; returns that mean loss, in nats, without `coef`."""
+    """Add the gradient of `coef` times the mean loss per response token of `groups`; returns that mean, in nats."""
     count = num_response_tokens(groups)
     total = 0.0
     for indices in split_by_tokens(groups, tokens_per_microbatch):
@@ -36,5 +35,3 @@ def add_language_gradient(
         (coef * term.total / count).backward()
         total += float(term.total.detach())
     return total / count
-
-

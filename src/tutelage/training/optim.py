@@ -14,7 +14,7 @@ from tutelage.training.config import OptimizerConfig
 
 
 def learning_rate_share(config: OptimizerConfig, step: int, num_steps: int) -> float:
-    """Share of the peak learning rate at `step` (from 0) of `num_steps`: linear warm-up, then the schedule over what is left."""
+    """Share of the peak learning rate at `step` (from 0) of `num_steps`: linear warm-up, then the schedule."""
     if step < config.warmup_steps:
         return config.warmup_from + (1.0 - config.warmup_from) * step / config.warmup_steps
     if config.schedule == "constant":
@@ -42,7 +42,7 @@ class Optimizer:
         )
 
     def step(self, step: int) -> dict[str, float]:
-        """Clip, update at the learning rate of `step`, and clear the gradients. Refuses gradients that are not finite."""
+        """Clip, update at the learning rate of `step`, clear the gradients. Refuses gradients that are not finite."""
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm))
         if not math.isfinite(norm):
             raise NonFiniteLossError(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from tutelage.model.adapters import add_lora, adapters_off
+from tutelage.model.adapters import adapters_off, add_lora
 from tutelage.model.forward import evaluating, response_logprobs, response_logprobs_and_entropy, response_values
 from tutelage.model.loading import (
     check_same_vocabulary,
@@ -48,7 +48,7 @@ SAMPLES_PER_STEP = 4  # written to samples.jsonl at every step, to be read
 
 
 def ppo(config: PPOConfig, *, resume: bool = False) -> dict[str, Any]:
-    """Train and save `out/model` (the moving average, where there is one) and `out/value_model`; returns the summary."""
+    """Train; save `out/model` (the moving average, where there is one) and `out/value_model`; returns the summary."""
     check_same_vocabulary(config.policy, config.reward_model)
     return run_stage("ppo", config, resume=resume, loop=lambda stage: _loop(stage, config))
 
@@ -105,7 +105,7 @@ class PPOTrainer:
         }
 
     def step(self, step: int) -> dict[str, float]:
-        """One iteration: sample, score, reference, KL penalty, advantages, then epochs of PPO + ptx over minibatches."""
+        """One iteration: sample, score, reference, KL penalty, advantages, epochs of PPO + ptx over minibatches."""
         terms = self.config.ppo
         rollout = self.roll_out(step)
         mask = rollout.response_mask
@@ -133,7 +133,7 @@ class PPOTrainer:
         return metrics | sums
 
     def roll_out(self, step: int) -> Rollout:
-        """Sample one response to each of the step's prompts; score it; log-probabilities under the reference; values."""
+        """Sample one response to each of the step's prompts; its score, reference log-probabilities and values."""
         config, device = self.config, self.stage.device
         chosen = self.prompt_order.take(step * config.episodes_per_step, config.episodes_per_step)
         prompts = [self.prompts[i].group.prompt for i in chosen]
@@ -236,7 +236,7 @@ class PPOTrainer:
         return found
 
     def _value_gradient(self, rollout: Rollout, returns: Tensor, episodes: list[int], step: int) -> dict[str, float]:
-        """Add the gradient of the clipped value loss to the value model, the mean over the minibatch's response tokens."""
+        """Add the gradient of the clipped value loss to the value model: mean over the minibatch's response tokens."""
         mask = rollout.response_mask[episodes]
         count = mask.sum()
         sums = {"value_loss": 0.0}
@@ -262,7 +262,7 @@ class PPOTrainer:
         return found
 
     def _ptx_gradient(self, step: int, number: int, episodes: list[int]) -> dict[str, float]:
-        """Add ptx.coef times the gradient of the pretraining loss to the policy's gradient: one update for both [C.4]."""
+        """Add ptx.coef times the gradient of the pretraining loss to the policy's: one update for both [C.4]."""
         ptx = self.config.ptx
         if self.pretraining is None:
             return {}
@@ -287,7 +287,7 @@ class PPOTrainer:
         return ", ".join(self.prompts[chosen[i]].name for i in episodes[:8])
 
     def _describe(self, rollout: Rollout, scores: Tensor, returns: Tensor) -> dict[str, float]:
-        """What a person watches. `kl_to_reference`: nats per response, the sum of log-ratios of the sampled tokens (unbiased)."""
+        """What a person watches. `kl_to_reference`: nats a response, summed log-ratios of sampled tokens (unbiased)."""
         mask = rollout.response_mask
         log_ratio = torch.where(mask, rollout.logprobs - rollout.reference_logprobs, 0.0)
         return {

@@ -1,4 +1,4 @@
-"""The reward model: all comparisons of one ranking are one batch element, one forward per completion, the prompt computed once."""
+"""The reward model: the comparisons of one ranking are one batch element, and its prompt is computed once."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def add_ranking_gradient(
 
 
 def pair_indices(records: Sequence[Ranking], *, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-    """All comparisons of `records` as (P, 2) indices into their completions laid end to end, and (P,) the record of each."""
+    """Comparisons of `records` as (P, 2) places among their completions laid end to end, and (P,) each one's record."""
     pairs: list[tuple[int, int]] = []
     owner: list[int] = []
     first = 0
@@ -131,7 +131,7 @@ def pair_indices(records: Sequence[Ranking], *, device: torch.device | str = "cp
 def validate(
     model: PreTrainedModel, rankings: Sequence[Encoded[Ranking]], tokens_per_microbatch: int
 ) -> dict[str, float]:
-    """Loss and accuracy per ranking, and the accuracy of a judge that sees only which response is longer (or shorter, if that is better)."""
+    """Loss and accuracy per ranking, and the accuracy of choosing by length alone (longer or shorter, the better)."""
     groups = [item.group for item in rankings]
     scores = scores_of(model, groups, tokens_per_microbatch=tokens_per_microbatch)
     pairs, owner = pair_indices([item.record for item in rankings], device=scores.device)
@@ -147,7 +147,7 @@ def validate(
 
 
 def _set_bias(model: PreTrainedModel, config: RewardConfig, renderer: Renderer, limits: Limits) -> dict[str, float]:
-    """Shift the scores so that demonstrations have mean 0 [C.2]: the loss does not fix where 0 is, PPO's value model needs it fixed."""
+    """Shift the scores so that demonstrations have mean 0 [C.2]: the loss does not say where 0 is, PPO needs it."""
     if config.demonstrations is None:
         return {}
     encoded = encode_demonstrations(load_demonstrations(str(config.demonstrations)), renderer, limits)

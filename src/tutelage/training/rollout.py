@@ -18,10 +18,11 @@ from tutelage.text.render import Renderer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """B episodes. Response tensors are (B, R), right-padded; `response_mask` is True on response tokens, stop token included.
+    """B episodes. Response tensors are (B, R), right-padded; `response_mask`: True on response tokens, stop token too.
 
-    Producer: `ppo.PPOTrainer.roll_out`; consumer: its step. `logprobs` are those of sampling time, at the sampling temperature; `scores` (B,) are the
-    reward model's, before the missing-EOS rule; `ended` (B,) tells whether the response has a stop token.
+    Producer: `ppo.PPOTrainer.roll_out`; consumer: its step. `logprobs` are those of sampling time, at the sampling
+    temperature; `scores` (B,) are the reward model's, before the missing-EOS rule; `ended` (B,) tells whether the
+    response has a stop token.
     """
 
     groups: list[Group]
@@ -35,8 +36,6 @@ class Rollout:
     @property
     def lengths(self) -> Tensor:
         return self.response_mask.sum(1)
-
-
 
 
 def mean_score_of_samples(

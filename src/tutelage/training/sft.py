@@ -128,7 +128,7 @@ def _pretraining_mix(config: SFTConfig, corpus: Corpus | None, step: int, num_de
 
 
 class _Evaluator:
-    """After each epoch: validation loss, score of sampled responses where there is a reward model, and the best model so far."""
+    """After each epoch: validation loss, score of samples where there is a reward model, the best model so far."""
 
     def __init__(
         self, stage: Stage, config: SFTConfig, renderer: Renderer, validation: list[Encoded[Demonstration]]

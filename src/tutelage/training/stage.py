@@ -1,4 +1,4 @@
-"""What all loops share around their steps: the run folder, resume, checkpoints, metrics, progress. No loop's mathematics is here."""
+"""What all loops share around their steps: the run folder, resume, checkpoints, metrics, progress. No mathematics."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Stateful(Protocol):
 
 
 class Stage:
-    """One run of one stage. Components registered in `components` are saved and restored together, whole or not at all."""
+    """One run of one stage. What is registered in `components` is saved and restored together, whole or not at all."""
 
     def __init__(self, name: str, config: StageConfig, *, resume: bool) -> None:
         self.name, self.config = name, config
@@ -65,7 +65,7 @@ class Stage:
         return torch.Generator().manual_seed(derived_seed(self.config.seed, self.name, *purpose))
 
     def steps(self, num_steps: int) -> Iterator[int]:
-        """Restore the newest checkpoint, then every step that is left, with progress; a checkpoint after each that is due."""
+        """Restore the newest checkpoint, then every step that is left, with progress; a checkpoint where one is due."""
         start = self._restore()
         self.folder.truncate_to(start or -1)
         self.note = ""
@@ -164,5 +164,6 @@ def _require_same(before: Mapping[str, Any], config: StageConfig, out: Path) -> 
     if differing:
         shown = "; ".join(f"{key} was {before[key]!r}, now {now[key]!r}" for key in differing)
         raise CheckpointError(
-            f"{out} cannot be resumed with another configuration: {shown}. Put the old values back, or choose another `out`"
+            f"{out} cannot be resumed with another configuration: {shown}. Put the old values back, or choose another "
+            "`out`"
         )
