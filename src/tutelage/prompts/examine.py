@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from tutelage.errors import DataError
 from tutelage.prompts.allot import Writer, writer_of
@@ -18,7 +18,6 @@ from tutelage.prompts.split import SPLITS, user_key
 from tutelage.records import Prompt, Purpose, Split, content_id
 
 Reason = Literal["too_long", "language", "repeat", "shared_prefix", "user_cap"]
-REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
