@@ -177,8 +177,9 @@ def _starts(batch: PackedBatch) -> tuple[list[int], list[int]]:
 
 
 def layout_of(batch: PackedBatch) -> Layout:
-    """The cheapest layout for `batch`: plain causal sequences where every prompt has one response."""
-    if batch.num_responses == len(batch.prompt_lengths):
+    """The cheapest layout for `batch`: plain causal sequences where every prompt has exactly one response."""
+    # Counting responses is not enough: one prompt may have two and another none.
+    if batch.group_of_response == list(range(len(batch.prompt_lengths))):
         lengths = [p + r for p, r in zip(batch.prompt_lengths, batch.response_lengths, strict=True)]
         return SequenceLayout(lengths, batch.tokens.device)
     if batch.num_responses == 0:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
+from tutelage.errors import ModelError
 from tutelage.model.attention import ATTENTION_NAME, layout_of
 from tutelage.model.packing import Group, PackedBatch, pack
 from tutelage.objectives.tokens import head_logprobs
@@ -17,7 +18,12 @@ from tutelage.objectives.tokens import head_logprobs
 
 def backbone(model: PreTrainedModel) -> torch.nn.Module:
     """The transformer below the head."""
-    return getattr(model, model.base_model_prefix)  # type: ignore[no-any-return]
+    for name in (model.base_model_prefix, "model"):
+        if isinstance(found := getattr(model, name, None), torch.nn.Module):
+            return found
+    raise ModelError(
+        f"family {model.config.model_type!r} keeps its layers where they are not looked for; use another family"
+    )
 
 
 def hidden_states(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
@@ -94,9 +100,11 @@ def evaluating(*models: PreTrainedModel) -> Iterator[None]:
 def reads_packed_tokens(model: PreTrainedModel) -> bool:
     """Whether packed attention gives this family the hidden states of its own attention, tried on two small groups.
 
-    Families with sliding windows shorter than the probe, score soft-capping, relative biases and the like fail, and
-    take the padded way.
+    Families with score soft-capping, relative biases and the like fail, and take the padded way; so do those with
+    layers that their configuration calls anything but full attention: their windows may be longer than what is tried.
     """
+    if any(kind != "full_attention" for kind in getattr(model.config.get_text_config(), "layer_types", None) or ()):
+        return False
     original = model.config._attn_implementation
     device = next(model.parameters()).device
     token = torch.arange(2, 14) % model.config.get_text_config().vocab_size

@@ -1,0 +1,13 @@
+"""One thread for every test, so that a busy machine slows them evenly; and what several test files share."""
+
+from __future__ import annotations
+
+import os
+
+# Before torch is imported anywhere; processes that tests start inherit it.
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+from tiny import tiny, tokenizer  # noqa: E402, F401
