@@ -206,7 +206,7 @@ def test_completions_stand_side_by_side_with_what_was_judged(run, page, html):
     assert re.search(r"won \d · tied \d · lost \d", first)[0] == f"won {won} · tied {tied} · lost {lost}"
 
 
-ATTACKS = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7*7 }}", "$\\frac{")
+ATTACKS = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7*7 }}", "$\\frac{$ <b>")
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

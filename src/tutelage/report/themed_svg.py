@@ -105,7 +105,6 @@ def _flush_title(figure: Figure, axes: Axes) -> None:
 def _themed(svg: str, name: str, description: str) -> str:
     """Matplotlib's file as an element of the page: no declarations, no addresses, its own ids, the page's colours."""
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\s(xmlns(:\w+)?|version|width|height)="[^"]*"', "", svg[: svg.index(">")]) + svg[svg.index(">") :]
     svg = svg.replace("xlink:href", "href")
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
