@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 SECONDS_BETWEEN_LINES = 15.0
 
@@ -47,7 +47,8 @@ def _bar(title: str, total: int, done: int) -> Iterator[Progress]:
 
         class _Bar:
             def advance(self, amount: int = 1, note: str = "") -> None:
-                shown.update(task, advance=amount, **({"note": note} if note else {}))
+                fields: dict[str, Any] = {"note": note} if note else {}
+                shown.update(task, advance=amount, **fields)
 
         yield _Bar()
 

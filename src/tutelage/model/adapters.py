@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
@@ -20,7 +21,9 @@ def add_lora(model: PreTrainedModel, *, rank: int, alpha: float, seed: int) -> P
         for name, module in model.named_modules()
         if type(module).__name__ in ("Linear", "Conv1D") and not any(module is head for head in heads)
     }
-    config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=linear, bias="none")
+    # peft's annotations are narrower than what it takes: any number, any collection of names.
+    settings: dict[str, Any] = {"lora_alpha": alpha, "target_modules": linear}
+    config = LoraConfig(r=rank, lora_dropout=0.0, bias="none", **settings)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         inject_adapter_in_model(config, model)

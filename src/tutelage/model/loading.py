@@ -73,13 +73,15 @@ def load_scalar_model(
         raise ModelError(f"reward model {str(path)!r} has {config.num_labels} labels; it must have one, the score")
     config.num_labels = 1
     model = _from_pretrained(AutoModelForSequenceClassification, path, config, trust_pickle)
-    if not isinstance(getattr(model, "score", None), torch.nn.Module):
+    head = getattr(model, "score", None)
+    if not isinstance(head, torch.nn.Module):
         raise ModelError(f"model {str(path)!r}: family {config.model_type!r} has no `score` head; use another family")
     if not is_trained:
-        width = model.score.weight.shape[1]
+        assert isinstance(head, torch.nn.Linear), "transformers makes a scalar head a linear layer"
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
-            model.score.weight.copy_(torch.randn(1, width, generator=generator) / math.sqrt(width + 1))
+            drawn = torch.randn(1, head.in_features, generator=generator)
+            head.weight.copy_(drawn / math.sqrt(head.in_features + 1))
     return _prepared(model, device)
 
 
@@ -176,7 +178,7 @@ def _load_config(path: str | Path) -> Any:
 
 def _from_pretrained(family: Any, path: str | Path, config: Any, trust_pickle: bool) -> PreTrainedModel:
     try:
-        return family.from_pretrained(  # type: ignore[no-any-return]
+        return family.from_pretrained(
             str(path), config=config, dtype=torch.float32, use_safetensors=None if trust_pickle else True
         )
     except (OSError, ValueError, RuntimeError) as error:

@@ -240,7 +240,7 @@ class _PackedDecoder:
         states = backbone(self.model)(
             input_ids=tokens.unsqueeze(0), position_ids=positions.unsqueeze(0), use_cache=False, layout=self.cache
         ).last_hidden_state[0]
-        return self.head(states if at is None else states.index_select(0, at))  # type: ignore[no-any-return]
+        return self.head(states if at is None else states.index_select(0, at))
 
     def first_logits(self) -> Tensor:
         lengths = torch.tensor(self.batch.prompt_lengths, device=self.positions.device)
@@ -291,7 +291,7 @@ class _PaddedDecoder:
             logits_to_keep=1,
         )
         self.cache = output.past_key_values
-        return output.logits[:, -1]  # type: ignore[no-any-return]
+        return output.logits[:, -1]
 
     def first_logits(self) -> Tensor:
         return self._logits(self.tokens)

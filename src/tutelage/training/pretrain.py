@@ -30,7 +30,7 @@ def pretrain(config: PretrainConfig, *, resume: bool = False) -> dict[str, Any]:
 
 def _loop(stage: Stage, config: PretrainConfig) -> dict[str, Any]:
     model, tokenizer = _model_and_tokenizer(config)
-    model.to(stage.device)
+    model.to(stage.device)  # type: ignore[arg-type]
     context = context_limit(model) - 1
     training, validation = load_corpora(
         config.text, Renderer(tokenizer=tokenizer), context_tokens=context, validation_share=config.validation_share
