@@ -44,8 +44,8 @@ def packed_attention(
     assert layout is not None, "the model was called without a layout; call it through tutelage.model.forward"
     assert dropout == 0.0, "attention dropout is not supported; set it to 0 in the model's configuration"
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    rows = [states[0].transpose(0, 1) for states in (query, key, value)]
-    return layout.attend(module.layer_idx, *rows, scale).unsqueeze(0), None  # type: ignore[arg-type]
+    queries, keys, values = (states[0].transpose(0, 1) for states in (query, key, value))
+    return layout.attend(module.layer_idx, queries, keys, values, scale).unsqueeze(0), None  # type: ignore[arg-type]
 
 
 AttentionInterface.register(ATTENTION_NAME, packed_attention)

@@ -36,7 +36,7 @@ def hidden_states(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
         use_cache=False,
         layout=layout_of(batch),
     )
-    return output.last_hidden_state[0]  # type: ignore[no-any-return]
+    return output.last_hidden_state[0]
 
 
 def response_logprobs(model: PreTrainedModel, batch: PackedBatch, *, temperature: float = 1.0) -> Tensor:
