@@ -1,4 +1,4 @@
-"""Models, a tokenizer and records small enough to be made on the spot; nothing heavy is imported before it is asked for."""
+"""Models, a tokenizer and records small enough to be made on the spot; nothing heavy is imported before it is used."""
 
 from __future__ import annotations
 
