@@ -143,12 +143,14 @@ def _complaint(model: type[BaseModel], error: Any) -> str:
     return f"{key}: {rule}" if not location else f"{key}: is {_shown(error['input'])}; {rule}"
 
 
-def load_config(model: type[Model], path: Path | str, overrides: Iterable[str] = ()) -> Model:
+def load_config(model: type[Model], path: Path | str | None, overrides: Iterable[str] = ()) -> Model:
     """Read a YAML file, set the `key=value` overrides (dots for nested keys, values in YAML), and validate strictly.
+
+    Without a path, start from the defaults.
 
     Raises one `ConfigError` that lists everything that is wrong: each line has the key, its value and the rule.
     """
-    values = _read_mapping(Path(path))
+    values = {} if path is None else _read_mapping(Path(path))
     complaints = [wrong for override in overrides if (wrong := _apply_override(values, override))]
     try:
         # As JSON, a strict model takes a list for a tuple and text for a path, but not "3" for 3.
@@ -158,7 +160,9 @@ def load_config(model: type[Model], path: Path | str, overrides: Iterable[str] =
     except ValidationError as error:
         complaints += [_complaint(model, fault) for fault in error.errors()]
     if complaints:
-        raise ConfigError(f"{path} cannot be used:\n" + "\n".join(f"  {complaint}" for complaint in complaints))
+        raise ConfigError(
+            f"{path or 'what --set says'} cannot be used:\n" + "\n".join(f"  {complaint}" for complaint in complaints)
+        )
     return config
 
 

@@ -37,7 +37,7 @@ def build(
 ) -> None:
     """Curate prompts: drop repeats, scrub personal data, label languages, split by user, allot to SFT, RM and PPO.
 
-    Example: tutelage prompts build api.jsonl labelers.jsonl --out runs/prompts --set 'languages=[en]'
+    Example: tutelage prompts build api.jsonl labelers.jsonl --out runs/prompts --set max_prompts_per_user=100
     """
     from tutelage.curation.build import build_prompts
 
@@ -77,12 +77,10 @@ def _num_tokens(tokenizer: str) -> Length:
 
 
 def _config(path: Path | None, overrides: list[str]) -> PromptsConfig:
-    import os
-
     from tutelage.config import load_config
     from tutelage.prompts.config import PromptsConfig
 
-    return load_config(PromptsConfig, path or Path(os.devnull), overrides)
+    return load_config(PromptsConfig, path, overrides)
 
 
 def _show(manifest: Manifest, out: Path) -> None:
