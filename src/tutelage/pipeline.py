@@ -62,6 +62,7 @@ class QuickstartConfig(Config):
     num_raw_prompts: int = Field(gt=0)
     num_training_labelers: int = Field(gt=1)
     num_heldout_labelers: int = Field(gt=1)
+    labeler_noise: float = Field(ge=0)
     completions_per_prompt: tuple[int, int]
     num_test_prompts: int = Field(gt=0)
     judgements_per_prompt: int = Field(gt=0)
@@ -114,6 +115,7 @@ class Run:
             derived_seed(seed, "labelers"),
             num_training=config.num_training_labelers,
             num_heldout=config.num_heldout_labelers,
+            noise=config.labeler_noise,
         )
         self.training_labelers = [labeler for labeler in labelers if labeler.group == "training"]
         self.heldout_labelers = [labeler for labeler in labelers if labeler.group == "heldout"]

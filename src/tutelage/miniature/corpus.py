@@ -39,7 +39,7 @@ PAGES: tuple[tuple[Page, float], ...] = (
     (pages.question_column, 3.0),
     (pages.answered_column, 2.0),
     (pages.notice_board, 1.0),
-    (pages.letters_page, 3.0),
+    (pages.letters_page, 8.0),
 )
 _CUMULATIVE = list(accumulate(weight for _, weight in PAGES))
 
