@@ -29,7 +29,7 @@ def test_every_recipe_is_known_here() -> None:
 
 def test_the_quickstart_loads_as_the_pipeline_reads_it() -> None:
     pytest.importorskip("torch", reason="the pipeline trains")
-    from tutelage.pipeline import QuickstartConfig
+    from tutelage.pipeline.run import QuickstartConfig
 
     config = load_config(QuickstartConfig, recipe_path("quickstart"))
     for settings in (config.pretrain, config.sft, config.ppo_init, config.reward, config.ppo):

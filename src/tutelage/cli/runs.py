@@ -32,7 +32,7 @@ def quickstart(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from rich.console import Console
 
-    from tutelage.pipeline import quickstart as run
+    from tutelage.pipeline.quickstart import quickstart as run
     from tutelage.report import terminal_table, write_report
 
     run(out, size=size, seed=seed, overrides=overrides or ())

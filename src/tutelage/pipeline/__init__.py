@@ -1,0 +1,1 @@
+"""The paper as one function: read `quickstart.quickstart` from top to bottom."""

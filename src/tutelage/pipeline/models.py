@@ -1,0 +1,31 @@
+"""The run's models at work: completions of an arm, scores of its reward model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tutelage.evaluation.completions import Arm, complete, score_completions
+from tutelage.model.loading import load_scalar_model, load_tokenizer
+from tutelage.model.sampling import SamplingSettings
+from tutelage.pipeline.run import Run
+from tutelage.records import Completion, Prompt, Ranking
+from tutelage.text.render import Renderer
+
+
+def complete_prompts(run: Run, arm: Arm, prompts: Sequence[Prompt], number: int) -> list[list[Completion]]:
+    """`number` completions of each prompt at temperature 1, within the recipe's limit."""
+    settings = SamplingSettings(max_response_tokens=run.config.text.max_response_tokens)
+    return complete(arm, prompts, settings=settings, seed=run.seed, num_completions=number)
+
+
+def scores_by_reward_model(
+    run: Run, prompts: Sequence[Prompt], completions: Sequence[Sequence[Completion]]
+) -> list[list[float]]:
+    reward_model, tokenizer = load_scalar_model(run.model("reward")), load_tokenizer(run.model("reward"))
+    return score_completions(reward_model, Renderer(tokenizer=tokenizer), prompts, completions)
+
+
+def scores_of_rankings(run: Run, rankings: Sequence[Ranking]) -> list[list[float]]:
+    """The score of each ranking's completions."""
+    prompts = [Prompt(id=r.prompt_id or "", text=r.prompt, messages=r.messages) for r in rankings]
+    return scores_by_reward_model(run, prompts, [r.completions for r in rankings])

@@ -1,0 +1,168 @@
+"""The folder of a quickstart: its sizes, where things stand, what is done, how long it took."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from pydantic import Field
+
+from tutelage import miniature
+from tutelage.config import Config, config_hash
+from tutelage.errors import CheckpointError
+from tutelage.records import Prompt
+from tutelage.seeds import derived_seed
+from tutelage.store.atomic import atomic_file
+from tutelage.store.jsonl import read_records
+from tutelage.training.config import PPOConfig, RewardConfig, SFTConfig, TextConfig
+
+
+class QuickstartConfig(Config):
+    """Sizes of the miniature and the stages' settings, paths and seeds left out; see recipes/quickstart.yaml."""
+
+    num_documents: int = Field(gt=0)
+    num_raw_prompts: int = Field(gt=0)
+    num_training_labelers: int = Field(gt=1)
+    num_heldout_labelers: int = Field(gt=1)
+    labeler_noise: float = Field(ge=0)
+    completions_per_prompt: tuple[int, int]
+    num_test_prompts: int = Field(gt=0)
+    judgements_per_prompt: int = Field(gt=0)
+    prompts: dict[str, Any]
+    text: TextConfig
+    pretrain: dict[str, Any]
+    sft: dict[str, Any]
+    ppo_init: dict[str, Any]
+    reward: dict[str, Any]
+    ppo: dict[str, Any]
+
+
+class Run:
+    """The folder of a quickstart: where things stand, what is done, how long it took."""
+
+    def __init__(self, out: Path, config: QuickstartConfig, seed: int) -> None:
+        self.out, self.config, self.seed = Path(out), config, seed
+        self.progress_path = self.out / "progress.json"
+        self.progress = self._open_progress()
+        self.world = miniature.build_world(derived_seed(seed, "world"))
+        labelers = miniature.labelers(
+            derived_seed(seed, "labelers"),
+            num_training=config.num_training_labelers,
+            num_heldout=config.num_heldout_labelers,
+            noise=config.labeler_noise,
+        )
+        self.training_labelers = [labeler for labeler in labelers if labeler.group == "training"]
+        self.heldout_labelers = [labeler for labeler in labelers if labeler.group == "heldout"]
+
+    def _open_progress(self) -> dict[str, Any]:
+        fresh = {"config_hash": config_hash(self.config), "seed": self.seed, "seconds": {}, "results": {}}
+        if not self.progress_path.exists():
+            return fresh
+        found: dict[str, Any] = json.loads(self.progress_path.read_text())
+        if (found["config_hash"], found["seed"]) != (fresh["config_hash"], self.seed):
+            raise CheckpointError(
+                f"{self.out} holds a quickstart of another recipe or seed ({found['seed']}); choose another --out "
+                "or remove it"
+            )
+        return found
+
+    def step(self, name: str, work: Callable[[Run], Any]) -> None:
+        """Do `work` unless it is done; keep its result and seconds. After an interruption the times add up."""
+        if name in self.progress["results"]:
+            return
+        print(f"[{name}]", file=sys.stderr, flush=True)  # noqa: T201
+        started = time.monotonic()
+        try:
+            result = work(self)
+        finally:
+            seconds = self.progress["seconds"]
+            seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - started, 2)
+            self._save()
+        self.progress["results"][name] = result
+        self._save()
+
+    def _save(self) -> None:
+        self.progress["peak_memory_gib"] = max(self.progress.get("peak_memory_gib", 0.0), peak_memory_gib())
+        with atomic_file(self.progress_path) as handle:
+            handle.write(json.dumps(self.progress, indent=1).encode())
+
+    def result(self, name: str) -> Any:
+        return self.progress["results"][name]
+
+    @property
+    def text(self) -> Path:
+        return self.out / "world" / "pretraining.txt"
+
+    @property
+    def data(self) -> Path:
+        return self.out / "data"
+
+    @property
+    def prompts_path(self) -> Path:
+        return self.out / "prompts" / "prompts.jsonl"
+
+    def model(self, stage: str) -> Path:
+        return self.out / stage / "model"
+
+    def rng(self, *purpose: str) -> Random:
+        return Random(derived_seed(self.seed, *purpose))
+
+    def prompts(self, split: str, purpose: str | None = None) -> list[Prompt]:
+        records = read_records(self.prompts_path, Prompt)
+        return [p for p in records if p.split == split and (purpose is None or p.purpose == purpose)]
+
+    def stage(self, model: type[Any], name: str, /, **paths: Any) -> Any:
+        """The stage's settings of the recipe, with its folder, seed and paths."""
+        return model.model_validate({**getattr(self.config, name), "out": self.out / name, "seed": self.seed, **paths})
+
+    def sft(self, name: str, **paths: Any) -> SFTConfig:
+        settings = {**self.config.sft, "text": self.config.text, "model": self.model("pretrain"), **paths}
+        settings |= {"demonstrations": self.data / "demonstrations.jsonl"}
+        settings |= {"validation": self.data / "demonstrations_valid.jsonl"}
+        return SFTConfig.model_validate({**settings, "out": self.out / name, "seed": self.seed})
+
+    def ppo_init(self) -> SFTConfig:
+        """Two epochs with a tenth of pretraining text: where PPO starts, and the reference of its KL penalty [C.3]."""
+        mix = {**self.config.ppo_init, "pretraining_text": self.text, "should_select_checkpoint": False}
+        return self.sft("ppo_init", **mix)
+
+    def reward(self) -> RewardConfig:
+        return self.stage(
+            RewardConfig,
+            "reward",
+            text=self.config.text,
+            model=self.model("sft_first"),
+            rankings=self.data / "rankings.jsonl",
+            validation=self.data / "rankings_valid.jsonl",
+            demonstrations=self.data / "demonstrations.jsonl",
+        )
+
+    def ppo(self, name: str, *, ptx_coef: float | None = None) -> PPOConfig:
+        settings = dict(self.config.ppo)
+        settings["ptx"] = {**settings["ptx"], "text": self.text}
+        if ptx_coef is not None:
+            settings["ptx"] = {**settings["ptx"], "coef": ptx_coef}
+        paths = {"policy": self.model("ppo_init"), "reward_model": self.model("reward")}
+        paths |= {"prompts": self.prompts_path, "out": self.out / name}
+        return PPOConfig.model_validate({**settings, **paths, "text": self.config.text, "seed": self.seed})
+
+
+def peak_memory_gib() -> float:
+    """Highest resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**30 if sys.platform == "darwin" else 2**20), 3)
+
+
+def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    with atomic_file(path) as handle:
+        handle.writelines(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
