@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,9 @@ Overrides = Annotated[
     typer.Option("--set", help="Override one key, e.g. --set optimizer.learning_rate=1e-5. May repeat."),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint of the run folder.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave malformed records out, count and list them.")]
+
+_LEFT_OUT_SHOWN = 5
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +26,9 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Train")(ppo)
 
 
-def pretrain(config: ConfigFile, overrides: Overrides = None, resume: Resume = False) -> None:
+def pretrain(
+    config: ConfigFile, overrides: Overrides = None, resume: Resume = False, skip_bad: SkipBad = False
+) -> None:
     """Train a base model on text.
 
     Example: tutelage pretrain pretrain.yaml --set num_steps=2000
@@ -31,10 +37,10 @@ def pretrain(config: ConfigFile, overrides: Overrides = None, resume: Resume = F
     from tutelage.training.config import PretrainConfig
     from tutelage.training.pretrain import pretrain as run
 
-    _show(run(load_config(PretrainConfig, config, overrides or ()), resume=resume))
+    _show(run(load_config(PretrainConfig, config, _all_overrides(overrides, skip_bad)), resume=resume))
 
 
-def sft(config: ConfigFile, overrides: Overrides = None, resume: Resume = False) -> None:
+def sft(config: ConfigFile, overrides: Overrides = None, resume: Resume = False, skip_bad: SkipBad = False) -> None:
     """Fine-tune a model on demonstrations; with a pretraining mix, make the initialisation of PPO.
 
     Example: tutelage sft sft.yaml --set reward_model=runs/reward/model
@@ -43,10 +49,10 @@ def sft(config: ConfigFile, overrides: Overrides = None, resume: Resume = False)
     from tutelage.training.config import SFTConfig
     from tutelage.training.sft import sft as run
 
-    _show(run(load_config(SFTConfig, config, overrides or ()), resume=resume))
+    _show(run(load_config(SFTConfig, config, _all_overrides(overrides, skip_bad)), resume=resume))
 
 
-def reward(config: ConfigFile, overrides: Overrides = None, resume: Resume = False) -> None:
+def reward(config: ConfigFile, overrides: Overrides = None, resume: Resume = False, skip_bad: SkipBad = False) -> None:
     """Train a reward model on rankings.
 
     Example: tutelage reward reward.yaml --set rankings=rankings.jsonl
@@ -55,10 +61,10 @@ def reward(config: ConfigFile, overrides: Overrides = None, resume: Resume = Fal
     from tutelage.training.config import RewardConfig
     from tutelage.training.reward import train_reward as run
 
-    _show(run(load_config(RewardConfig, config, overrides or ()), resume=resume))
+    _show(run(load_config(RewardConfig, config, _all_overrides(overrides, skip_bad)), resume=resume))
 
 
-def ppo(config: ConfigFile, overrides: Overrides = None, resume: Resume = False) -> None:
+def ppo(config: ConfigFile, overrides: Overrides = None, resume: Resume = False, skip_bad: SkipBad = False) -> None:
     """Train a policy with PPO or PPO-ptx against a reward model.
 
     Example: tutelage ppo ppo.yaml --set ptx.coef=0 --resume
@@ -67,11 +73,15 @@ def ppo(config: ConfigFile, overrides: Overrides = None, resume: Resume = False)
     from tutelage.training.config import PPOConfig
     from tutelage.training.ppo import ppo as run
 
-    _show(run(load_config(PPOConfig, config, overrides or ()), resume=resume))
+    _show(run(load_config(PPOConfig, config, _all_overrides(overrides, skip_bad)), resume=resume))
+
+
+def _all_overrides(overrides: list[str] | None, skip_bad: bool) -> list[str]:
+    return [*(overrides or ()), *(["skip_bad=true"] if skip_bad else [])]
 
 
 def _show(summary: dict[str, Any]) -> None:
-    """The outcome of a stage as a small table."""
+    """The outcome of a stage as a small table, and the first records that were left out."""
     from rich.console import Console
     from rich.table import Table
 
@@ -80,3 +90,12 @@ def _show(summary: dict[str, Any]) -> None:
         if isinstance(value, (int, float, str)) and key not in ("config_hash",):
             table.add_row(key.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else str(value))
     Console().print(table)
+    show_left_out(summary.get("skipped", ()))
+
+
+def show_left_out(messages: Sequence[str]) -> None:
+    """The first few records that were left out, on standard error."""
+    for message in messages[:_LEFT_OUT_SHOWN]:
+        typer.echo(f"left out: {message}", err=True)
+    if len(messages) > _LEFT_OUT_SHOWN:
+        typer.echo(f"left out: {len(messages) - _LEFT_OUT_SHOWN} more", err=True)

@@ -40,9 +40,10 @@ class StageConfig(Config):
     device: str = "auto"  # "auto": a GPU where there is one
     dtype: Literal["float32", "bfloat16"] = "float32"  # bfloat16: matrix products only; master weights stay float32
     tokens_per_microbatch: int = Field(8192, gt=0)  # bounds memory; never changes the objective
-    checkpoint_every_num_steps: int = Field(100, ge=0)  # 0: only at the end
+    checkpoint_every_num_steps: int = Field(100, ge=0)  # 0: never, only the finished model is saved
     keep_checkpoints: int = Field(2, ge=1)
     track: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    skip_bad: bool = False  # leave out malformed records, count and list them; False stops at the first
 
 
 class TextConfig(Config):

@@ -12,7 +12,9 @@ from tutelage.errors import DataError
 from tutelage.model.packing import Group
 from tutelage.records import content_id
 from tutelage.store.documents import load_text_documents
+from tutelage.store.jsonl import Skipped
 from tutelage.text.render import Renderer, documents_to_windows
+from tutelage.training.data import LeftOut
 
 
 class Corpus:
@@ -50,19 +52,48 @@ def is_validation_document(document: str, share: float) -> bool:
 
 
 def load_corpora(
-    path: Path, renderer: Renderer, *, context_tokens: int, validation_share: float
+    path: Path, renderer: Renderer, *, context_tokens: int, validation_share: float, left_out: LeftOut | None = None
 ) -> tuple[Corpus, Corpus]:
     """Training and validation windows of a text file; neither may be empty."""
+    skip_bad = left_out is not None and left_out.skip_bad
+    require_both_splits(path, validation_share, skip_bad=skip_bad)
+    training = load_training_corpus(
+        path, renderer, context_tokens=context_tokens, validation_share=validation_share, left_out=left_out
+    )
+    documents = load_text_documents(path, skip_bad=skip_bad, on_skip=_already_noted)
+    held_out = (document for document in documents if is_validation_document(document, validation_share))
+    return training, Corpus(held_out, renderer, context_tokens=context_tokens)
 
-    def part(is_validation: bool) -> Iterable[str]:
-        return (d for d in load_text_documents(path) if is_validation_document(d, validation_share) == is_validation)
 
-    training = Corpus(part(False), renderer, context_tokens=context_tokens)
-    validation = Corpus(part(True), renderer, context_tokens=context_tokens)
-    for name, corpus in (("training", training), ("validation", validation)):
-        if len(corpus) == 0:
+def load_training_corpus(
+    path: Path, renderer: Renderer, *, context_tokens: int, validation_share: float, left_out: LeftOut | None = None
+) -> Corpus:
+    """Windows of the documents that are not held out: all that a pretraining mix needs."""
+    left_out = left_out or LeftOut(skip_bad=False)
+    documents = load_text_documents(path, skip_bad=left_out.skip_bad, on_skip=left_out.note)
+    chosen = (document for document in documents if not is_validation_document(document, validation_share))
+    corpus = Corpus(chosen, renderer, context_tokens=context_tokens)
+    if len(corpus) == 0:
+        raise DataError(
+            f"the training split of {path} is empty (validation_share {validation_share}); documents end with a line "
+            "<|endoftext|>. Give more text"
+        )
+    return corpus
+
+
+def require_both_splits(path: Path, validation_share: float, *, skip_bad: bool = False) -> None:
+    """Refuse text whose documents all fall into one split; told before a tokenizer is trained."""
+    documents = load_text_documents(path, skip_bad=skip_bad, on_skip=_already_noted)
+    is_held_out = [is_validation_document(document, validation_share) for document in documents]
+    num_held_out = sum(is_held_out)
+    for name, size in (("validation", num_held_out), ("training", len(is_held_out) - num_held_out)):
+        if size == 0:
             raise DataError(
-                f"the {name} split of {path} is empty (validation_share {validation_share}); documents end with a line "
-                "<|endoftext|>. Give more documents, or another validation_share"
+                f"the {name} split of {path} is empty: {num_held_out} of its {len(is_held_out)} documents are held out "
+                f"(validation_share {validation_share}; documents are chosen whole, by their content). Documents end "
+                "with a line <|endoftext|>. Set another validation_share, or give more documents"
             )
-    return training, validation
+
+
+def _already_noted(_: Skipped) -> None:
+    """A malformed record is noted once, when the training windows are cut."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from tutelage.errors import DataError
 from tutelage.model.packing import Group
 from tutelage.records import Demonstration, Prompt, Ranking, content_id, flat_text
+from tutelage.store.jsonl import Skipped
 from tutelage.text.render import Renderer
 from tutelage.training.config import TextConfig
 
 R = TypeVar("R", Demonstration, Prompt, Ranking)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +31,30 @@ class Encoded(Generic[R]):
 
 
 @dataclass(slots=True)
+class LeftOut:
+    """Why records were left out, one line each; whether malformed ones may be."""
+
+    skip_bad: bool
+    messages: list[str] = field(default_factory=list)
+
+    def note(self, record: Skipped) -> None:
+        self.messages.append(record.message)
+
+    def load(self, load: Callable[..., Iterable[T]], source: Path | str) -> list[T]:
+        """All records of `source`; malformed ones raise `RecordError` unless they may be left out."""
+        return list(load(source, skip_bad=self.skip_bad, on_skip=self.note))
+
+    def summary(self) -> dict[str, Any]:
+        return {"num_skipped": len(self.messages), "skipped": self.messages[:100]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What may enter a model, and the names of the records that were left out because they are longer."""
+    """What may enter a model; what is longer is an error, or noted in `left_out`."""
 
     text: TextConfig
     context: int
-    skipped: list[str] = field(default_factory=list)
+    left_out: LeftOut
 
     def admits(self, name: str, what: str, num_tokens: int, limit: int) -> bool:
         limit = min(limit, self.context)
@@ -45,7 +66,7 @@ class Limits:
                 "text.max_response_tokens and the model's context). Raise the limit, shorten the record, or set "
                 "text.too_long: skip"
             )
-        self.skipped.append(f"{name}: {what} of {num_tokens} tokens, limit {limit}")
+        self.left_out.messages.append(f"{name}: {what} of {num_tokens} tokens, limit {limit}")
         return False
 
 
@@ -134,15 +155,15 @@ def require_some(records: Sequence[object], what: str, remedy: str) -> None:
 
 
 def training_and_validation(
-    load: Callable[[str], Iterable[R]], training: str, validation: str | None, what: str
+    load: Callable[..., Iterable[R]], training: Path | str, validation: Path | str | None, what: str, left_out: LeftOut
 ) -> tuple[list[R], list[R]]:
     """Both splits, the second from its own file or held out from the first; neither may be empty."""
-    records = list(load(training))
+    records = left_out.load(load, training)
     held_out: list[R]
     if validation is None:
         records, held_out = hold_out(records)
     else:
-        held_out = list(load(validation))
+        held_out = left_out.load(load, validation)
     require_some(records, f"the training split of {what} ({training})", "Give a file with records.")
     require_some(
         held_out, f"the validation split of {what} ({validation or training})", "Give a file under `validation`."

@@ -36,8 +36,8 @@ from tutelage.store.sources import load_prompts
 from tutelage.text.render import Renderer
 from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import PPOConfig
-from tutelage.training.corpus import Corpus, load_corpora
-from tutelage.training.data import Encoded, Limits, encode_prompts, require_some
+from tutelage.training.corpus import Corpus, load_training_corpus
+from tutelage.training.data import Encoded, LeftOut, Limits, encode_prompts, require_some
 from tutelage.training.learning import add_language_gradient
 from tutelage.training.optim import MovingAverage, Optimizer, require_finite
 from tutelage.training.rollout import Rollout, sample_rows
@@ -72,10 +72,13 @@ class PPOTrainer:
             tokenizer=self.tokenizer, prompt_format=config.text.prompt_format, separator=config.text.separator
         )
         self._load_models()
-        self.limits = Limits(text=config.text, context=context_limit(self.policy))
+        self.left_out = LeftOut(skip_bad=config.skip_bad)
+        self.limits = Limits(text=config.text, context=context_limit(self.policy), left_out=self.left_out)
         self.prompts = _load_prompts(config, self.renderer, self.limits)
         self.prompt_order = ShuffledEpochs(len(self.prompts), seed=derived_seed(config.seed, "prompts"))
-        self.pretraining = _load_pretraining(config, self.renderer, self.limits.context)
+        self.pretraining = _load_pretraining(config, self.renderer, self.limits)
+        if self.pretraining is not None:
+            self.pretraining_order = ShuffledEpochs(len(self.pretraining), seed=derived_seed(config.seed, "ptx"))
         updates = config.num_steps * config.num_epochs * (config.episodes_per_step // config.episodes_per_minibatch)
         self.num_updates = updates
         self.kl_coef = config.ppo.kl_coef
@@ -268,8 +271,7 @@ class PPOTrainer:
             return {}
         count = ptx.sequences_per_episode * self.config.episodes_per_minibatch
         minibatches_per_step = self.num_updates // self.config.num_steps
-        order = ShuffledEpochs(len(self.pretraining), seed=derived_seed(self.config.seed, "ptx"))
-        windows = order.take((step * minibatches_per_step + number) * count, count)
+        windows = self.pretraining_order.take((step * minibatches_per_step + number) * count, count)
         loss = add_language_gradient(
             self.policy,
             self.pretraining.groups(windows),
@@ -327,8 +329,7 @@ class PPOTrainer:
         self.stage.save_model(self.value_model, self.tokenizer, self.config.out / "value_model")
         return {
             "num_prompts": len(self.prompts),
-            "num_skipped": len(self.limits.skipped),
-            "skipped": self.limits.skipped[:100],
+            **self.left_out.summary(),
             "num_episodes": self.config.num_episodes,
             "kl_coef": self.kl_coef,
         }
@@ -338,7 +339,7 @@ def _load_prompts(config: PPOConfig, renderer: Renderer, limits: Limits) -> list
     """The prompts that are allotted to PPO training; of a file that allots nothing, all."""
     records = [
         record
-        for record in load_prompts(str(config.prompts))
+        for record in limits.left_out.load(load_prompts, config.prompts)
         if record.purpose in (None, "ppo") and record.split in (None, "train")
     ]
     encoded = encode_prompts(records, renderer, limits)
@@ -348,9 +349,13 @@ def _load_prompts(config: PPOConfig, renderer: Renderer, limits: Limits) -> list
     return encoded
 
 
-def _load_pretraining(config: PPOConfig, renderer: Renderer, context: int) -> Corpus | None:
+def _load_pretraining(config: PPOConfig, renderer: Renderer, limits: Limits) -> Corpus | None:
     if config.ptx.coef == 0 or config.ptx.text is None:
         return None
-    window = min(config.ptx.context_tokens, context) - 1
-    training, _ = load_corpora(config.ptx.text, renderer, context_tokens=window, validation_share=VALIDATION_SHARE)
-    return training
+    return load_training_corpus(
+        config.ptx.text,
+        renderer,
+        context_tokens=min(config.ptx.context_tokens, limits.context) - 1,
+        validation_share=VALIDATION_SHARE,
+        left_out=limits.left_out,
+    )

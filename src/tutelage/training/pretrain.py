@@ -14,7 +14,8 @@ from tutelage.text.render import Renderer
 from tutelage.text.tokenizers import train_tokenizer
 from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import PretrainConfig
-from tutelage.training.corpus import Corpus, load_corpora
+from tutelage.training.corpus import Corpus, load_corpora, require_both_splits
+from tutelage.training.data import LeftOut
 from tutelage.training.learning import add_language_gradient
 from tutelage.training.optim import Optimizer, require_finite
 from tutelage.training.stage import Stage, run_stage
@@ -29,11 +30,17 @@ def pretrain(config: PretrainConfig, *, resume: bool = False) -> dict[str, Any]:
 
 
 def _loop(stage: Stage, config: PretrainConfig) -> dict[str, Any]:
+    left_out = LeftOut(skip_bad=config.skip_bad)
+    require_both_splits(config.text, config.validation_share, skip_bad=config.skip_bad)
     model, tokenizer = _model_and_tokenizer(config)
     model.to(stage.device)  # type: ignore[arg-type]
     context = context_limit(model) - 1
     training, validation = load_corpora(
-        config.text, Renderer(tokenizer=tokenizer), context_tokens=context, validation_share=config.validation_share
+        config.text,
+        Renderer(tokenizer=tokenizer),
+        context_tokens=context,
+        validation_share=config.validation_share,
+        left_out=left_out,
     )
     optimizer = Optimizer(model, config.optimizer, config.num_steps)
     stage.components |= {"model": model, "optimizer": optimizer}
@@ -63,6 +70,7 @@ def _loop(stage: Stage, config: PretrainConfig) -> dict[str, Any]:
         "validation_loss": final,
         "num_training_tokens": training.num_tokens,
         "num_parameters": sum(p.numel() for p in model.parameters()),
+        **left_out.summary(),
         "epochs": config.num_steps * windows_per_step / len(training),
     }
 
@@ -86,7 +94,8 @@ def _model_and_tokenizer(config: PretrainConfig) -> tuple[PreTrainedModel, Any]:
 
 def _first_characters(config: PretrainConfig) -> Any:
     seen = 0
-    for document in load_text_documents(config.text):
+    # What is malformed is noted when the windows are cut.
+    for document in load_text_documents(config.text, skip_bad=config.skip_bad, on_skip=lambda _: None):
         yield document
         seen += len(document)
         if seen > TOKENIZER_CHARACTERS:

@@ -23,6 +23,7 @@ from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import RewardConfig
 from tutelage.training.data import (
     Encoded,
+    LeftOut,
     Limits,
     encode_demonstrations,
     encode_rankings,
@@ -45,7 +46,8 @@ def _loop(stage: Stage, config: RewardConfig) -> dict[str, Any]:
     model.config.score_bias = 0.0
     if config.lora.rank:
         add_lora(model, rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)
-    limits = Limits(text=config.text, context=context_limit(model))
+    left_out = LeftOut(skip_bad=config.skip_bad)
+    limits = Limits(text=config.text, context=context_limit(model), left_out=left_out)
     training, validation, num_ties = _load(config, renderer, limits)
     order = ShuffledEpochs(len(training), seed=derived_seed(config.seed, "reward"))
     steps_per_epoch = order.batches_per_epoch(config.rankings_per_step)
@@ -71,8 +73,7 @@ def _loop(stage: Stage, config: RewardConfig) -> dict[str, Any]:
         "num_rankings": len(training),
         "num_all_ties": num_ties,
         "num_validation": len(validation),
-        "num_skipped": len(limits.skipped),
-        "skipped": limits.skipped[:100],
+        **left_out.summary(),
         **final,
         **demonstrations,
     }
@@ -83,10 +84,7 @@ def _load(
 ) -> tuple[list[Encoded[Ranking]], list[Encoded[Ranking]], int]:
     """Rankings with at least one comparison, of both splits, and how many of the training split are all ties."""
     training, validation = training_and_validation(
-        load_rankings,
-        str(config.rankings),
-        None if config.validation is None else str(config.validation),
-        "rankings",
+        load_rankings, config.rankings, config.validation, "rankings", limits.left_out
     )
     with_pairs = [record for record in training if record.pairs()]
     encoded = encode_rankings(with_pairs, renderer, limits)
@@ -150,7 +148,7 @@ def _set_bias(model: PreTrainedModel, config: RewardConfig, renderer: Renderer, 
     """Shift the scores so that demonstrations have mean 0 [C.2]: the loss does not say where 0 is, PPO needs it."""
     if config.demonstrations is None:
         return {}
-    encoded = encode_demonstrations(load_demonstrations(str(config.demonstrations)), renderer, limits)
+    encoded = encode_demonstrations(limits.left_out.load(load_demonstrations, config.demonstrations), renderer, limits)
     require_some(
         encoded, f"the demonstrations for the bias ({config.demonstrations})", "Give a file that fits the limits."
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,6 @@ from tutelage.model.loading import (
     residual_dropout,
 )
 from tutelage.model.measure import mean_language_loss
-from tutelage.model.packing import Group
 from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Demonstration
 from tutelage.seeds import derived_seed
@@ -26,8 +24,15 @@ from tutelage.store.sources import load_demonstrations
 from tutelage.text.render import Renderer
 from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import SFTConfig
-from tutelage.training.corpus import Corpus, load_corpora
-from tutelage.training.data import Encoded, Limits, encode_demonstrations, require_some, training_and_validation
+from tutelage.training.corpus import Corpus, load_training_corpus
+from tutelage.training.data import (
+    Encoded,
+    LeftOut,
+    Limits,
+    encode_demonstrations,
+    require_some,
+    training_and_validation,
+)
 from tutelage.training.learning import add_language_gradient
 from tutelage.training.optim import Optimizer, require_finite
 from tutelage.training.rollout import mean_score_of_samples
@@ -49,7 +54,7 @@ class _Data:
     training: list[Encoded[Demonstration]]
     validation: list[Encoded[Demonstration]]
     pretraining: Corpus | None
-    skipped: list[str]
+    left_out: LeftOut
 
 
 def _loop(stage: Stage, config: SFTConfig) -> dict[str, Any]:
@@ -65,11 +70,16 @@ def _loop(stage: Stage, config: SFTConfig) -> dict[str, Any]:
     num_steps = config.num_epochs * steps_per_epoch
     optimizer = Optimizer(policy, config.optimizer, num_steps)
     stage.components |= {"policy": policy, "optimizer": optimizer}
-    evaluator = _Evaluator(stage, config, renderer, data.validation)
+    evaluator = _Evaluator(stage, config, renderer, data.validation, context_limit(policy))
+    mix_order = None
+    if data.pretraining is not None:
+        mix_order = ShuffledEpochs(len(data.pretraining), seed=derived_seed(config.seed, "mix"))
     policy.train()
     for step in stage.steps(num_steps):
         chosen = [data.training[i] for i in order.batch_of(step, config.demonstrations_per_step)]
-        groups = [item.group for item in chosen] + list(_pretraining_mix(config, data.pretraining, step, len(chosen)))
+        groups = [item.group for item in chosen]
+        if data.pretraining is not None and mix_order is not None:
+            groups += data.pretraining.groups(mix_order.take(*mixed_windows(config, step, len(chosen))))
         loss = add_language_gradient(
             policy,
             groups,
@@ -80,7 +90,7 @@ def _loop(stage: Stage, config: SFTConfig) -> dict[str, Any]:
         require_finite(loss, stage="sft", step=step, batch=", ".join(item.name for item in chosen[:8]))
         metrics = {"loss": loss, "epoch": (step + 1) / steps_per_epoch, **optimizer.step(step)}
         if (step + 1) % steps_per_epoch == 0:
-            metrics |= evaluator.evaluate(policy, tokenizer, (step + 1) // steps_per_epoch)
+            metrics |= evaluator.evaluate(policy, tokenizer, step, (step + 1) // steps_per_epoch)
         stage.note = f"loss {loss:.3f}"
         stage.log(step, metrics)
     if not config.should_select_checkpoint:
@@ -88,60 +98,72 @@ def _loop(stage: Stage, config: SFTConfig) -> dict[str, Any]:
     return {
         "num_demonstrations": len(data.training),
         "num_validation": len(data.validation),
-        "num_skipped": len(data.skipped),
-        "skipped": data.skipped[:100],
+        **data.left_out.summary(),
         **evaluator.summary(),
     }
 
 
 def _load(config: SFTConfig, renderer: Renderer, context: int) -> _Data:
+    left_out = LeftOut(skip_bad=config.skip_bad)
     training, validation = training_and_validation(
-        load_demonstrations,
-        str(config.demonstrations),
-        None if config.validation is None else str(config.validation),
-        "demonstrations",
+        load_demonstrations, config.demonstrations, config.validation, "demonstrations", left_out
     )
-    limits = Limits(text=config.text, context=context)
+    limits = Limits(text=config.text, context=context, left_out=left_out)
     encoded = encode_demonstrations(training, renderer, limits)
     encoded_validation = encode_demonstrations(validation, renderer, limits)
     remedy = (
-        f"{len(limits.skipped)} were longer than the limits; raise text.max_prompt_tokens or text.max_response_tokens."
+        f"{len(left_out.messages)} records were left out; raise text.max_prompt_tokens or text.max_response_tokens."
     )
     require_some(encoded, "the training split of demonstrations", remedy)
     require_some(encoded_validation, "the validation split of demonstrations", remedy)
     pretraining = None
     if config.pretraining_text is not None:
         window = min(context - 1, config.text.max_prompt_tokens + config.text.max_response_tokens)
-        pretraining, _ = load_corpora(
-            config.pretraining_text, renderer, context_tokens=window, validation_share=VALIDATION_SHARE
+        pretraining = load_training_corpus(
+            config.pretraining_text,
+            renderer,
+            context_tokens=window,
+            validation_share=VALIDATION_SHARE,
+            left_out=left_out,
         )
-    return _Data(training=encoded, validation=encoded_validation, pretraining=pretraining, skipped=limits.skipped)
+    return _Data(training=encoded, validation=encoded_validation, pretraining=pretraining, left_out=left_out)
 
 
-def _pretraining_mix(config: SFTConfig, corpus: Corpus | None, step: int, num_demonstrations: int) -> Iterator[Group]:
-    """So many windows of pretraining text that they are `pretraining_share` of the step's sequences."""
-    if corpus is None:
-        return
-    per_step = max(1, round(num_demonstrations * config.pretraining_share / (1.0 - config.pretraining_share)))
-    order = ShuffledEpochs(len(corpus), seed=derived_seed(config.seed, "mix"))
-    yield from corpus.groups(order.take(step * per_step, per_step))
+def mixed_windows(config: SFTConfig, step: int, num_demonstrations: int) -> tuple[int, int]:
+    """First and number of the windows of pretraining text in `step`: `pretraining_share` of its sequences.
+
+    The last step of an epoch may have fewer demonstrations than the others, and then has fewer windows.
+    """
+
+    def beside(number: int) -> int:
+        return max(1, round(number * config.pretraining_share / (1.0 - config.pretraining_share)))
+
+    return step * beside(config.demonstrations_per_step), beside(num_demonstrations)
 
 
 class _Evaluator:
     """After each epoch: validation loss, score of samples where there is a reward model, the best model so far."""
 
     def __init__(
-        self, stage: Stage, config: SFTConfig, renderer: Renderer, validation: list[Encoded[Demonstration]]
+        self,
+        stage: Stage,
+        config: SFTConfig,
+        renderer: Renderer,
+        validation: list[Encoded[Demonstration]],
+        context: int,
     ) -> None:
         self.stage, self.config, self.renderer = stage, config, renderer
         self.groups = [item.group for item in validation]
         self.prompts = list({tuple(group.prompt): group.prompt for group in self.groups}.values())
         self.prompts = self.prompts[: config.validation_prompts]
+        # A demonstration fits the context with its own response; a sampled one may be longer.
+        room = context - max(map(len, self.prompts))
+        self.settings = SamplingSettings(max_response_tokens=min(config.text.max_response_tokens, room))
         self.reward_model = None
         if config.reward_model is not None:
             self.reward_model = load_scalar_model(config.reward_model, device=stage.device)
 
-    def evaluate(self, policy: PreTrainedModel, tokenizer: Any, epoch: int) -> dict[str, float]:
+    def evaluate(self, policy: PreTrainedModel, tokenizer: Any, step: int, epoch: int) -> dict[str, float]:
         loss = mean_language_loss(
             policy,
             self.groups,
@@ -155,12 +177,11 @@ class _Evaluator:
                 self.reward_model,
                 self.prompts,
                 renderer=self.renderer,
-                settings=SamplingSettings(max_response_tokens=self.config.text.max_response_tokens),
+                settings=self.settings,
                 generator=self.stage.generator("validation"),
                 tokens_per_microbatch=self.config.tokens_per_microbatch,
             )
-            step = int(epoch * 1)
-            self.stage.folder.log_samples([{"epoch": step, **sample} for sample in samples[:8]])
+            self.stage.folder.log_samples([{"epoch": epoch, **sample} for sample in samples[:8]], step=step + 1)
         self._keep_if_best(policy, tokenizer, epoch, metrics)
         return metrics
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -104,12 +105,14 @@ class Stage:
             return 0
         try:
             saved = torch.load(checkpoints[-1] / "state.pt", map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError) as error:
+            for name, component in self.components.items():
+                component.load_state_dict(saved["state"][name])
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError) as error:
+            first_line = str(error).strip().partition("\n")[0]
             raise CheckpointError(
-                f"checkpoint {checkpoints[-1]} cannot be read ({error}); remove it to go on from the one before"
+                f"checkpoint {checkpoints[-1]} is broken or of other models ({first_line}); "
+                "remove it to go on from the one before"
             ) from error
-        for name, component in self.components.items():
-            component.load_state_dict(saved["state"][name])
         self.notes = saved["notes"]
         return int(saved["step"])
 
