@@ -75,8 +75,9 @@ def config_of(family: str, vocab_size: int = 64, **others: Any) -> Any:
     if family == "gpt2":
         shape = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": CONTEXT, "vocab_size": vocab_size}
         shape |= {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 1}
+        shape |= dict.fromkeys(("resid_pdrop", "attn_pdrop", "embd_pdrop"), 0.0)
     elif family == "opt":
-        shape |= {"ffn_dim": 48, "word_embed_proj_dim": 32}
+        shape |= {"ffn_dim": 48, "word_embed_proj_dim": 32, "dropout": 0.0}
     elif family == "gpt_neox":
         shape |= {"intermediate_size": 48}
     else:

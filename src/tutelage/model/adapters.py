@@ -11,18 +11,21 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 
 def add_lora(model: PreTrainedModel, *, rank: int, alpha: float, seed: int) -> PreTrainedModel:
     """Freeze `model` and put adapters into all its linear layers except the head; a scalar head stays trainable."""
     heads = (model.get_output_embeddings(), getattr(model, "score", None))
     linear = {
-        name
+        name: module
         for name, module in model.named_modules()
-        if type(module).__name__ in ("Linear", "Conv1D") and not any(module is head for head in heads)
+        if isinstance(module, (torch.nn.Linear, Conv1D)) and not any(module is head for head in heads)
     }
     # peft's annotations are narrower than what it takes: any number, any collection of names.
-    settings: dict[str, Any] = {"lora_alpha": alpha, "target_modules": linear}
+    settings: dict[str, Any] = {"lora_alpha": alpha, "target_modules": set(linear)}
+    # GPT-2 keeps its matrices transposed.
+    settings["fan_in_fan_out"] = any(isinstance(module, Conv1D) for module in linear.values())
     config = LoraConfig(r=rank, lora_dropout=0.0, bias="none", **settings)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -19,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 from tutelage.errors import ModelError
 from tutelage.model.attention import ATTENTION_NAME
-from tutelage.model.forward import backbone, reads_packed_tokens
+from tutelage.model.forward import backbone, evaluating, reads_packed_tokens
 
 # Loading prints a bar and, for a reward model made from a policy, a report of the head that is meant to be missing.
 transformers_logging.disable_progress_bar()
@@ -33,6 +34,7 @@ DROPOUTS = (
     "hidden_dropout",
     "dropout",
     "activation_dropout",
+    "layerdrop",
 )
 # Heads that do more than a linear map: their log-probabilities would be wrong if only the linear part were applied.
 UNSUPPORTED_HEADS = ("final_logit_softcapping", "logits_scaling", "logit_scale", "lm_head_multiplier")
@@ -41,44 +43,78 @@ UNSUPPORTED_HEADS = ("final_logit_softcapping", "logits_scaling", "logit_scale",
 def load_tokenizer(path: str | Path) -> Any:
     """The tokenizer of a model folder or hub id."""
     try:
-        return AutoTokenizer.from_pretrained(str(path))
+        tokenizer = AutoTokenizer.from_pretrained(str(path), trust_remote_code=False)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(
             f"model {str(path)!r} has no tokenizer that could be loaded ({_first_line(error)}); a policy needs one. "
             "Put tokenizer.json and tokenizer_config.json into the folder, e.g. with tokenizer.save_pretrained(folder)"
         ) from error
+    _check_tokens_fit(path, tokenizer)
+    return tokenizer
+
+
+def _check_tokens_fit(path: str | Path, tokenizer: Any) -> None:
+    """Refuse a tokenizer with more tokens than the model beside it has embeddings."""
+    if not (Path(path) / "config.json").is_file():
+        return
+    num_embeddings = getattr(_load_config(path).get_text_config(), "vocab_size", None)
+    highest = max(tokenizer.get_vocab().values(), default=0)
+    if num_embeddings is not None and highest >= num_embeddings:
+        raise ModelError(
+            f"model {str(path)!r} has {num_embeddings} embeddings, but its tokenizer has token {highest}; every token "
+            "needs one. Put the tokenizer of this model into the folder, or resize the model's embeddings"
+        )
 
 
 def load_policy(path: str | Path, *, device: str | torch.device = "cpu", trust_pickle: bool = False) -> PreTrainedModel:
     """A causal language model, in float32, all its own dropout set to 0, reading packed tokens where its family can."""
     config = _load_config(path)
-    scaled = [name for name in UNSUPPORTED_HEADS if getattr(config, name, None) not in (None, 1, 1.0)]
+    if _has_trained_score(config):
+        raise ModelError(
+            f"model {str(path)!r} is a reward model, which has no vocabulary head; give the folder of a policy"
+        )
+    scaled = [name for name in UNSUPPORTED_HEADS if getattr(config.get_text_config(), name, None) not in (None, 1, 1.0)]
     if scaled:
         raise ModelError(
             f"model {str(path)!r} has {', '.join(scaled)} in its head, which is not supported; use another family"
         )
-    return _prepared(_from_pretrained(AutoModelForCausalLM, path, config, trust_pickle), device)
+    model = _from_pretrained(AutoModelForCausalLM, path, config, trust_pickle)
+    _check_head_is_linear(path, model)
+    return _prepared(model, device)
 
 
 def load_scalar_model(
-    path: str | Path, *, seed: int = 0, device: str | torch.device = "cpu", trust_pickle: bool = False
+    path: str | Path,
+    *,
+    head_seed: int | None = None,
+    device: str | torch.device = "cpu",
+    trust_pickle: bool = False,
 ) -> PreTrainedModel:
-    """A reward or value model: a policy's folder gets a fresh scalar head, a reward model's keeps its trained one.
+    """A reward or value model, from the folder of one; with a `head_seed` also from a policy's, with a fresh head.
 
     Fresh head: weights N(0, 1 / (D + 1)) (lm-human-preferences and summarize-from-feedback code), no bias.
     """
     config = _load_config(path)
-    is_trained = any("SequenceClassification" in name for name in config.architectures or [])
+    is_trained = _has_trained_score(config)
+    if not is_trained and head_seed is None:
+        raise ModelError(
+            f"model {str(path)!r} is not a reward model (its architecture is {config.architectures}), so its scores "
+            "would be random; give the folder that `tutelage reward` wrote"
+        )
     if is_trained and config.num_labels != 1:
         raise ModelError(f"reward model {str(path)!r} has {config.num_labels} labels; it must have one, the score")
     config.num_labels = 1
-    model = _from_pretrained(AutoModelForSequenceClassification, path, config, trust_pickle)
+    if config.pad_token_id == config.eos_token_id:
+        # Other programs read the score at the last token that is not padding: it must not be the one before the stop.
+        config.pad_token_id = None
+    may_lack = () if is_trained else ("score.",)
+    model = _from_pretrained(AutoModelForSequenceClassification, path, config, trust_pickle, may_lack=may_lack)
     head = getattr(model, "score", None)
     if not isinstance(head, torch.nn.Module):
         raise ModelError(f"model {str(path)!r}: family {config.model_type!r} has no `score` head; use another family")
-    if not is_trained:
+    if head_seed is not None and not is_trained:
         assert isinstance(head, torch.nn.Linear), "transformers makes a scalar head a linear layer"
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(head_seed)
         with torch.no_grad():
             drawn = torch.randn(1, head.in_features, generator=generator)
             head.weight.copy_(drawn / math.sqrt(head.in_features + 1))
@@ -146,8 +182,10 @@ def residual_dropout(model: PreTrainedModel, probability: float) -> None:
     """Dropout on what each attention and feed-forward block adds to the residual stream, in training mode only."""
     if probability == 0:
         return
-    names = ("self_attn", "attn", "attention", "mlp", "feed_forward")
-    blocks = [module for name, module in backbone(model).named_modules() if name.split(".")[-1] in names]
+    names = ("self_attn", "attn", "attention", "mlp", "feed_forward", "fc2")
+    found = {name: module for name, module in backbone(model).named_modules() if name.split(".")[-1] in names}
+    # The second matrix of a feed-forward stands for it where the layer has no module of its own for the whole.
+    blocks = [module for name, module in found.items() if not any(name.startswith(f"{other}.") for other in found)]
     if not blocks:
         raise ModelError(f"family {model.config.model_type!r} has no blocks named {names}; set residual_dropout: 0")
 
@@ -160,11 +198,29 @@ def residual_dropout(model: PreTrainedModel, probability: float) -> None:
         block.register_forward_hook(drop)
 
 
+def _check_head_is_linear(path: str | Path, model: PreTrainedModel) -> None:
+    """Refuse a model whose logits are anything but its head's matrix applied to its last hidden states."""
+    tokens = (torch.arange(2, 10) % model.config.get_text_config().vocab_size).unsqueeze(0)
+    with evaluating(model):
+        expected = model(input_ids=tokens, use_cache=False).logits
+        states = backbone(model)(input_ids=tokens, use_cache=False).last_hidden_state
+        found = model.get_output_embeddings()(states)
+    if not torch.allclose(found, expected, rtol=1e-3, atol=1e-4 * max(1.0, float(expected.abs().max()))):
+        raise ModelError(
+            f"model {str(path)!r}: family {model.config.model_type!r} does more in its head than one matrix product, "
+            "which is not supported; use another family"
+        )
+
+
+def _has_trained_score(config: Any) -> bool:
+    return any("SequenceClassification" in name for name in config.architectures or [])
+
+
 def _load_config(path: str | Path) -> Any:
     if Path(path).is_dir() and not (Path(path) / "config.json").is_file():
         raise ModelError(f"model folder {str(path)!r} has no config.json; give a folder written by save_pretrained")
     try:
-        config = AutoConfig.from_pretrained(str(path))
+        config = AutoConfig.from_pretrained(str(path), trust_remote_code=False)
     except (OSError, ValueError, json.JSONDecodeError) as error:
         raise ModelError(
             f"model {str(path)!r} could not be found or read ({_first_line(error)}); give a folder written by "
@@ -176,16 +232,30 @@ def _load_config(path: str | Path) -> Any:
     return config
 
 
-def _from_pretrained(family: Any, path: str | Path, config: Any, trust_pickle: bool) -> PreTrainedModel:
+def _from_pretrained(
+    family: Any, path: str | Path, config: Any, trust_pickle: bool, *, may_lack: tuple[str, ...] = ()
+) -> PreTrainedModel:
     try:
-        return family.from_pretrained(
-            str(path), config=config, dtype=torch.float32, use_safetensors=None if trust_pickle else True
+        model, loaded = family.from_pretrained(
+            str(path),
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=None if trust_pickle else True,
+            trust_remote_code=False,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"model {str(path)!r} could not be loaded ({_first_line(error)}). Weights are read from safetensors only; "
             "convert a .bin checkpoint with save_pretrained first"
         ) from error
+    missing = sorted(name for name in loaded["missing_keys"] if not name.startswith(may_lack))
+    if missing:
+        raise ModelError(
+            f"model {str(path)!r} has no weights for {', '.join(missing[:3])} ({len(missing)} missing in all), which "
+            "would be random. Give a whole folder, written by save_pretrained"
+        )
+    return model  # type: ignore[no-any-return]
 
 
 def _prepared(model: PreTrainedModel, device: str | torch.device) -> PreTrainedModel:

@@ -42,7 +42,7 @@ def train_reward(config: RewardConfig, *, resume: bool = False) -> dict[str, Any
 def _loop(stage: Stage, config: RewardConfig) -> dict[str, Any]:
     tokenizer = load_tokenizer(config.model)
     renderer = Renderer(tokenizer=tokenizer, prompt_format=config.text.prompt_format, separator=config.text.separator)
-    model = load_scalar_model(config.model, seed=derived_seed(config.seed, "head"), device=stage.device)
+    model = load_scalar_model(config.model, head_seed=derived_seed(config.seed, "head"), device=stage.device)
     model.config.score_bias = 0.0
     if config.lora.rank:
         add_lora(model, rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)

@@ -61,9 +61,9 @@ def _loop(stage: Stage, config: SFTConfig) -> dict[str, Any]:
     tokenizer = load_tokenizer(config.model)
     renderer = Renderer(tokenizer=tokenizer, prompt_format=config.text.prompt_format, separator=config.text.separator)
     policy = load_policy(config.model, device=stage.device)
-    residual_dropout(policy, config.residual_dropout)
     if config.lora.rank:
         add_lora(policy, rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)
+    residual_dropout(policy, config.residual_dropout)
     data = _load(config, renderer, context_limit(policy))
     order = ShuffledEpochs(len(data.training), seed=derived_seed(config.seed, "sft"))
     steps_per_epoch = order.batches_per_epoch(config.demonstrations_per_step)
