@@ -46,9 +46,14 @@ class Corpus:
         return [self.group(index) for index in indices]
 
 
+def place_in_split(document: str) -> float:
+    """A number in [0, 1) that depends on the content alone, so that every stage holds out the same documents."""
+    return int(content_id(document)[:8], 16) / 2**32
+
+
 def is_validation_document(document: str, share: float) -> bool:
-    """Whether a document is held out: by its content, so that every stage and every run holds out the same ones."""
-    return int(content_id(document)[:8], 16) < share * 2**32
+    """Whether a document is held out: about `share` of all are."""
+    return place_in_split(document) < share
 
 
 def load_corpora(
@@ -84,15 +89,20 @@ def load_training_corpus(
 def require_both_splits(path: Path, validation_share: float, *, skip_bad: bool = False) -> None:
     """Refuse text whose documents all fall into one split; told before a tokenizer is trained."""
     documents = load_text_documents(path, skip_bad=skip_bad, on_skip=_already_noted)
-    is_held_out = [is_validation_document(document, validation_share) for document in documents]
-    num_held_out = sum(is_held_out)
-    for name, size in (("validation", num_held_out), ("training", len(is_held_out) - num_held_out)):
-        if size == 0:
-            raise DataError(
-                f"the {name} split of {path} is empty: {num_held_out} of its {len(is_held_out)} documents are held out "
-                f"(validation_share {validation_share}; documents are chosen whole, by their content). Documents end "
-                "with a line <|endoftext|>. Set another validation_share, or give more documents"
-            )
+    places = sorted(place_in_split(document) for document in documents)
+    if len(places) < 2:
+        raise DataError(
+            f"{path} has {len(places)} documents; training and validation need one each. Documents end with a line "
+            "<|endoftext|>: part the text into more"
+        )
+    if places[0] < validation_share <= places[-1]:
+        return
+    name, taken = ("validation", "none") if validation_share <= places[0] else ("training", "all")
+    raise DataError(
+        f"the {name} split of {path} is empty: a validation_share of {validation_share} holds out {taken} of its "
+        f"{len(places)} documents (whole ones, chosen by their content). Set validation_share between "
+        f"{places[0] + 0.001:.3f} and {places[-1]:.3f}, or part the text into more documents"
+    )
 
 
 def _already_noted(_: Skipped) -> None:
