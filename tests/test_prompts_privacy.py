@@ -80,6 +80,18 @@ def test_a_url_keeps_its_host_and_an_address_its_neighbours():
     assert scrub("I live at 12 Oak Lane, you know.")[0] == "I live at [ADDRESS], you know."
 
 
+def test_findings_of_two_forms_in_any_order_are_each_replaced_once():
+    # The text between them must not be repeated.
+    assert scrub("from 2001:4860:4860::8888 to 8.8.4.114 ok") == ("from [IP] to [IP] ok", {"IP": 2})
+    assert scrub("from 8.8.4.114 to 2001:4860:4860::8888 ok") == ("from [IP] to [IP] ok", {"IP": 2})
+    text = (
+        "call me at 4152345678, or PO Box 12, or +44 20 7946 0958, or 12 Oak Lane, or password=a1b2c3d4e5 sk-"
+        + "a1" * 12
+    )
+    expected = "call me at [PHONE], or [ADDRESS], or [PHONE], or [ADDRESS], or password=[SECRET] [SECRET]"
+    assert scrub(text)[0] == expected
+
+
 def test_only_the_chosen_types_are_replaced():
     text = "a@b.org, 415-234-5678"
     assert scrub(text, ["PHONE"])[0] == "a@b.org, [PHONE]"
@@ -132,8 +144,11 @@ glue = st.sampled_from(["", " ", "-", ".", "@", ":", "\n", "+", "(", "0", "a", "
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(pieces, glue), max_size=5))
 def test_scrubbing_twice_is_scrubbing_once(parts):
-    once, _ = scrub("".join(piece + between for piece, between in parts))
+    text = "".join(piece + between for piece, between in parts)
+    once, counts = scrub(text)
     assert scrub(once) == (once, {})
+    # Nothing but what was found is gone, and nothing is there twice.
+    assert len(once) <= len(text) + len("[CREDENTIALS]") * counts.total()
 
 
 @settings(max_examples=200, deadline=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-Spans = Iterator[tuple[int, int]]
+Spans = Iterator[tuple[int, int]]  # (start, end), in any order
 
 # Patterns that begin with a digit are looked for fast; what must stand before it is asked afterwards.
 _CHECK_DIGITS = re.compile(r"\d\d(?<=[A-Za-z]{2}\d\d)(?<![A-Za-z0-9][A-Za-z]{2}\d\d)(?=[ -]?[A-Za-z0-9])")

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-Spans = Iterator[tuple[int, int]]
+Spans = Iterator[tuple[int, int]]  # (start, end), in any order
 
 _EMAIL = re.compile(
     r"(?<![\w.+@/-])[^\W_](?:[\w.+%'-]{0,63}[\w+-])?@(?:[^\W_](?:[\w-]{0,62}[^\W_])?\.){1,8}(?P<tld>[^\W\d_]{2,24})(?![\w@])"
@@ -61,17 +61,11 @@ def email_spans(text: str) -> Spans:
 
 def secret_spans(text: str) -> Spans:
     """Keys and tokens of a known form, private keys, and values with a digit that are called a password or key."""
-    spans: list[tuple[int, int]] = []
     if any(mark in text for mark in _SECRET_MARKS):
-        spans += [match.span() for match in _SECRET.finditer(text)]
+        yield from (match.span() for match in _SECRET.finditer(text))
     lowered = text.lower()
     if any(mark in lowered for mark in _ASSIGNED_MARKS):
-        spans += [match.span("value") for match in _ASSIGNED.finditer(text)]
-    end = 0
-    for start, stop in sorted(spans):
-        if start >= end:
-            yield start, stop
-            end = stop
+        yield from (match.span("value") for match in _ASSIGNED.finditer(text))
 
 
 def credential_spans(text: str) -> Spans:

@@ -66,11 +66,13 @@ def _num_digits(text: str) -> int:
 
 
 def _replaced(text: str, spans: Iterable[tuple[int, int]], placeholder: str) -> tuple[str, int]:
+    """The text with each span replaced; of spans that overlap, the one that begins first."""
     parts: list[str] = []
     position = 0
-    for start, end in spans:
-        parts += (text[position:start], placeholder)
-        position = end
+    for start, end in sorted(spans):
+        if start >= position:
+            parts += (text[position:start], placeholder)
+            position = end
     return ("".join([*parts, text[position:]]), len(parts) // 2) if parts else (text, 0)
 
 
