@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate
 from random import Random
 
-from tutelage.miniature import chronicle, pages, tales, talk
+from tutelage.miniature import chronicle, echoes, pages, tales, talk
 from tutelage.miniature.world import World
 
 Page = Callable[[World, Random], str]
@@ -39,7 +39,12 @@ PAGES: tuple[tuple[Page, float], ...] = (
     (pages.question_column, 3.0),
     (pages.answered_column, 2.0),
     (pages.notice_board, 1.0),
-    (pages.letters_page, 8.0),
+    (pages.letters_page, 12.0),
+    (echoes.roll_call, 3.0),
+    (echoes.guest_book, 3.0),
+    (echoes.memory_game, 5.0),
+    (echoes.lost_and_found, 4.0),
+    (echoes.song, 3.0),
 )
 _CUMULATIVE = list(accumulate(weight for _, weight in PAGES))
 
