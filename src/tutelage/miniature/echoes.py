@@ -69,15 +69,11 @@ def lost_and_found(world: World, rng: Random) -> str:
 
 def song(world: World, rng: Random) -> str:
     """A round that goes from one animal or thing to the next."""
+    line = "[The {a} saw a {b}.|The {a} followed the {b}.|The {a} danced with the {b}.]"
     first, *others = rng.sample(ANIMALS, 4)
     lines = []
     for other in others:
-        lines.append(
-            fill(
-                rng,
-                "[The {a} saw a {b}.|The {a} followed the {b}.|The {a} danced with the {b}.]",
-                {"a": first, "b": other},
-            )
-        )
+        lines.append(fill(rng, line, {"a": first, "b": other}))
         first = other
-    return "\n".join(lines) + "\n" + fill(rng, "[And the {a} went home.|And so the {a} fell asleep.]", {"a": first})
+    ending = fill(rng, "[And the {a} went home.|And so the {a} fell asleep.]", {"a": first})
+    return "\n".join([*lines, ending])
