@@ -14,6 +14,13 @@ PromptFormat = Annotated[
     Literal["plain", "chat"], typer.Option(help="plain: the prompt's text; chat: the tokenizer's template.")
 ]
 
+Device = Annotated[str, typer.Option(help="auto takes a GPU where there is one; else cpu, cuda:0, ...")]
+TooLong = Annotated[
+    Literal["error", "skip"], typer.Option("--too-long", help="What becomes of lines that exceed the model's context.")
+]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out malformed records, and list them.")]
+_LEFT_OUT_SHOWN = 5
+
 
 def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Judge")(sample)
@@ -32,16 +39,19 @@ def sample(
     max_response_tokens: Annotated[int, typer.Option(min=1)] = 256,
     prompt_format: PromptFormat = "plain",
     seed: Annotated[int, typer.Option()] = 0,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out malformed records, and list them.")] = False,
+    device: Device = "auto",
+    too_long: TooLong = "error",
+    skip_bad: SkipBad = False,
 ) -> None:
     """Sample K completions of each prompt, for the labeling queue or for evaluation.
 
     Example: tutelage sample runs/sft/model --prompts prompts.jsonl -k 4 --out completions.jsonl
     """
-    from tutelage.evaluation.files import sample_file
+    from tutelage.evaluation.files import FileChoices, sample_file
     from tutelage.model.sampling import SamplingSettings
 
     settings = SamplingSettings(max_response_tokens=max_response_tokens, temperature=temperature, top_p=top_p)
+    choices = FileChoices(prompt_format=prompt_format, device=device, too_long=too_long, skip_bad=skip_bad)
     count = sample_file(
         model,
         prompts,
@@ -49,11 +59,11 @@ def sample(
         k=k,
         name=name or str(model),
         settings=settings,
-        prompt_format=prompt_format,
         seed=seed,
-        skip_bad=skip_bad,
+        choices=choices,
     )
     typer.echo(f"{count} prompts, {count * k} completions: {out}")
+    _show_left_out(choices.left_out)
 
 
 def score(
@@ -61,16 +71,26 @@ def score(
     input: Annotated[str, typer.Option("--input", help="A file of completions, rankings or demonstrations.")],
     out: Annotated[Path, typer.Option(help="The same lines with scores.")],
     prompt_format: PromptFormat = "plain",
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out malformed records, and list them.")] = False,
+    device: Device = "auto",
+    too_long: TooLong = "error",
+    skip_bad: SkipBad = False,
 ) -> None:
     """Score what is in a file with a reward model.
 
     Example: tutelage score runs/reward/model --input completions.jsonl --out scored.jsonl
     """
-    from tutelage.evaluation.files import score_file
+    from tutelage.evaluation.files import FileChoices, score_file
 
-    result = score_file(reward_model, input, out, prompt_format=prompt_format, skip_bad=skip_bad)
-    typer.echo(result)
+    choices = FileChoices(prompt_format=prompt_format, device=device, too_long=too_long, skip_bad=skip_bad)
+    typer.echo(score_file(reward_model, input, out, choices=choices))
+    _show_left_out(choices.left_out)
+
+
+def _show_left_out(messages: list[str]) -> None:
+    if messages:
+        typer.echo(f"  left out: {len(messages):,} records; the first:")
+        for message in messages[:_LEFT_OUT_SHOWN]:
+            typer.echo(f"    {message}")
 
 
 def chat(
@@ -79,6 +99,7 @@ def chat(
     max_response_tokens: Annotated[int, typer.Option(min=1)] = 256,
     prompt_format: PromptFormat = "plain",
     seed: Annotated[int, typer.Option()] = 0,
+    device: Device = "auto",
 ) -> None:
     """Talk to a model in the terminal; an empty line or Ctrl-D ends it.
 
@@ -93,6 +114,7 @@ def chat(
         max_response_tokens=max_response_tokens,
         prompt_format=prompt_format,
         seed=seed,
+        device=device,
     )
     while True:
         try:

@@ -38,38 +38,51 @@ def complete(
     renderer_of: Callable[[object], Renderer] | None = None,
     device: torch.device | str = "cpu",
     on_progress: Callable[[int], None] | None = None,
+    on_too_long: Callable[[str], None] | None = None,
 ) -> list[list[Completion]]:
-    """`num_completions` completions of each prompt. Extra keys: `is_complete` (it ended by itself) and `num_tokens`."""
+    """`num_completions` completions of each prompt. Extra keys: `is_complete` (it ended by itself) and `num_tokens`.
+
+    A prompt that leaves no room for its response is told to `on_too_long` and gets none; without one, it is refused.
+    """
     policy = load_policy(arm.model, device=device)
     tokenizer = load_tokenizer(arm.model)
     renderer = Renderer(tokenizer=tokenizer) if renderer_of is None else renderer_of(tokenizer)
     tokens = [renderer.prompt_tokens(_prefixed(prompt, arm.prefix)) for prompt in prompts]
     room = context_limit(policy) - settings.max_response_tokens
-    for prompt, own in zip(prompts, tokens, strict=True):
-        if len(own) > room:
-            raise DataError(
-                f"prompt {prompt.id} has {len(own)} tokens; with {settings.max_response_tokens} for the response the "
-                f"context has room for {room}. Shorten the prompt, or lower the number of response tokens"
-            )
+    fitting = [place for place, own in enumerate(tokens) if len(own) <= room]
+    for place in sorted(set(range(len(prompts))) - set(fitting)):
+        (on_too_long or _refuse)(
+            f"prompt {prompts[place].id} has {len(tokens[place])} tokens; with {settings.max_response_tokens} for the "
+            f"response the context has room for {room}. Shorten the prompt or lower the number of response tokens"
+        )
     generator = torch.Generator().manual_seed(derived_seed(seed, "completions", arm.name))
     sampled = sample_responses(
         policy,
-        tokens,
+        [tokens[place] for place in fitting],
         settings=settings,
         stop_token=renderer.stop_token,
         generator=generator,
         num_responses=num_completions,
         on_progress=on_progress,
     )
-    return [
-        [
+    found: list[list[Completion]] = [[] for _ in prompts]
+    for place, responses in zip(fitting, sampled, strict=True):
+        found[place] = [
             _completion(
-                arm, prompt, number, renderer.decode(response.tokens), response.is_complete, len(response.tokens)
+                arm,
+                prompts[place],
+                number,
+                renderer.decode(response.tokens),
+                response.is_complete,
+                len(response.tokens),
             )
             for number, response in enumerate(responses)
         ]
-        for prompt, responses in zip(prompts, sampled, strict=True)
-    ]
+    return found
+
+
+def _refuse(message: str) -> None:
+    raise DataError(message)
 
 
 def _prefixed(prompt: Prompt, prefix: str) -> Prompt:
@@ -102,16 +115,20 @@ def score_completions(
     tokens_per_microbatch: int = 8192,
 ) -> list[list[float]]:
     """The reward model's score of every completion."""
-    groups = [
-        Group(
-            prompt=renderer.prompt_tokens(prompt),
-            responses=[
-                renderer.truncated_response_tokens(completion.text, is_complete=is_complete(completion))
-                for completion in own
-            ],
-        )
-        for prompt, own in zip(prompts, completions, strict=True)
-    ]
+    groups = [_group(renderer, prompt, own) for prompt, own in zip(prompts, completions, strict=True)]
     flat = scores_of(reward_model, groups, tokens_per_microbatch=tokens_per_microbatch).tolist()  # type: ignore[arg-type]
     scores = iter(flat)
     return [[next(scores) for _ in own] for own in completions]
+
+
+def num_scored_tokens(renderer: Renderer, prompt: Prompt, completions: Sequence[Completion]) -> int:
+    """Tokens of a prompt with the longest of its completions, as `score_completions` reads them."""
+    group = _group(renderer, prompt, completions)
+    return len(group.prompt) + max(map(len, group.responses), default=0)
+
+
+def _group(renderer: Renderer, prompt: Prompt, completions: Sequence[Completion]) -> Group:
+    return Group(
+        prompt=renderer.prompt_tokens(prompt),
+        responses=[renderer.truncated_response_tokens(c.text, is_complete=is_complete(c)) for c in completions],
+    )

@@ -3,20 +3,45 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from tutelage.errors import DataError
-from tutelage.evaluation.completions import Arm, complete, score_completions
-from tutelage.model.loading import load_scalar_model, load_tokenizer
+from pydantic import ValidationError
+
+from tutelage.errors import DataError, RecordError
+from tutelage.evaluation.completions import Arm, complete, num_scored_tokens, score_completions
+from tutelage.model.loading import context_limit, device_of, load_scalar_model, load_tokenizer
 from tutelage.model.sampling import SamplingSettings
 from tutelage.progress import progress
 from tutelage.records import Completion, Prompt
 from tutelage.store.atomic import atomic_file
-from tutelage.store.jsonl import SkipLog, Skipped, read_rows
+from tutelage.store.jsonl import SkipLog, Skipped, read_rows, record_error
 from tutelage.store.sources import load_prompts
 from tutelage.text.render import PromptFormat, Renderer
+
+TooLong = Literal["error", "skip"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileChoices:
+    """What both verbs let their user choose; `left_out` collects why lines were left out."""
+
+    prompt_format: PromptFormat = "plain"
+    device: str = "auto"
+    too_long: TooLong = "error"
+    skip_bad: bool = False
+    left_out: list[str] = field(default_factory=list)
+
+    def note(self, record: Skipped) -> None:
+        self.left_out.append(record.message)
+
+    def refuse_long(self, message: str) -> None:
+        """Raise `DataError`, or note what is longer than the context where it may be skipped."""
+        if self.too_long == "error":
+            raise DataError(f"{message}, or leave such lines out with --too-long skip")
+        self.left_out.append(message)
 
 
 def sample_file(
@@ -27,13 +52,11 @@ def sample_file(
     k: int,
     name: str,
     settings: SamplingSettings,
-    prompt_format: PromptFormat,
     seed: int,
-    skip_bad: bool,
+    choices: FileChoices,
 ) -> int:
     """One line a prompt: `prompt_id`, the prompt, its `completions`. Returns the number of prompts."""
-    skipped: list[Skipped] = []
-    records = list(load_prompts(prompts, skip_bad=skip_bad, on_skip=skipped.append))
+    records = list(load_prompts(prompts, skip_bad=choices.skip_bad, on_skip=choices.note))
     if not records:
         raise DataError(f"{prompts} has no prompts. Give a file with at least one")
     with progress("sample", len(records) * k, unit="completions") as shown:
@@ -43,16 +66,20 @@ def sample_file(
             settings=settings,
             seed=seed,
             num_completions=k,
-            renderer_of=lambda tokenizer: Renderer(tokenizer=tokenizer, prompt_format=prompt_format),
+            renderer_of=lambda tokenizer: Renderer(tokenizer=tokenizer, prompt_format=choices.prompt_format),
+            device=device_of(choices.device),
             on_progress=shown.advance,
+            on_too_long=choices.refuse_long,
         )
-    rows = (
+    rows = [
         {"prompt_id": prompt.id, **_prompt_fields(prompt), "completions": [c.model_dump() for c in own]}
         for prompt, own in zip(records, sampled, strict=True)
-    )
-    with atomic_file(out) as handle:
-        handle.writelines(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
-    return len(records)
+        if own
+    ]
+    if not rows:
+        raise DataError(f"{prompts} has no prompt that fits. {choices.left_out[0]}")
+    _write(out, rows)
+    return len(rows)
 
 
 def _prompt_fields(prompt: Prompt) -> dict[str, Any]:
@@ -61,38 +88,81 @@ def _prompt_fields(prompt: Prompt) -> dict[str, Any]:
     return {"messages": [message.model_dump() for message in prompt.messages or ()]}
 
 
-def score_file(reward_model: str | Path, source: str, out: Path, *, prompt_format: PromptFormat, skip_bad: bool) -> str:
+def score_file(reward_model: str | Path, source: str, out: Path, *, choices: FileChoices) -> str:
     """Every line with the score of each completion (`score` by its text) or of its response; returns what it did."""
-    model, tokenizer = load_scalar_model(reward_model), load_tokenizer(reward_model)
-    renderer = Renderer(tokenizer=tokenizer, prompt_format=prompt_format)
-    skipped: list[Skipped] = []
-    log = SkipLog(source, skip_bad=skip_bad, on_skip=skipped.append)
-    rows = [row for _, row in read_rows(source, log)]
-    pairs = [_prompt_and_completions(source, number, row) for number, row in enumerate(rows, start=1)]
-    scores = score_completions(model, renderer, [p for p, _ in pairs], [c for _, c in pairs])
-    with atomic_file(out) as handle:
-        handle.writelines(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in _scored(rows, scores))
+    model = load_scalar_model(reward_model, device=device_of(choices.device))
+    renderer = Renderer(tokenizer=load_tokenizer(reward_model), prompt_format=choices.prompt_format)
+    lines = [
+        line
+        for line in _lines(source, choices)
+        if _fits(line, num_scored_tokens(renderer, line.prompt, line.completions), context_limit(model), choices)
+    ]
+    if not lines:
+        raise DataError(f"{source} has no line that can be scored; {len(choices.left_out)} were left out")
+    scores = score_completions(model, renderer, [x.prompt for x in lines], [x.completions for x in lines])
+    _write(out, (_scored(line, own) for line, own in zip(lines, scores, strict=True)))
     flat = [score for own in scores for score in own]
-    return f"{len(rows)} lines, {len(flat)} scores, mean {sum(flat) / max(1, len(flat)):.4f}: {out}"
+    return f"{len(lines)} lines, {len(flat)} scores, mean {sum(flat) / max(1, len(flat)):.4f}: {out}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """A line to score: where it stands, as it came, and what is in it."""
+
+    name: str
+    row: dict[str, Any]
+    prompt: Prompt
+    completions: list[Completion]
+
+
+def _lines(source: str, choices: FileChoices) -> Iterator[_Line]:
+    log = SkipLog(source, skip_bad=choices.skip_bad, on_skip=choices.note)
+    for number, row in read_rows(source, log):
+        try:
+            prompt, completions = _prompt_and_completions(source, number, row)
+            yield _Line(name=f"{source}, line {number}", row=row, prompt=prompt, completions=completions)
+        except ValidationError as error:
+            log.refuse(record_error(source, number, error))
+        except RecordError as error:
+            log.refuse(error)
 
 
 def _prompt_and_completions(source: str, number: int, row: dict[str, Any]) -> tuple[Prompt, list[Completion]]:
     text, messages = row.get("prompt", row.get("text")), row.get("messages")
-    if (text is None and messages is None) or ("completions" not in row and "response" not in row):
-        raise DataError(
-            f"{source}, line {number}: has the keys {', '.join(sorted(row))}; a line to score needs 'prompt' (or "
-            "'messages') and 'completions' or 'response'. Add what is missing"
+    if (text is None and messages is None) or not ("completions" in row or "response" in row):
+        raise RecordError(
+            path=source,
+            line=number,
+            field="(keys)",
+            value=sorted(row),
+            rule="a line to score needs 'prompt' (or 'messages') and 'completions' or 'response'",
+            remedy="Add what is missing.",
         )
     prompt = Prompt.model_validate({"text": text} if messages is None else {"messages": messages})
-    if "completions" in row:
-        return prompt, [Completion.model_validate(c) for c in row["completions"]]
-    return prompt, [Completion(id="response", text=row["response"])]
+    if "completions" not in row:
+        return prompt, [Completion.model_validate({"id": "response", "text": row["response"]})]
+    # Completions stand as records or as bare text.
+    found = [{"id": f"c{i}", "text": c} if isinstance(c, str) else c for i, c in enumerate(row["completions"], start=1)]
+    return prompt, [Completion.model_validate(completion) for completion in found]
 
 
-def _scored(rows: list[dict[str, Any]], scores: list[list[float]]) -> Iterator[dict[str, Any]]:
-    for row, own in zip(rows, scores, strict=True):
-        if "completions" in row:
-            completions = [{**c, "score": s} for c, s in zip(row["completions"], own, strict=True)]
-            yield {**row, "completions": completions}
-        else:
-            yield {**row, "score": own[0]}
+def _fits(line: _Line, num_tokens: int, context: int, choices: FileChoices) -> bool:
+    if num_tokens <= context:
+        return True
+    choices.refuse_long(
+        f"{line.name}: the prompt with its longest completion has {num_tokens} tokens; the reward model's context is "
+        f"{context}. Shorten it"
+    )
+    return False
+
+
+def _scored(line: _Line, scores: list[float]) -> dict[str, Any]:
+    if "completions" not in line.row:
+        return {**line.row, "score": scores[0]}
+    own = zip(line.completions, scores, strict=True)
+    return {**line.row, "completions": [{**completion.model_dump(), "score": score} for completion, score in own]}
+
+
+def _write(out: Path, rows: Iterable[dict[str, Any]]) -> None:
+    with atomic_file(out) as handle:
+        handle.writelines(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from tutelage.errors import ModelError
+from tutelage.errors import ConfigError, ModelError
 from tutelage.model.attention import ATTENTION_NAME
 from tutelage.model.forward import backbone, evaluating, reads_packed_tokens
 
@@ -38,10 +39,27 @@ DROPOUTS = (
 )
 # Heads that do more than a linear map: their log-probabilities would be wrong if only the linear part were applied.
 UNSUPPORTED_HEADS = ("final_logit_softcapping", "logits_scaling", "logit_scale", "lm_head_multiplier")
+HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+def device_of(name: str) -> torch.device:
+    """A device by torch's name; "auto" takes a GPU if there is one. Raises `ConfigError` for one that is not here."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"device is {name!r}, which cannot be used here ({_first_line(error)}); set it to auto, cpu, or the "
+            "name of a GPU of this machine, such as cuda:0"
+        ) from error
+    return device
 
 
 def load_tokenizer(path: str | Path) -> Any:
     """The tokenizer of a model folder or hub id."""
+    _require_place(path)
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(path), trust_remote_code=False)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -216,7 +234,17 @@ def _has_trained_score(config: Any) -> bool:
     return any("SequenceClassification" in name for name in config.architectures or [])
 
 
+def _require_place(path: str | Path) -> None:
+    """Refuse what is neither a folder nor could be a hub id (`name` or `owner/name`), before a hub is asked for it."""
+    if not Path(path).exists() and not HUB_ID.fullmatch(str(path)):
+        raise ModelError(
+            f"model folder {str(path)!r} does not exist. Give a folder written by save_pretrained (the `model` "
+            "folder of a run is there once the run has ended), or a hub id"
+        )
+
+
 def _load_config(path: str | Path) -> Any:
+    _require_place(path)
     if Path(path).is_dir() and not (Path(path) / "config.json").is_file():
         raise ModelError(f"model folder {str(path)!r} has no config.json; give a folder written by save_pretrained")
     try:

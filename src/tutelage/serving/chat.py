@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from tutelage.errors import DataError
-from tutelage.model.loading import context_limit, load_policy, load_tokenizer
+from tutelage.model.loading import context_limit, device_of, load_policy, load_tokenizer
 from tutelage.model.sampling import SamplingSettings, sample_responses
 from tutelage.records import Message, Prompt
 from tutelage.seeds import derived_seed
@@ -18,9 +18,16 @@ class Conversation:
     """Turns of a user and a model. In the plain format each turn stands alone; in "chat" the dialogue goes on."""
 
     def __init__(
-        self, model: str | Path, *, temperature: float, max_response_tokens: int, prompt_format: PromptFormat, seed: int
+        self,
+        model: str | Path,
+        *,
+        temperature: float,
+        max_response_tokens: int,
+        prompt_format: PromptFormat,
+        seed: int,
+        device: str = "auto",
     ) -> None:
-        self.policy, self.prompt_format, self.seed = load_policy(model), prompt_format, seed
+        self.policy, self.prompt_format, self.seed = load_policy(model, device=device_of(device)), prompt_format, seed
         self.renderer = Renderer(tokenizer=load_tokenizer(model), prompt_format=prompt_format)
         self.temperature, self.max_response_tokens = temperature, max_response_tokens
         self.messages: list[Message] = []

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 from tutelage.config import config_hash
 from tutelage.errors import CheckpointError
 from tutelage.model.adapters import merged
-from tutelage.model.loading import save_model
+from tutelage.model.loading import device_of, save_model
 from tutelage.progress import progress
 from tutelage.seeds import derived_seed
 from tutelage.store.atomic import atomic_directory
@@ -153,12 +153,6 @@ def run_stage(
     if stage.is_finished:
         return stage.folder.read_summary()
     return stage.finish(loop(stage))
-
-
-def device_of(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
 
 
 def _require_same(before: Mapping[str, Any], config: StageConfig, out: Path) -> None:

@@ -1,0 +1,106 @@
+"""`tutelage sample` and `tutelage score`: the forms of lines that are read, and what is said of those that cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from typer.testing import CliRunner
+
+from tiny import CONTEXT, Tiny, read_rows, write_rows
+from tutelage.cli import app
+from tutelage.errors import ConfigError, DataError, ModelError, RecordError
+from tutelage.evaluation.files import FileChoices, sample_file, score_file
+from tutelage.model.loading import device_of, load_policy, load_tokenizer
+from tutelage.model.sampling import SamplingSettings
+
+SHORT = SamplingSettings(max_response_tokens=8)
+LONG = "where " * CONTEXT
+
+
+def _sampled(tiny: Tiny, prompts: Path, out: Path, choices: FileChoices) -> int:
+    return sample_file(tiny.policy, str(prompts), out, k=2, name="tiny", settings=SHORT, seed=0, choices=choices)
+
+
+def test_a_long_prompt_is_refused_or_left_out(tiny: Tiny, tmp_path: Path) -> None:
+    prompts = write_rows(tmp_path / "prompts.jsonl", [{"text": "who?"}, {"id": "p2", "text": LONG}, {"text": "why?"}])
+    with pytest.raises(DataError, match=r"prompt p2 has \d+ tokens; .* room for 88.* --too-long skip"):
+        _sampled(tiny, prompts, tmp_path / "out.jsonl", FileChoices())
+    assert not (tmp_path / "out.jsonl").exists()
+    choices = FileChoices(too_long="skip")
+    assert _sampled(tiny, prompts, tmp_path / "out.jsonl", choices) == 2
+    assert [row["prompt"] for row in read_rows(tmp_path / "out.jsonl")] == ["who?", "why?"]
+    assert len(choices.left_out) == 1 and choices.left_out[0].startswith("prompt p2")
+    only_long = write_rows(tmp_path / "long.jsonl", [{"text": LONG}])
+    with pytest.raises(DataError, match=r"no prompt that fits\. prompt"):
+        _sampled(tiny, only_long, tmp_path / "none.jsonl", FileChoices(too_long="skip"))
+
+
+def test_scores_do_not_depend_on_the_form_of_the_line(tiny: Tiny, tmp_path: Path) -> None:
+    rows = [
+        {"prompt": "who?", "completions": [{"id": "a", "text": "the cat"}, {"id": "b", "text": "the dog"}]},
+        {"prompt": "who?", "completions": ["the cat", "the dog"], "annotations": []},
+        {"prompt": "who?", "response": "the dog"},
+    ]
+    source = write_rows(tmp_path / "in.jsonl", rows)
+    said = score_file(tiny.reward_model, str(source), tmp_path / "out.jsonl", choices=FileChoices())
+    assert said.startswith("3 lines, 5 scores")
+    first, second, third = read_rows(tmp_path / "out.jsonl")
+    scores = [completion["score"] for completion in first["completions"]]
+    assert scores[0] != scores[1]
+    assert [c["score"] for c in second["completions"]] == pytest.approx(scores, abs=1e-5)
+    assert third["score"] == pytest.approx(scores[1], abs=1e-5)
+    assert [c["id"] for c in first["completions"]] == ["a", "b"] and second["annotations"] == []
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ({"prompt": "who?"}, "needs 'prompt'"),
+        ({"prompt": "who?", "response": 3}, "field 'text' is 3"),
+        ({"messages": [], "response": "x"}, "line 2"),
+    ],
+)
+def test_a_bad_line_is_named_or_left_out(tiny: Tiny, tmp_path: Path, bad: dict, words: str) -> None:
+    good = {"prompt": "who?", "response": "the dog"}
+    source = str(write_rows(tmp_path / "in.jsonl", [good, bad, good]))
+    with pytest.raises(RecordError, match=words) as refused:
+        score_file(tiny.reward_model, source, tmp_path / "out.jsonl", choices=FileChoices())
+    assert refused.value.line == 2
+    choices = FileChoices(skip_bad=True)
+    assert score_file(tiny.reward_model, source, tmp_path / "out.jsonl", choices=choices).startswith("2 lines")
+    assert len(choices.left_out) == 1 and "line 2" in choices.left_out[0]
+
+
+def test_a_line_beyond_the_context_is_refused_or_left_out(tiny: Tiny, tmp_path: Path) -> None:
+    good = {"prompt": "who?", "response": "the dog"}
+    source = str(write_rows(tmp_path / "in.jsonl", [good, {"prompt": "who?", "completions": ["no", LONG]}]))
+    with pytest.raises(DataError, match=r"line 2: the prompt with its longest completion has \d+ tokens"):
+        score_file(tiny.reward_model, source, tmp_path / "out.jsonl", choices=FileChoices())
+    choices = FileChoices(too_long="skip")
+    assert score_file(tiny.reward_model, source, tmp_path / "out.jsonl", choices=choices).startswith("1 lines")
+    assert len(choices.left_out) == 1
+
+
+def test_the_command_lists_what_it_left_out(tiny: Tiny, tmp_path: Path) -> None:
+    prompts = write_rows(tmp_path / "prompts.jsonl", [{"text": "who?"}, {"nonsense": 1}])
+    command = ["sample", str(tiny.policy), "--prompts", str(prompts), "--out", str(tmp_path / "out.jsonl"), "-k", "2"]
+    result = CliRunner().invoke(app, [*command, "--max-response-tokens", "4", "--skip-bad", "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert "1 prompts, 2 completions" in result.output and "left out: 1 records" in result.output
+
+
+def test_a_device_that_is_not_here_is_refused() -> None:
+    assert device_of("cpu").type == "cpu"
+    for name in ("nonsense", "cuda:63"):
+        with pytest.raises(ConfigError, match=f"device is '{name}'.*auto, cpu"):
+            device_of(name)
+
+
+def test_a_folder_that_is_not_there_is_said_to_be_missing() -> None:
+    for load in (load_tokenizer, load_policy):
+        with pytest.raises(ModelError, match=r"model folder 'runs/none/model' does not exist.*once the run has ended"):
+            load("runs/none/model")
