@@ -1,4 +1,4 @@
-"""`tutelage sample` and `tutelage score`: the forms of lines that are read, and what is said of those that cannot be."""
+"""`tutelage sample` and `tutelage score`: which lines are read, and what is said of those that cannot be."""
 
 from __future__ import annotations
 
