@@ -7,7 +7,6 @@ checkpointing finds it again.
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import Any, Protocol
 
 import torch
@@ -81,30 +80,49 @@ class _Unpad(torch.autograd.Function):
         return gradient.new_zeros(context.num_places, *gradient.shape[1:]).index_copy_(0, index, gradient), None
 
 
-class Rectangle:
-    """Sequences that stand among the packed tokens, as one right-padded rectangle (rows, S)."""
+def gather_distinct(rows: Tensor, index: Tensor) -> Tensor:
+    """`rows[index]` (along the first axis) where no place occurs twice, so that the gradient needs no sums."""
+    return _Unpad.apply(rows, index)
 
-    def __init__(self, starts: list[int], lengths: list[int], device: torch.device) -> None:
+
+class _Repeat(torch.autograd.Function):
+    """Row `group[m]` of (G, ...) for each of M responses.
+
+    Its gradient, the sum over a group, is one matrix product with `membership` (G, M): on a CPU, the scatter that
+    indexing would do takes many times as long.
+    """
+
+    @staticmethod
+    def forward(context: Any, rows: Tensor, group: Tensor, membership: Tensor) -> Tensor:
+        context.save_for_backward(membership)
+        return rows.index_select(0, group)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (membership,) = context.saved_tensors
+        gradient = gradients[0]
+        summed = membership.to(gradient.dtype) @ gradient.flatten(1)
+        return summed.view(-1, *gradient.shape[1:]), None, None
+
+
+class Rectangle:
+    """Sequences that stand end to end, as one right-padded rectangle (rows, S)."""
+
+    def __init__(self, lengths: list[int], device: torch.device) -> None:
         self.num_rows, self.num_columns = len(lengths), max(lengths)
         sizes = torch.tensor(lengths, device=device)
         self.mask = torch.arange(self.num_columns, device=device) < sizes.unsqueeze(1)  # (rows, S)
-        offsets = torch.tensor(starts, device=device).unsqueeze(1) + torch.arange(self.num_columns, device=device)
-        self.packed_index = offsets[self.mask]  # where each token stands among the packed ones
-        self.place_index = self.mask.flatten().nonzero().squeeze(1)  # where it stands in the rectangle
+        self.place_index = self.mask.flatten().nonzero().squeeze(1)  # where each token stands in the rectangle
         self.is_full = min(lengths) == self.num_columns
-        self.num_tokens = sum(lengths)
-        self.is_contiguous = starts == [0, *accumulate(lengths[:-1])]
 
-    def pad(self, packed: Tensor) -> Tensor:
-        """(T, H, width) to (rows, H, S, width)."""
-        is_all = self.is_contiguous and packed.shape[0] == self.num_tokens
-        rows = packed if is_all else _Unpad.apply(packed, self.packed_index)
+    def pad(self, rows: Tensor) -> Tensor:
+        """(t, H, width) to (rows, H, S, width)."""
         if not self.is_full:
             rows = _Pad.apply(rows, self.place_index, self.num_rows * self.num_columns)
-        return rows.reshape(self.num_rows, self.num_columns, *packed.shape[1:]).transpose(1, 2)
+        return rows.reshape(self.num_rows, self.num_columns, *rows.shape[1:]).transpose(1, 2)
 
     def unpad(self, rectangle: Tensor) -> Tensor:
-        """(rows, H, S, width) to the rectangle's own tokens (t, H, width)."""
+        """(rows, H, S, width) to (t, H, width)."""
         flat = rectangle.transpose(1, 2).reshape(self.num_rows * self.num_columns, *rectangle.shape[1::2])
         return flat if self.is_full else _Unpad.apply(flat, self.place_index)
 
@@ -113,7 +131,10 @@ class SequenceLayout:
     """Groups of at most one response: each is one causal sequence."""
 
     def __init__(self, lengths: list[int], device: torch.device) -> None:
-        self.rectangle = Rectangle([0, *accumulate(lengths[:-1])], lengths, device)
+        self.rectangle = Rectangle(lengths, device)
+        # Where each packed token stands for the layers, and where each of theirs is packed: here, the same place.
+        self.place: Tensor | None = None
+        self.packed_place: Tensor | None = None
 
     def attend(self, layer_index: int, queries: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
         padded = (self.rectangle.pad(queries), self.rectangle.pad(keys), self.rectangle.pad(values))
@@ -124,59 +145,79 @@ class SequenceLayout:
 
 
 class SharedPromptLayout:
-    """Groups of several responses: prompts attend to themselves, each response to its prompt and to itself."""
+    """Groups of several responses: prompts attend to themselves, each response to its prompt and to itself.
+
+    The layers read all prompts first, then all responses: sorting once is cheaper than gathering in every layer.
+    """
 
     def __init__(self, batch: PackedBatch) -> None:
         device = batch.tokens.device
-        prompt_starts, response_starts = _starts(batch)
-        self.prompts = Rectangle(prompt_starts, batch.prompt_lengths, device)
-        self.responses = Rectangle(response_starts, batch.response_lengths, device)
+        self.prompts = Rectangle(batch.prompt_lengths, device)
+        self.responses = Rectangle(batch.response_lengths, device)
+        self.sizes = [sum(batch.prompt_lengths), sum(batch.response_lengths)]
+        self.packed_place: Tensor | None = torch.tensor(_prompts_first(batch), device=device)
+        self.place: Tensor | None = self.packed_place.argsort()
         self.group = torch.tensor(batch.group_of_response, device=device)
-        order = torch.cat((self.prompts.packed_index, self.responses.packed_index))
-        self.inverse = torch.empty_like(order)
-        self.inverse[order] = torch.arange(order.numel(), device=device)
+        groups = torch.arange(len(batch.prompt_lengths), device=device)
+        self.membership = (groups.unsqueeze(1) == self.group).float()  # (G, M)
         num_columns = self.responses.num_columns
         causal = torch.ones(num_columns, num_columns, dtype=torch.bool, device=device).tril()
         seen_prompt = self.prompts.mask[self.group].unsqueeze(1).expand(-1, num_columns, -1)
         seen_self = causal.expand(len(batch.response_lengths), -1, -1)
-        self.mask = torch.cat((seen_prompt, seen_self), 2).unsqueeze(1)  # (M, 1, R, P + R)
+        self.is_seen = torch.cat((seen_prompt, seen_self), 2).unsqueeze(1)  # (M, 1, R, P + R)
+        self.biases: dict[torch.dtype, Tensor] = {}
 
     def attend(self, layer_index: int, queries: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
         is_grouped = queries.shape[1] != keys.shape[1]
-        prompt_keys, prompt_values = self.prompts.pad(keys), self.prompts.pad(values)
+        prompt_queries, response_queries = queries.split(self.sizes)
+        prompt_keys, own_keys = keys.split(self.sizes)
+        prompt_values, own_values = values.split(self.sizes)
+        padded_keys, padded_values = self.prompts.pad(prompt_keys), self.prompts.pad(prompt_values)
         prompts = scaled_dot_product_attention(
-            self.prompts.pad(queries), prompt_keys, prompt_values, is_causal=True, scale=scaling, enable_gqa=is_grouped
-        )
-        seen_keys = torch.cat((prompt_keys.index_select(0, self.group), self.responses.pad(keys)), 2)
-        seen_values = torch.cat((prompt_values.index_select(0, self.group), self.responses.pad(values)), 2)
-        responses = scaled_dot_product_attention(
-            self.responses.pad(queries),
-            seen_keys,
-            seen_values,
-            attn_mask=self.mask,
+            self.prompts.pad(prompt_queries),
+            padded_keys,
+            padded_values,
+            is_causal=True,
             scale=scaling,
             enable_gqa=is_grouped,
         )
-        both = torch.cat((self.prompts.unpad(prompts), self.responses.unpad(responses)))
-        return _Unpad.apply(both, self.inverse)
+        responses = scaled_dot_product_attention(
+            self.responses.pad(response_queries),
+            self._seen(padded_keys, own_keys),
+            self._seen(padded_values, own_values),
+            attn_mask=self._bias(queries.dtype),
+            scale=scaling,
+            enable_gqa=is_grouped,
+        )
+        return torch.cat((self.prompts.unpad(prompts), self.responses.unpad(responses)))
+
+    def _seen(self, prompts: Tensor, own: Tensor) -> Tensor:
+        """(M, H, P + R, width): what each response may look at."""
+        return torch.cat((_Repeat.apply(prompts, self.group, self.membership), self.responses.pad(own)), 2)
+
+    def _bias(self, dtype: torch.dtype) -> Tensor:
+        """`is_seen` as 0 and -inf: made once, where a mask of truths would be turned into this in every layer."""
+        if dtype not in self.biases:
+            self.biases[dtype] = torch.zeros_like(self.is_seen, dtype=dtype).masked_fill_(~self.is_seen, -torch.inf)
+        return self.biases[dtype]
 
 
-def _starts(batch: PackedBatch) -> tuple[list[int], list[int]]:
-    """First packed position of each prompt (G) and of each response (M)."""
-    prompt_starts: list[int] = []
-    response_starts: list[int] = []
+def _prompts_first(batch: PackedBatch) -> list[int]:
+    """Packed positions: those of all prompts, then those of all responses."""
+    prompts: list[int] = []
+    responses: list[int] = []
     position, response = 0, 0
     for group, num_prompt in enumerate(batch.prompt_lengths):
-        prompt_starts.append(position)
+        prompts += range(position, position + num_prompt)
         position += num_prompt
         while response < batch.num_responses and batch.group_of_response[response] == group:
-            response_starts.append(position)
+            responses += range(position, position + batch.response_lengths[response])
             position += batch.response_lengths[response]
             response += 1
-    return prompt_starts, response_starts
+    return prompts + responses
 
 
-def layout_of(batch: PackedBatch) -> Layout:
+def layout_of(batch: PackedBatch) -> SequenceLayout | SharedPromptLayout:
     """The cheapest layout for `batch`: plain causal sequences where every prompt has exactly one response."""
     # Counting responses is not enough: one prompt may have two and another none.
     if batch.group_of_response == list(range(len(batch.prompt_lengths))):

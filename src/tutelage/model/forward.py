@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
 from tutelage.errors import ModelError
-from tutelage.model.attention import ATTENTION_NAME, layout_of
+from tutelage.model.attention import ATTENTION_NAME, gather_distinct, layout_of
 from tutelage.model.packing import Group, PackedBatch, pack
 from tutelage.objectives.tokens import head_logprobs
 
@@ -30,13 +30,15 @@ def hidden_states(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
     """Last hidden states (T, D) of the packed tokens, after the final norm."""
     if model.config._attn_implementation != ATTENTION_NAME:
         return _padded_hidden_states(model, batch)
+    layout = layout_of(batch)
+    tokens, positions = batch.tokens, batch.positions
+    if layout.packed_place is not None:
+        tokens, positions = tokens[layout.packed_place], positions[layout.packed_place]
     output = backbone(model)(
-        input_ids=batch.tokens.unsqueeze(0),
-        position_ids=batch.positions.unsqueeze(0),
-        use_cache=False,
-        layout=layout_of(batch),
+        input_ids=tokens.unsqueeze(0), position_ids=positions.unsqueeze(0), use_cache=False, layout=layout
     )
-    return output.last_hidden_state[0]
+    states: Tensor = output.last_hidden_state[0]
+    return states if layout.place is None else gather_distinct(states, layout.place)
 
 
 def response_logprobs(model: PreTrainedModel, batch: PackedBatch, *, temperature: float = 1.0) -> Tensor:
