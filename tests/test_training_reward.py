@@ -1,0 +1,242 @@
+"""The reward model: what a ranking weighs, what must not change the outcome, where its zero is, when it stops."""
+
+from __future__ import annotations
+
+import copy
+from random import Random
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from test_model_packing import plain_scores
+from test_training_ppo import assert_close_gradients
+from test_training_resume import bits_of
+from tiny import ranking_rows, read_rows, write_rows
+from tutelage.errors import NonFiniteLossError
+from tutelage.model.loading import load_scalar_model, load_tokenizer
+from tutelage.model.measure import scores_of
+from tutelage.records import Ranking
+from tutelage.store.sources import load_demonstrations
+from tutelage.text.render import Renderer
+from tutelage.training import reward as reward_room
+from tutelage.training.config import RewardConfig, TextConfig
+from tutelage.training.data import LeftOut, Limits, encode_demonstrations, encode_rankings
+from tutelage.training.reward import add_ranking_gradient, train_reward, validate
+from tutelage.training.stage import Stage
+
+TEXT = {"max_prompt_tokens": 40, "max_response_tokens": 24}
+
+
+@pytest.fixture
+def configured(tiny, tmp_path):
+    def configured(out="run", **others):
+        settings = {
+            "out": tmp_path / out,
+            "model": tiny.policy,
+            "rankings": tiny.rankings,
+            "validation": tiny.rankings,
+            "text": TEXT,
+            "rankings_per_step": 8,
+            "device": "cpu",
+            "optimizer": {"learning_rate": 1e-4},
+        }
+        return RewardConfig.model_validate({**settings, **others})
+
+    return configured
+
+
+@pytest.fixture
+def encoded(tiny):
+    """Rankings as groups of tokens."""
+
+    def encoded(rows):
+        renderer = Renderer(tokenizer=load_tokenizer(tiny.policy))
+        limits = Limits(text=TextConfig(**TEXT), context=96, left_out=LeftOut(skip_bad=False))
+        return encode_rankings([Ranking.model_validate(row) for row in rows], renderer, limits)
+
+    return encoded
+
+
+def permuted(rows, seed=0):
+    """The completions of every ranking in another order; the rankings, by id, as they were."""
+    rng = Random(seed)
+    return [{**row, "completions": rng.sample(row["completions"], len(row["completions"]))} for row in rows]
+
+
+def gradient_of(model, items, config, limit=100_000):
+    model.zero_grad()
+    metrics = add_ranking_gradient(model, items, Stage("reward", config, resume=False), limit)
+    return metrics, {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def test_gradient_is_that_of_a_loop(tiny, configured, encoded):
+    """Mean over rankings of the mean over comparisons of -log sigmoid(chosen - rejected), by plain transformers."""
+    items = encoded(ranking_rows(9))
+    assert {len(item.group.responses) for item in items} == {2, 3, 4, 5}
+    model = load_scalar_model(tiny.reward_model)
+    metrics, found = gradient_of(model, items, configured())
+    plain = AutoModelForSequenceClassification.from_pretrained(tiny.reward_model).eval()
+    losses, accuracies = [], []
+    for item in items:
+        scores = plain_scores(plain, [item.group])
+        margins = torch.stack([scores[chosen] - scores[rejected] for chosen, rejected in item.record.pairs()])
+        losses.append(-torch.nn.functional.logsigmoid(margins).mean())
+        accuracies.append(float((margins.detach() > 0).float().mean()))
+    loss = torch.stack(losses).mean()
+    loss.backward()
+    assert metrics["loss"] == pytest.approx(float(loss.detach()), rel=1e-5)
+    assert metrics["accuracy"] == pytest.approx(sum(accuracies) / len(accuracies), abs=1e-6)
+    assert_close_gradients(found, {name: p.grad for name, p in plain.named_parameters() if p.grad is not None})
+
+
+@pytest.mark.parametrize("limit", [1, 150])
+def test_micro_batches_change_nothing(tiny, configured, encoded, limit):
+    items = encoded(ranking_rows(9))
+    model = load_scalar_model(tiny.reward_model)
+    expected_metrics, expected = gradient_of(model, items, configured())
+    metrics, found = gradient_of(model, items, configured(), limit)
+    assert metrics == pytest.approx(expected_metrics, rel=1e-5)
+    assert_close_gradients(found, expected)
+
+
+def test_permuting_completions_with_their_ranking_changes_nothing(tiny, configured, encoded, tmp_path):
+    rows = ranking_rows(40)
+    model = load_scalar_model(tiny.reward_model)
+    expected_metrics, expected = gradient_of(model, encoded(rows), configured())
+    metrics, found = gradient_of(model, encoded(permuted(rows)), configured())
+    assert metrics == pytest.approx(expected_metrics, rel=1e-5)
+    assert_close_gradients(found, expected)
+
+    weights = []
+    for name, own in (("one", rows), ("two", permuted(rows, seed=1))):
+        config = configured(name, rankings=write_rows(tmp_path / f"{name}.jsonl", own))
+        train_reward(config)
+        weights.append(load_scalar_model(config.out / "model").state_dict())
+    for name, weight in weights[0].items():
+        torch.testing.assert_close(weights[1][name], weight, atol=2e-6, rtol=0)
+
+
+def test_rankings_that_are_all_ties_are_kept_but_not_trained_on(configured, tmp_path):
+    rows = ranking_rows(24)
+    ties = [
+        {**row, "prompt": f"tie {i}", "ranking": [[c["id"] for c in row["completions"]]]} for i, row in enumerate(rows)
+    ]
+    mixed = [row for pair in zip(rows, ties, strict=True) for row in pair]
+    summaries = []
+    for name, own in (("without", rows), ("with", mixed)):
+        summaries.append(train_reward(configured(name, rankings=write_rows(tmp_path / f"{name}.jsonl", own))))
+    assert [summary["num_all_ties"] for summary in summaries] == [0, 24]
+    assert [summary["num_rankings"] for summary in summaries] == [24, 24]
+    assert bits_of(tmp_path / "with") == bits_of(tmp_path / "without")
+
+
+def test_demonstrations_have_mean_score_0_after_saving_and_loading(tiny, configured):
+    config = configured(demonstrations=tiny.demonstrations)
+    summary = train_reward(config)
+    assert summary["score_bias"] != 0.0
+    assert summary["mean_score_on_demonstrations"] == pytest.approx(0.0, abs=1e-5)
+    model, renderer = load_scalar_model(config.out / "model"), Renderer(tokenizer=load_tokenizer(config.out / "model"))
+    limits = Limits(text=TextConfig(**TEXT), context=96, left_out=LeftOut(skip_bad=False))
+    items = encode_demonstrations(load_demonstrations(tiny.demonstrations), renderer, limits)
+    groups = [item.group for item in items]
+    assert float(scores_of(model, groups, tokens_per_microbatch=500).mean()) == pytest.approx(0.0, abs=1e-5)
+    plain = AutoModelForSequenceClassification.from_pretrained(config.out / "model").eval()
+    with torch.no_grad():
+        raw = plain_scores(plain, groups).mean()
+    assert float(raw) == pytest.approx(summary["score_bias"], abs=1e-5)
+
+
+def test_without_demonstrations_there_is_no_bias(configured):
+    config = configured()
+    assert "score_bias" not in train_reward(config)
+    assert load_scalar_model(config.out / "model").config.score_bias == 0.0
+
+
+def test_a_reward_model_that_is_trained_on_starts_without_its_bias(tiny, configured):
+    train_reward(first := configured("first", demonstrations=tiny.demonstrations))
+    second = train_reward(configured("second", model=first.out / "model", demonstrations=tiny.demonstrations))
+    assert second["mean_score_on_demonstrations"] == pytest.approx(0.0, abs=1e-5)
+
+
+def test_validation_by_hand(tiny, encoded):
+    items = encoded(ranking_rows(9))
+    model = load_scalar_model(tiny.reward_model)
+    plain = AutoModelForSequenceClassification.from_pretrained(tiny.reward_model).eval()
+    accuracy, by_length = [], []
+    for item in items:
+        with torch.no_grad():
+            scores = plain_scores(plain, [item.group])
+        lengths = [len(response) for response in item.group.responses]
+        pairs = item.record.pairs()
+        accuracy.append(sum(float(scores[a] > scores[b]) for a, b in pairs) / len(pairs))
+        by_length.append(
+            sum((lengths[a] > lengths[b]) + 0.5 * (lengths[a] == lengths[b]) for a, b in pairs) / len(pairs)
+        )
+    found = validate(model, items, 200)
+    assert found["validation_accuracy"] == pytest.approx(sum(accuracy) / 9, abs=1e-6)
+    share = sum(by_length) / 9
+    assert found["validation_length_only_accuracy"] == pytest.approx(max(share, 1 - share), abs=1e-6)
+    assert share > 0.9, "in the tiny rankings longer is better"
+
+
+def test_it_learns_what_the_labelers_like(configured):
+    config = configured(num_epochs=6, optimizer={"learning_rate": 3e-3})
+    summary = train_reward(config)
+    assert summary["validation_accuracy"] > 0.9
+    losses = [row["reward/loss"] for row in read_rows(config.out / "metrics.jsonl") if "reward/loss" in row]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_a_loss_that_is_not_a_number_stops_before_the_update(tiny, configured, monkeypatch):
+    models, load = [], reward_room.load_scalar_model
+
+    def poisoned(*arguments, **others):
+        model = load(*arguments, **others)
+        with torch.no_grad():
+            model.score.weight[0, 3] = float("nan")
+        models.append((model, copy.deepcopy(model.state_dict())))
+        return model
+
+    monkeypatch.setattr(reward_room, "load_scalar_model", poisoned)
+    with pytest.raises(NonFiniteLossError) as caught:
+        train_reward(config := configured(rankings_per_step=3))
+    message = str(caught.value)
+    assert "reward: the loss at step 0 is nan" in message
+    assert message.count("prompt ") == 3
+    assert "before the update" in message
+    ((model, before),) = models
+    for name, weight in model.state_dict().items():
+        torch.testing.assert_close(weight, before[name], rtol=0, atol=0, equal_nan=True)
+    assert not (config.out / "model").exists()
+
+
+def test_lora_trains_adapters_and_head(tiny, configured):
+    config = configured(lora={"rank": 4}, num_epochs=4, optimizer={"learning_rate": 1e-2})
+    summary = train_reward(config)
+    losses = [row["reward/loss"] for row in read_rows(config.out / "metrics.jsonl") if "reward/loss" in row]
+    assert losses[-1] < losses[0]
+    plain = AutoModelForSequenceClassification.from_pretrained(config.out / "model")
+    before = AutoModelForSequenceClassification.from_pretrained(tiny.reward_model)
+    assert "model.embed_tokens.weight" in plain.state_dict()
+    assert plain.state_dict().keys() == before.state_dict().keys()
+    assert 0.5 < summary["validation_accuracy"] <= 1.0
+
+
+def test_cut_completions_lose_their_stop_token(encoded):
+    """Too long for the limit, or marked as incomplete when sampled: the score is read where the text was cut."""
+    row = {
+        "prompt": "p",
+        "completions": [
+            {"id": "a", "text": "lane " * 40},
+            {"id": "b", "text": "lane"},
+            {"id": "c", "text": "lane", "is_complete": False},
+            {"id": "d", "text": "", "is_complete": False},
+        ],
+        "ranking": [["b"], ["a"], ["c"], ["d"]],
+    }
+    long, complete, cut, nothing = encoded([row])[0].group.responses
+    assert len(long) == 24
+    assert long[-1] != 0
+    assert complete == [*cut, 0]
+    assert nothing == [0], "a response needs at least one token"
