@@ -1,0 +1,313 @@
+"""Choices around the objectives, as stages make them: schedules, averages, dropout, heads, bias, mix, first step."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tiny import config_of, model_of, read_rows, write_rows
+
+torch = pytest.importorskip("torch", reason="the stages train with torch")
+
+from tutelage.errors import DataError, NonFiniteLossError  # noqa: E402
+from tutelage.model.loading import load_policy, load_scalar_model, residual_dropout  # noqa: E402
+from tutelage.model.measure import kl_to_reference, scores_of  # noqa: E402
+from tutelage.model.packing import Group, pack  # noqa: E402
+from tutelage.text.render import Renderer  # noqa: E402
+from tutelage.training import ppo as ppo_stage  # noqa: E402
+from tutelage.training.config import OptimizerConfig, PPOConfig, RewardConfig, SFTConfig  # noqa: E402
+from tutelage.training.optim import MovingAverage, Optimizer, learning_rate_share, require_finite  # noqa: E402
+from tutelage.training.ppo import PPOTrainer, ppo  # noqa: E402
+from tutelage.training.reward import train_reward  # noqa: E402
+from tutelage.training.sft import mixed_windows, sft  # noqa: E402
+from tutelage.training.stage import Stage  # noqa: E402
+
+if TYPE_CHECKING:
+    from tiny import Tiny
+
+TEXT = {"max_prompt_tokens": 40, "max_response_tokens": 12}
+
+
+def _ppo_config(tiny: Tiny, out: Path, **others: Any) -> PPOConfig:
+    settings = {"policy": tiny.policy, "reward_model": tiny.reward_model, "prompts": tiny.prompts, "text": TEXT}
+    settings |= {"num_episodes": 8, "episodes_per_step": 8, "episodes_per_minibatch": 8, "ptx": {"coef": 0.0}}
+    return PPOConfig.model_validate({**settings, "out": out, "device": "cpu", **others})
+
+
+def _sft_config(tiny: Tiny, out: Path, **others: Any) -> SFTConfig:
+    settings = {"model": tiny.policy, "demonstrations": tiny.demonstrations, "validation": tiny.demonstrations}
+    return SFTConfig.model_validate({**settings, "text": TEXT, "out": out, "device": "cpu", **others})
+
+
+def _metrics(out: Path) -> list[dict[str, Any]]:
+    return read_rows(out / "metrics.jsonl")
+
+
+# -- optimizer
+
+
+def test_cosine_falls_to_a_tenth_of_the_peak() -> None:
+    """C.1: half-way down at half the steps: 0.1 + 0.9 / 2; at the end 0.1; no warm-up."""
+    config = OptimizerConfig(learning_rate=1.0)
+    assert learning_rate_share(config, 0, 100) == 1.0
+    assert learning_rate_share(config, 50, 100) == pytest.approx(0.55)
+    assert learning_rate_share(config, 100, 100) == pytest.approx(0.1)
+    assert learning_rate_share(config, 25, 100) == pytest.approx(0.1 + 0.9 * (1 + math.sqrt(0.5)) / 2)
+
+
+def test_warm_up_starts_at_a_tenth_and_the_rate_is_constant_after() -> None:
+    """C.4: from 0.1 of the peak over 10 iterations: after 5 of them 0.1 + 0.9 / 2."""
+    config = OptimizerConfig(learning_rate=1.0, schedule="constant", warmup_steps=10)
+    shares = [learning_rate_share(config, step, 500) for step in (0, 5, 10, 499)]
+    assert shares == pytest.approx([0.1, 0.55, 1.0, 1.0])
+
+
+def test_linear_falls_over_what_warm_up_leaves() -> None:
+    config = OptimizerConfig(learning_rate=1.0, schedule="linear", warmup_steps=20, final_share=0.0)
+    assert [learning_rate_share(config, step, 120) for step in (20, 70, 120)] == pytest.approx([1.0, 0.5, 0.0])
+
+
+def test_adam_has_the_papers_betas_and_the_norm_is_clipped() -> None:
+    """A gradient (3, 4) has norm 5; clipped to 1 it is (0.6, 0.8), and Adam's first moment a tenth of that."""
+    model = torch.nn.Linear(2, 1, bias=False)
+    optimizer = Optimizer(model, OptimizerConfig(learning_rate=1e-3), num_steps=10)
+    group = optimizer.adam.param_groups[0]
+    assert (group["betas"], group["eps"], group["weight_decay"]) == ((0.9, 0.95), 1e-5, 0.0)
+    model.weight.grad = torch.tensor([[3.0, 4.0]])
+    assert optimizer.step(0)["gradient_norm"] == pytest.approx(5.0)
+    assert optimizer.adam.state[model.weight]["exp_avg"].tolist()[0] == pytest.approx([0.06, 0.08], rel=1e-4)
+
+
+def test_biases_and_norms_are_not_decayed() -> None:
+    model = torch.nn.Linear(2, 2)
+    optimizer = Optimizer(model, OptimizerConfig(learning_rate=1e-3, weight_decay=0.1), num_steps=10)
+    decays = {id(p): group["weight_decay"] for group in optimizer.adam.param_groups for p in group["params"]}
+    assert (decays[id(model.weight)], decays[id(model.bias)]) == (0.1, 0.0)
+
+
+def test_a_loss_or_gradient_that_is_not_finite_stops_before_the_update() -> None:
+    with pytest.raises(NonFiniteLossError, match="prompt 7"):
+        require_finite(math.nan, stage="sft", step=3, batch="prompt 7")
+    require_finite(1e30, stage="sft", step=3, batch="prompt 7")
+    model = torch.nn.Linear(2, 1, bias=False)
+    before = model.weight.detach().clone()
+    model.weight.grad = torch.tensor([[math.inf, 0.0]])
+    with pytest.raises(NonFiniteLossError, match="gradient norm"):
+        Optimizer(model, OptimizerConfig(learning_rate=1e-3), num_steps=10).step(0)
+    assert torch.equal(model.weight, before)
+
+
+def test_moving_average_by_hand() -> None:
+    """Decay 0.75 from weight 0: after 4, 1; after another 4, 0.75 * 1 + 0.25 * 4 = 1.75."""
+    model = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(model.weight)
+    average = MovingAverage(model, decay=0.75)
+    torch.nn.init.constant_(model.weight, 4.0)
+    average.update()
+    average.update()
+    average.swap()
+    assert float(model.weight.detach()) == pytest.approx(1.75)
+    average.swap()
+    assert float(model.weight.detach()) == 4.0
+
+
+# -- models
+
+
+def _logits(model: Any) -> Any:
+    return model(input_ids=torch.arange(2, 12).unsqueeze(0)).logits.detach()
+
+
+def test_a_policys_own_dropout_is_off_even_while_it_trains(tmp_path: Path) -> None:
+    config = config_of("gpt2", 64, resid_pdrop=0.5, attn_pdrop=0.5, embd_pdrop=0.5)
+    model_of(config).save_pretrained(tmp_path)
+    policy = load_policy(tmp_path)
+    policy.set_attn_implementation("eager")  # called as plain transformers call it
+    reference = _logits(policy)
+    policy.train()
+    assert torch.equal(_logits(policy), reference)
+
+
+def test_residual_dropout_acts_in_training_mode_only(tiny: Tiny) -> None:
+    policy = load_policy(tiny.policy)
+    policy.set_attn_implementation("eager")
+    reference = _logits(policy)
+    residual_dropout(policy, 0.2)
+    assert torch.equal(_logits(policy), reference)
+    policy.train()
+    torch.manual_seed(0)
+    assert not torch.allclose(_logits(policy), reference, atol=1e-3)
+
+
+def test_a_fresh_scalar_head_has_standard_deviation_one_over_the_root_of_width_plus_one(tmp_path: Path) -> None:
+    """Width 252: 1 / sqrt(253). The estimate from 252 draws errs by 4.5 % (one sigma); 15 % is over three."""
+    config = config_of("llama", 64, hidden_size=252, head_dim=64, intermediate_size=32)
+    model_of(config).save_pretrained(tmp_path)
+    head = load_scalar_model(tmp_path, head_seed=3).score
+    assert head.bias is None
+    assert float(head.weight.detach().std()) == pytest.approx(1 / math.sqrt(253), rel=0.15)
+    assert torch.equal(head.weight, load_scalar_model(tmp_path, head_seed=3).score.weight)
+    assert not torch.equal(head.weight, load_scalar_model(tmp_path, head_seed=4).score.weight)
+
+
+def test_kl_to_reference_is_the_log_ratio_summed_over_each_response() -> None:
+    """Against plain transformers, one sequence at a time; responses of 3 and 6 tokens, so a mean per token differs."""
+    policy, reference = (model_of(config_of("gpt2", 64), seed=seed) for seed in (0, 1))
+    groups = [Group(prompt=[5, 6], responses=[[7, 8, 0]]), Group(prompt=[9], responses=[[10, 11, 12, 13, 14, 0]])]
+    total = 0.0
+    for group in groups:
+        tokens = torch.tensor([*group.prompt, *group.responses[0]])
+        for model, sign in ((policy, 1.0), (reference, -1.0)):
+            logprobs = torch.log_softmax(model(input_ids=tokens.unsqueeze(0)).logits.detach()[0], -1)
+            for place in range(len(group.prompt), len(tokens)):
+                total += sign * float(logprobs[place - 1, tokens[place]])
+    assert abs(total) > 0.1, "equal models would prove nothing"
+    assert kl_to_reference(policy, reference, groups, tokens_per_microbatch=5) == pytest.approx(total / 2, rel=1e-4)
+
+
+# -- text
+
+
+def test_a_response_ends_with_the_stop_token_and_the_prompt_is_not_learnt(tokenizer: Any) -> None:
+    renderer = Renderer(tokenizer=tokenizer)
+    prompt, response = renderer.prompt_tokens(_prompt("Where is the cat?")), renderer.response_tokens("At the mill.")
+    assert response[-1] == tokenizer.eos_token_id
+    assert response[:-1] == tokenizer("At the mill.", add_special_tokens=False)["input_ids"]
+    assert pack([Group(prompt=prompt, responses=[response])]).response_tokens.tolist() == response
+    assert renderer.truncated_response_tokens("At the mill.", is_complete=False) == response[:-1]
+
+
+def _prompt(text: str) -> Any:
+    from tutelage.records import Prompt
+
+    return Prompt(text=text)
+
+
+def test_padding_is_never_the_stop_token(tokenizer: Any) -> None:
+    assert tokenizer.pad_token_id != tokenizer.eos_token_id
+
+
+def test_prompts_over_the_limit_are_filtered_or_refused(tiny: Tiny, tmp_path: Path) -> None:
+    rows = [{"prompt": "a " * 60, "response": "b"}, *read_rows(tiny.demonstrations)]
+    demonstrations = write_rows(tmp_path / "demonstrations.jsonl", rows)
+    with pytest.raises(DataError, match="too_long"):
+        sft(_sft_config(tiny, tmp_path / "refused", demonstrations=demonstrations, num_epochs=1))
+    text = {**TEXT, "too_long": "skip"}
+    config = _sft_config(tiny, tmp_path / "run", demonstrations=demonstrations, num_epochs=1, text=text)
+    summary = sft(config)
+    assert (summary["num_demonstrations"], summary["num_skipped"]) == (len(rows) - 1, 1)
+
+
+# -- stages
+
+
+def test_the_mix_has_its_share_of_a_steps_sequences(tiny: Tiny, tmp_path: Path) -> None:
+    """36 demonstrations and 4 windows: a tenth of 40. A smaller last step of 9 has 1, and nothing is read twice."""
+    config = _sft_config(tiny, tmp_path, pretraining_text=tiny.text, pretraining_share=0.1, demonstrations_per_step=36)
+    assert mixed_windows(config, 0, 36) == (0, 4)
+    assert mixed_windows(config, 5, 9) == (20, 1)
+
+
+def test_the_checkpoint_is_chosen_by_score_where_there_is_a_reward_model(tiny: Tiny, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"num_epochs": 3, "demonstrations_per_step": 10, "optimizer": {"learning_rate": 3e-3}}
+    by_score = sft(_sft_config(tiny, tmp_path / "score", reward_model=tiny.reward_model, **settings))
+    by_loss = sft(_sft_config(tiny, tmp_path / "loss", **settings))
+    scores = [row["sft/score"] for row in _metrics(tmp_path / "score") if "sft/score" in row]
+    losses = [row["sft/validation_loss"] for row in _metrics(tmp_path / "loss") if "sft/validation_loss" in row]
+    assert (by_score["chosen_by"], by_score["chosen_epoch"]) == ("score", 1 + scores.index(max(scores)))
+    assert (by_loss["chosen_by"], by_loss["chosen_epoch"]) == ("validation_loss", 1 + losses.index(min(losses)))
+
+
+def test_demonstrations_have_mean_score_0_after_training(tiny: Tiny, tmp_path: Path, tokenizer: Any) -> None:
+    settings = {"model": tiny.policy, "rankings": tiny.rankings, "validation": tiny.rankings, "text": TEXT}
+    settings |= {"demonstrations": tiny.demonstrations, "out": tmp_path / "run", "device": "cpu"}
+    summary = train_reward(RewardConfig.model_validate(settings))
+    assert abs(summary["score_bias"]) > 1e-3, "a bias of nothing would prove nothing"
+    renderer = Renderer(tokenizer=tokenizer)
+    groups = [
+        Group(
+            prompt=renderer.prompt_tokens(_prompt(row["prompt"])), responses=[renderer.response_tokens(row["response"])]
+        )
+        for row in read_rows(tiny.demonstrations)
+    ]
+    model = load_scalar_model(tmp_path / "run" / "model")
+    assert float(scores_of(model, groups, tokens_per_microbatch=500).mean()) == pytest.approx(0.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_at_the_first_update_kl_is_0_and_the_ratio_1(tiny: Tiny, tmp_path: Path, temperature: float) -> None:
+    """Sampling time, reference and update see one policy at one temperature."""
+    ppo(_ppo_config(tiny, tmp_path / "run", temperature=temperature))
+    first = _metrics(tmp_path / "run")[0]
+    assert first["ppo/kl_to_reference"] == pytest.approx(0.0, abs=1e-4)
+    assert first["ppo/ratio"] == pytest.approx(1.0, abs=1e-5)
+    assert first["ppo/kl_to_old_policy"] == pytest.approx(0.0, abs=1e-6)
+    assert first["ppo/clip_fraction"] == 0.0
+    assert first["ppo/policy_loss"] == pytest.approx(0.0, abs=1e-5), "whitened advantages sum to 0"
+
+
+def test_the_value_model_starts_as_the_reward_model_and_the_reference_as_the_policy(tiny: Tiny, tmp_path: Path) -> None:
+    config = _ppo_config(tiny, tmp_path / "run")
+    trainer = PPOTrainer(Stage("ppo", config, resume=False), config)
+    for first, second in ((trainer.value_model, trainer.reward_model), (trainer.policy, trainer.reference)):
+        assert first is not second
+        own, other = first.state_dict(), second.state_dict()
+        assert own.keys() == other.keys() and all(torch.equal(own[name], other[name]) for name in own)
+    assert not any(p.requires_grad for model in (trainer.reward_model, trainer.reference) for p in model.parameters())
+
+
+def test_each_minibatch_adds_its_share_of_pretraining_sequences(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C.4: eight sequences an episode, here minibatches of 4: 32 each; the coefficient is that of the configuration."""
+    seen: list[tuple[int, float]] = []
+
+    def recorded(model: Any, groups: Any, *, coef: float, **others: Any) -> float:
+        seen.append((len(groups), coef))
+        return 0.0
+
+    monkeypatch.setattr(ppo_stage, "add_language_gradient", recorded)
+    ptx = {"coef": 27.8, "text": tiny.text, "sequences_per_episode": 8, "context_tokens": 24}
+    ppo(_ppo_config(tiny, tmp_path / "run", episodes_per_minibatch=4, ptx=ptx))
+    assert seen == [(32, 27.8), (32, 27.8)]
+
+
+def test_with_ptx_coef_0_the_run_is_ppo_to_the_bit(tiny: Tiny, tmp_path: Path) -> None:
+    for name, ptx in (("without", {"coef": 0.0}), ("zero", {"coef": 0.0, "text": tiny.text})):
+        ppo(_ppo_config(tiny, tmp_path / name, ptx=ptx))
+    ppo(_ppo_config(tiny, tmp_path / "with", ptx={"coef": 1.0, "text": tiny.text, "context_tokens": 24}))
+    weights = {
+        name: (tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("without", "zero", "with")
+    }
+    assert weights["without"] == weights["zero"]
+    assert weights["without"] != weights["with"]
+
+
+def test_the_saved_policy_is_the_moving_average(tiny: Tiny, tmp_path: Path) -> None:
+    """One update from weights w0 to w1 at decay 0.5: the average lies half-way."""
+    for name, decay in (("last", 0.0), ("average", 0.5)):
+        ppo(
+            _ppo_config(
+                tiny, tmp_path / name, ema_decay=decay, policy_optimizer={"learning_rate": 1e-2, "schedule": "constant"}
+            )
+        )
+    before = load_policy(tiny.policy).state_dict()
+    last = load_policy(tmp_path / "last" / "model").state_dict()
+    average = load_policy(tmp_path / "average" / "model").state_dict()
+    name = next(name for name in before if name.endswith("q_proj.weight"))
+    assert not torch.allclose(before[name], last[name], atol=1e-3)
+    assert torch.allclose(average[name], (before[name] + last[name]) / 2, atol=1e-6)
+
+
+def test_only_training_prompts_of_ppo_are_used(tiny: Tiny, tmp_path: Path) -> None:
+    rows = [
+        {"text": f"Prompt {i}?", "purpose": p, "split": s}
+        for i, (p, s) in enumerate(
+            [("ppo", "train")] * 3 + [("sft", "train"), ("reward", "train"), ("ppo", "valid"), (None, "test")]
+        )
+    ]
+    config = _ppo_config(tiny, tmp_path / "run", prompts=write_rows(tmp_path / "prompts.jsonl", rows))
+    assert ppo(config)["num_prompts"] == 3
