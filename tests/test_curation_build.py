@@ -87,11 +87,19 @@ def test_the_file_on_disk_and_the_path_in_memory_agree(tmp_path):
 
 def test_the_same_sources_in_another_order_give_the_same_bytes(tmp_path):
     rows = many(20, 3) + [{"text": f"{'Long start of a prompt. ' * 20}{n}", "user_id": f"v{n % 3}"} for n in range(9)]
+    rows += [{"text": f"The very same words {n % 2}", "user_id": f"w{n}", "use_case": f"Case {n}"} for n in range(8)]
     config = PromptsConfig(max_prompts_per_user=2, split_shares=ONLY_TRAIN)
     build(tmp_path, rows, config, "one")
     build(tmp_path, rows[::-1], config, "two")
     assert (tmp_path / "one" / "prompts.jsonl").read_bytes() == (tmp_path / "two" / "prompts.jsonl").read_bytes()
     assert (tmp_path / "one" / "rejected.jsonl").read_bytes() == (tmp_path / "two" / "rejected.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("longer", ["a" * 30 + "z", "z" * 30])
+def test_the_longest_of_a_family_stays_wherever_it_stands_in_the_alphabet(longer):
+    context = "One long context, again and again. " * 10
+    prompts = [Prompt(text=context + ending) for ending in (longer, "m", "")]
+    assert [prompt.text for prompt in curate(prompts, ANY)] == [context + longer]
 
 
 def test_customers_are_capped_and_labelers_are_not(tmp_path):
