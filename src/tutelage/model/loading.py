@@ -283,7 +283,7 @@ def _from_pretrained(
             f"model {str(path)!r} has no weights for {', '.join(missing[:3])} ({len(missing)} missing in all), which "
             "would be random. Give a whole folder, written by save_pretrained"
         )
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 def _prepared(model: PreTrainedModel, device: str | torch.device) -> PreTrainedModel:
