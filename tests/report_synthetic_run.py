@@ -170,7 +170,7 @@ def _write_evaluation(path: Path, generator: np.random.Generator, num_prompts: i
             completions.append(completion | {"is_complete": bool(generator.random() < (0.6 if arm == "gpt" else 0.96))})
             for judge in judges:
                 labeler = {"labeler_id": f"labeler-{judge:02d}"}
-                group = "held_out" if judge >= 9 else "training"
+                group = "held_out" if judge >= 3 else "training"
                 if arm != "sft":
                     comparisons.append(
                         {"prompt_id": prompt_id, "arm": arm, "completion_id": f"{prompt_id}-{arm}"}
@@ -220,7 +220,7 @@ def _summary(seed: int, comparisons: list[dict], ratings: list[dict]) -> dict[st
 
 
 def _win_rate(arm: str, comparisons: list[dict]):
-    rows = [row for row in comparisons if row["arm"] == arm]
+    rows = [row for row in comparisons if row["arm"] == arm and row["labeler_group"] == "held_out"]
     return win_rate([row["outcome"] for row in rows], [row["prompt_id"] for row in rows])
 
 

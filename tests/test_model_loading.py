@@ -193,7 +193,7 @@ def test_wrong_kinds_of_folder(tiny, tmp_path):
     assert "is a reward model" in refusal(load_policy, tiny.reward_model)
     assert "is not a reward model" in refusal(load_scalar_model, tiny.policy)
     assert "config.json" in refusal(load_policy, tmp_path)
-    assert "could not be found" in refusal(load_policy, tmp_path / "absent")
+    assert "does not exist. Give a folder" in refusal(load_policy, tmp_path / "absent")
     config = config_of("llama")
     config.num_labels = 3
     AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path / "three")

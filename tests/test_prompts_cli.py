@@ -18,7 +18,14 @@ def run(*arguments):
 @pytest.fixture
 def source(tmp_path):
     path = tmp_path / "source.jsonl"
-    rows = [{"text": f"Prompt number {n}: tell me more about it and write to a@b.org", "user_id": f"u{n}", "use_case": "Chat"} for n in range(9)]
+    rows = [
+        {
+            "text": f"Prompt number {n}: tell me more about it and write to a@b.org",
+            "user_id": f"u{n}",
+            "use_case": "Chat",
+        }
+        for n in range(9)
+    ]
     path.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"text": 7}]))
     return path
 

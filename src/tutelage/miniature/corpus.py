@@ -12,7 +12,8 @@ from tutelage.miniature.world import World
 
 Page = Callable[[World, Random], str]
 
-# Weights in per cent. Instruction-like text (letters page, notice board) is rare, as on the web.
+# Weights; only their proportion counts. Instruction-like text (letters page, notice board) is under a tenth: rarer, as
+# on the web, and a model that reads two million tokens in all would never learn what a request is.
 PAGES: tuple[tuple[Page, float], ...] = (
     (chronicle.chronicle_entry, 12.0),
     (chronicle.portrait, 10.0),

@@ -136,7 +136,7 @@ def _result(run: Run) -> Exhibit | None:
         panels=(figures.win_rate_figure(rates, groups),),
         caption="How often each policy’s response is preferred to the SFT policy’s on the same prompt, with 95\u202f% "
         "intervals. A tie counts half."
-        + (" Small marks: the same judgements, training and held-out labelers apart." if groups else ""),
+        + (" Small marks: training and held-out labelers apart; held-out labelers give the result." if groups else ""),
         source=f"{SUMMARY} → win_rate_vs_sft" + (f"; {COMPARISONS}" if groups else ""),
         table=grouped_table(groups, percent, head="Labelers") if groups else None,
     )

@@ -70,11 +70,14 @@ def _estimate(value: Any, source: str) -> Estimate | None:
 
 def win_rates(run: Run) -> dict[str, Estimate]:
     """Win rate against SFT by arm: as the run summed it up, or else from its comparisons."""
-    return read_estimates(run.summary, "win_rate_vs_sft") or _computed_win_rates(run, _everybody)[""]
+    return read_estimates(run.summary, "win_rate_vs_sft") or _computed_win_rates(run, _final_judges(run))[""]
 
 
-def _everybody(_: EvaluatedComparison) -> str:
-    return ""
+def _final_judges(run: Run) -> Callable[[EvaluatedComparison], str]:
+    """Sorts the judgements of the result under "": those of held-out labelers, or all where none are held out."""
+    if not any(row.labeler_group.startswith("held") for row in run.comparisons):
+        return lambda _: ""
+    return lambda row: "" if row.labeler_group.startswith("held") else row.labeler_group
 
 
 def win_rates_by_group(run: Run) -> dict[str, dict[str, Estimate]]:
@@ -166,7 +169,7 @@ def _ratings_by_arm(run: Run, value_of: ValueOfRating) -> dict[str, list[tuple[f
 def disagreements(run: Run) -> Iterator[str]:
     """Where the summary and the evaluation files give different means for the same thing: a sentence each."""
     pairs = [
-        (read_estimates(run.summary, "win_rate_vs_sft"), _computed_win_rates(run, _everybody)[""]),
+        (read_estimates(run.summary, "win_rate_vs_sft"), _computed_win_rates(run, _final_judges(run))[""]),
         (read_estimates(run.summary, "likert"), _computed_likert(run)),
     ]
     for summed_up, computed in pairs:
