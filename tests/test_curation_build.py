@@ -205,7 +205,7 @@ def test_an_id_that_stands_for_two_prompts_is_refused(tmp_path):
         build(tmp_path, [{"id": "7", "text": "one"}, {"id": "7", "text": "two"}])
 
 
-BAD = ["{not json", {"text": "  "}, {"text": 7}, {"text": "Mail spam@example.com", "split": "dev"}]
+BAD = ["{not json", {"text": "  "}, {"text": 7}, {"text": "good", "split": "spam@example.com"}]
 
 
 @pytest.mark.parametrize("bad", BAD)

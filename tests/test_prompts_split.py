@@ -117,7 +117,19 @@ def test_purpose_and_split_are_drawn_independently():
         ("你好，请写一首诗", "zh"),
         ("今日はとても良い天気ですね。", "ja"),
         ("Какая столица Франции и сколько там жителей?", "ru"),
-        *((text, "und") for text in ("hello", "ok", "2+2", "12345 67890", "", "?!", "SELECT * FROM t WHERE x=3;")),
+        *(
+            (text, "und")
+            for text in (
+                "hello",
+                "ok",
+                "2+2",
+                "12345 67890",
+                "",
+                "?!",
+                "SELECT * FROM t WHERE x=3;",
+                "0x7f 0x1a 0x3c 0xff 0x00 0x12 0x99 0xab",
+            )
+        ),
     ],
 )
 def test_languages_are_told_where_there_is_enough_to_tell(text, language):
