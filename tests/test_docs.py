@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
 # Made from a run of `make quickstart`, and placed by hand.
-PLACED_LATER = {"docs/quickstart.svg"}
+PLACED_LATER: set[str] = set()
 
 
 def _text(document: str) -> str:
