@@ -60,6 +60,8 @@ def device_of(name: str) -> torch.device:
 def load_tokenizer(path: str | Path) -> Any:
     """The tokenizer of a model folder or hub id."""
     _require_place(path)
+    if not Path(path).exists():
+        _load_config(path)  # a hub that cannot be reached is told as such
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(path), trust_remote_code=False)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

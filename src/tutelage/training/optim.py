@@ -47,7 +47,7 @@ class Optimizer:
         if not math.isfinite(norm):
             raise NonFiniteLossError(
                 f"the gradient norm at step {step} is {norm}; training stopped before the update. "
-                "Lower learning_rate, or resume from the last checkpoint with another seed"
+                "Start again with a lower learning_rate, in another `out`"
             )
         learning_rate = self.config.learning_rate * learning_rate_share(self.config, step, self.num_steps)
         for group in self.adam.param_groups:
@@ -101,5 +101,5 @@ def require_finite(loss: float, *, stage: str, step: int, batch: str) -> None:
     if not math.isfinite(loss):
         raise NonFiniteLossError(
             f"{stage}: the loss at step {step} is {loss}; training stopped before the update. The batch: {batch}. "
-            "Look at these records, lower learning_rate, or go on from the last checkpoint with --resume"
+            "Look at these records; start again without them, or with a lower learning_rate, in another `out`"
         )

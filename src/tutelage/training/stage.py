@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import shutil
 import time
@@ -24,6 +25,7 @@ from tutelage.store.runs import RunFolder, versions
 from tutelage.store.trackers import open_trackers
 from tutelage.training.config import StageConfig
 
+_log = logging.getLogger(__name__)
 # Keys that may differ between a run and its continuation: they cannot change a number.
 FREE_KEYS = ("out", "checkpoint_every_num_steps", "keep_checkpoints", "track")
 
@@ -47,6 +49,8 @@ class Stage:
             _require_same(self.folder.read_config(), config, config.out)
         self.folder.write_config(config.model_dump(mode="json"))
         self.device = device_of(config.device)
+        if config.dtype == "bfloat16" and self.device.type == "cpu":
+            _warn_of_slow_bfloat16(_seconds_of_product(torch.bfloat16) / _seconds_of_product(torch.float32))
         self.components: dict[str, Stateful] = {}
         self.notes: dict[str, Any] = {}  # small plain values that a loop wants back after a resume
         self.started = time.monotonic()
@@ -163,4 +167,25 @@ def _require_same(before: Mapping[str, Any], config: StageConfig, out: Path) -> 
         raise CheckpointError(
             f"{out} cannot be resumed with another configuration: {shown}. Put the old values back, or choose another "
             "`out`"
+        )
+
+
+def _seconds_of_product(dtype: torch.dtype) -> float:
+    matrix = torch.ones(256, 256, dtype=dtype)
+    matrix @ matrix
+    best = float("inf")
+    for _ in range(3):
+        started = time.perf_counter()
+        matrix @ matrix
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+def _warn_of_slow_bfloat16(slowdown: float) -> None:
+    """A CPU without instructions for bfloat16 multiplies it many times more slowly than float32."""
+    if slowdown > 2:
+        _log.warning(
+            "dtype is bfloat16, whose matrix products take %.0f times as long as float32's on this CPU; "
+            "set dtype: float32",
+            slowdown,
         )
