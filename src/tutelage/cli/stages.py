@@ -1,4 +1,7 @@
-"""Training verbs: each reads one YAML file and fills one run folder."""
+"""Training verbs: each reads one YAML file and fills one run folder.
+
+The file is read before torch is imported, so that a mistake in it is told at once.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +38,11 @@ def pretrain(
     """
     from tutelage.config import load_config
     from tutelage.training.config import PretrainConfig
+
+    chosen = load_config(PretrainConfig, config, _all_overrides(overrides, skip_bad))
     from tutelage.training.pretrain import pretrain as run
 
-    _show(run(load_config(PretrainConfig, config, _all_overrides(overrides, skip_bad)), resume=resume))
+    _show(run(chosen, resume=resume))
 
 
 def sft(config: ConfigFile, overrides: Overrides = None, resume: Resume = False, skip_bad: SkipBad = False) -> None:
@@ -47,9 +52,11 @@ def sft(config: ConfigFile, overrides: Overrides = None, resume: Resume = False,
     """
     from tutelage.config import load_config
     from tutelage.training.config import SFTConfig
+
+    chosen = load_config(SFTConfig, config, _all_overrides(overrides, skip_bad))
     from tutelage.training.sft import sft as run
 
-    _show(run(load_config(SFTConfig, config, _all_overrides(overrides, skip_bad)), resume=resume))
+    _show(run(chosen, resume=resume))
 
 
 def reward(config: ConfigFile, overrides: Overrides = None, resume: Resume = False, skip_bad: SkipBad = False) -> None:
@@ -59,9 +66,11 @@ def reward(config: ConfigFile, overrides: Overrides = None, resume: Resume = Fal
     """
     from tutelage.config import load_config
     from tutelage.training.config import RewardConfig
+
+    chosen = load_config(RewardConfig, config, _all_overrides(overrides, skip_bad))
     from tutelage.training.reward import train_reward as run
 
-    _show(run(load_config(RewardConfig, config, _all_overrides(overrides, skip_bad)), resume=resume))
+    _show(run(chosen, resume=resume))
 
 
 def ppo(config: ConfigFile, overrides: Overrides = None, resume: Resume = False, skip_bad: SkipBad = False) -> None:
@@ -71,9 +80,11 @@ def ppo(config: ConfigFile, overrides: Overrides = None, resume: Resume = False,
     """
     from tutelage.config import load_config
     from tutelage.training.config import PPOConfig
+
+    chosen = load_config(PPOConfig, config, _all_overrides(overrides, skip_bad))
     from tutelage.training.ppo import ppo as run
 
-    _show(run(load_config(PPOConfig, config, _all_overrides(overrides, skip_bad)), resume=resume))
+    _show(run(chosen, resume=resume))
 
 
 def _all_overrides(overrides: list[str] | None, skip_bad: bool) -> list[str]:
