@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import hashlib
 import json
@@ -153,17 +154,40 @@ def load_config(model: type[Model], path: Path | str | None, overrides: Iterable
     values = {} if path is None else _read_mapping(Path(path))
     complaints = [wrong for override in overrides if (wrong := _apply_override(values, override))]
     try:
-        # As JSON, a strict model takes a list for a tuple and text for a path, but not "3" for 3.
-        config = model.model_validate_json(json.dumps(values, default=str), strict=True)
+        config = _validated(model, values)
     except TypeError as error:
         complaints.append(f"(all): every key must be text ({error})")
     except ValidationError as error:
-        complaints += [_complaint(model, fault) for fault in error.errors()]
+        complaints += [_complaint(model, fault) for fault in _all_faults(model, values, error)]
     if complaints:
         raise ConfigError(
             f"{path or 'what --set says'} cannot be used:\n" + "\n".join(f"  {complaint}" for complaint in complaints)
         )
     return config
+
+
+def _validated(model: type[Model], values: dict[str, Any]) -> Model:
+    # As JSON, a strict model takes a list for a tuple and text for a path, but not "3" for 3.
+    return model.model_validate_json(json.dumps(values, default=str), strict=True)
+
+
+def _all_faults(model: type[BaseModel], values: dict[str, Any], error: ValidationError) -> list[Any]:
+    """The faults of `error`, and those that pydantic looks for only where every name is known: contradictions."""
+    faults: list[Any] = list(error.errors())
+    if any(fault["type"] != "extra_forbidden" for fault in faults):
+        return faults
+    known = copy.deepcopy(values)
+    for fault in faults:
+        *folders, name = fault["loc"]
+        place: Any = known
+        for folder in folders:
+            place = place[folder]
+        del place[name]
+    try:
+        _validated(model, known)
+    except ValidationError as further:
+        faults += further.errors()
+    return faults
 
 
 def dump_config(config: BaseModel) -> str:
