@@ -167,10 +167,10 @@ def test_prompts_over_the_limit_are_filtered_or_refused(tiny: Tiny, tmp_path: Pa
 
 
 def test_the_mix_has_its_share_of_a_steps_sequences(tiny: Tiny, tmp_path: Path) -> None:
-    """36 demonstrations and 4 windows: a tenth of 40. A smaller last step of 9 has 1, and nothing is read twice."""
-    config = _sft_config(tiny, tmp_path, pretraining_text=tiny.text, pretraining_share=0.1, demonstrations_per_step=36)
-    assert mixed_windows(config, 0, 36) == (0, 4)
-    assert mixed_windows(config, 5, 9) == (20, 1)
+    """90 demonstrations and 10 windows: a tenth of 100. A smaller last step of 45 has 5, and nothing is read twice."""
+    config = _sft_config(tiny, tmp_path, pretraining_text=tiny.text, pretraining_share=0.1, demonstrations_per_step=90)
+    assert mixed_windows(config, 0, 90) == (0, 10)
+    assert mixed_windows(config, 5, 45) == (50, 5)
 
 
 def test_the_checkpoint_is_chosen_by_score_where_there_is_a_reward_model(tiny: Tiny, tmp_path: Path) -> None:
