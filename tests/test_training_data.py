@@ -116,6 +116,10 @@ def test_contradictions(model, values, words, tmp_path):
 
 
 def refused(error, call, config):
+    """What `call` says of `config`; one that should be refused and is not trains for two episodes, not for 256,000."""
+    if isinstance(config, PPOConfig):
+        few = {"num_episodes": 2, "episodes_per_step": 2, "episodes_per_minibatch": 2}
+        config = config.model_copy(update=few)
     with pytest.raises(error) as caught:
         call(config)
     return str(caught.value)
@@ -173,7 +177,7 @@ def test_prompts_longer_than_the_context(tiny, configured, tmp_path):
     """The context is 96 tokens: with 30 of them for the response, one of 74 is too long."""
     rows = write_rows(tmp_path / "long.jsonl", [{"text": "w " * 70}])
     settings = {"out": tmp_path / "a", "policy": tiny.policy, "reward_model": tiny.reward_model, "device": "cpu"}
-    settings |= {"num_episodes": 2, "episodes_per_step": 2, "episodes_per_minibatch": 2, "ptx": {"coef": 0}}
+    settings |= {"ptx": {"coef": 0}}
     wide = {"max_prompt_tokens": 1000, "max_response_tokens": 30}
     message = refused(DataError, ppo, PPOConfig.model_validate({**settings, "prompts": rows, "text": wide}))
     assert "its prompt has 74 tokens; the limit is 66" in message
@@ -289,7 +293,7 @@ def test_sft_stops_at_a_loss_that_is_not_a_number(configured, monkeypatch):
 
 
 def test_sft_keeps_the_weights_of_its_best_epoch(configured, tmp_path):
-    """What is held out is answered otherwise: what is learnt soon no longer helps, and the last epoch is not the best."""
+    """What is held out is answered otherwise: what is learnt soon stops to help, and the last epoch is not the best."""
     other = [{**row, "response": f"Over there, {row['response']}"} for row in demonstration_rows(12, seed=9)]
     held_out = write_rows(tmp_path / "held_out.jsonl", other)
     settings = {"num_epochs": 5, "optimizer": {"learning_rate": 8e-3, "schedule": "constant"}, "validation": held_out}
