@@ -11,9 +11,12 @@ from tutelage.config import Config
 
 
 class OptimizerConfig(Config):
-    """AdamW with a learning-rate schedule, shared by all stages."""
+    """AdamW or Muon with a learning-rate schedule, shared by all stages."""
 
     learning_rate: float = Field(gt=0)
+    # What updates the weight matrices of the layers: Adam, as in the paper, or Muon, which learns a small base model
+    # from a third of the tokens. Embeddings, heads and norms are always Adam's.
+    matrices: Literal["adam", "muon"] = "adam"
     schedule: Literal["cosine", "constant", "linear"] = "cosine"  # cosine to 10 % [C.1-C.3], constant for PPO [C.4]
     final_share: float = Field(0.1, ge=0, le=1)  # where cosine and linear end, as a share of the peak [C.1]
     warmup_steps: int = Field(0, ge=0)  # none in SFT [C.1], 10 in PPO [C.4]
@@ -21,6 +24,7 @@ class OptimizerConfig(Config):
     adam_beta1: float = Field(0.9, ge=0, lt=1)  # [App. C]
     adam_beta2: float = Field(0.95, ge=0, lt=1)  # [App. C]
     adam_eps: float = Field(1e-5, gt=0)  # not in the paper; that of lm-human-preferences and summarize-from-feedback
+    muon_momentum: float = Field(0.95, ge=0, lt=1)  # Jordan et al. 2024
     weight_decay: float = Field(0.0, ge=0)  # not in the paper
     max_grad_norm: float = Field(1.0, gt=0)  # not in the paper; the field's usual value
 

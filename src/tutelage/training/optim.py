@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tutelage.errors import NonFiniteLossError
 from tutelage.training.config import OptimizerConfig
+from tutelage.training.muon import Muon
 
 
 def learning_rate_share(config: OptimizerConfig, step: int, num_steps: int) -> float:
@@ -25,13 +26,18 @@ def learning_rate_share(config: OptimizerConfig, step: int, num_steps: int) -> f
 
 
 class Optimizer:
-    """AdamW over the trainable weights of one model; biases and norms are not decayed."""
+    """AdamW over the trainable weights of one model, or Muon over the matrices of its layers and AdamW over the rest.
+
+    Biases and norms are not decayed.
+    """
 
     def __init__(self, model: torch.nn.Module, config: OptimizerConfig, num_steps: int) -> None:
         self.config, self.num_steps = config, num_steps
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        decayed = [p for p in self.parameters if p.ndim >= 2]
-        plain = [p for p in self.parameters if p.ndim < 2]
+        inner = _layer_matrices(model) if config.matrices == "muon" else []
+        inner_ids = {id(p) for p in inner}
+        rest = [p for p in self.parameters if id(p) not in inner_ids]
+        decayed, plain = [p for p in rest if p.ndim >= 2], [p for p in rest if p.ndim < 2]
         groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         self.adam = torch.optim.AdamW(
             [group for group in groups if group["params"]],
@@ -40,6 +46,10 @@ class Optimizer:
             eps=config.adam_eps,
             fused=True,
         )
+        self.parts: dict[str, torch.optim.Optimizer] = {"adam": self.adam}
+        if inner:
+            settings = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+            self.parts["muon"] = Muon(inner, momentum=config.muon_momentum, **settings)
 
     def step(self, step: int) -> dict[str, float]:
         """Clip, update at the learning rate of `step`, clear the gradients. Refuses gradients that are not finite."""
@@ -50,17 +60,27 @@ class Optimizer:
                 "Start again with a lower learning_rate, in another `out`"
             )
         learning_rate = self.config.learning_rate * learning_rate_share(self.config, step, self.num_steps)
-        for group in self.adam.param_groups:
-            group["lr"] = learning_rate
-        self.adam.step()
-        self.adam.zero_grad(set_to_none=True)
+        for part in self.parts.values():
+            for group in part.param_groups:
+                group["lr"] = learning_rate
+            part.step()
+            part.zero_grad(set_to_none=True)
         return {"gradient_norm": norm, "learning_rate": learning_rate}
 
     def state_dict(self) -> dict[str, Any]:
-        return self.adam.state_dict()
+        return {name: part.state_dict() for name, part in self.parts.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.adam.load_state_dict(state)
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+
+
+def _layer_matrices(model: torch.nn.Module) -> list[torch.nn.Parameter]:
+    """Trainable weight matrices but for embeddings and heads, whose rows are read or written one at a time."""
+    outer = [module.weight for module in model.modules() if isinstance(module, torch.nn.Embedding)]
+    outer += [module.weight for name, module in model.named_children() if isinstance(module, torch.nn.Linear)]
+    kept_out = {id(weight) for weight in outer}
+    return [p for p in model.parameters() if p.requires_grad and p.ndim == 2 and id(p) not in kept_out]
 
 
 class MovingAverage:
