@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 
 # Before torch is imported anywhere; processes that tests start inherit it.
@@ -11,3 +12,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 from tiny import tiny, tokenizer  # noqa: E402, F401
+
+# The labeling studio is an extra; its tests say so where it is not installed.
+if importlib.util.find_spec("fastapi"):
+    from studio_world import clock, studio  # noqa: F401

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "tutelage"
 FLOORS = {
     1: {"records", "errors", "objectives", "statistics", "progress", "seeds"},
     2: {"model", "text", "prompts", "labeling", "store", "miniature", "config"},
-    3: {"training", "evaluation", "serving", "report", "curation"},
+    3: {"training", "evaluation", "serving", "report", "curation", "studio"},
     4: {"pipeline", "recipes", "web"},
     5: {"cli"},
 }

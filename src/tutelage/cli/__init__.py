@@ -7,7 +7,7 @@ import sys
 import typer
 
 from tutelage import __version__
-from tutelage.cli import models, prompts, runs, stages
+from tutelage.cli import label, models, prompts, runs, stages
 from tutelage.errors import UserError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
     epilog="Start with: tutelage quickstart",
 )
 app.add_typer(prompts.app, name="prompts")
+app.add_typer(label.app, name="label")
 runs.register(app)
 stages.register(app)
 models.register(app)

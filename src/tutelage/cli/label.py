@@ -1,0 +1,151 @@
+"""Labeling verbs: serve the studio, invite people, put tasks in, take labels out. None of them needs torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from tutelage.labeling.tasks import Task
+    from tutelage.studio.studio import Studio
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="rich", help="The labeling studio: people write, rate and rank."
+)
+
+Data = Annotated[Path, typer.Option("--data", help="The studio's data folder; it is made if there is none.")]
+Url = Annotated[
+    str | None,
+    typer.Option("--database", help="A database elsewhere, e.g. postgresql+psycopg://user@host/name.", metavar="URL"),
+]
+_DATA = Path("studio")
+
+
+def _studio(data: Path, url: str | None, seed: int = 0) -> Studio:
+    from tutelage.errors import UserError
+
+    try:
+        from tutelage.studio.studio import Settings, open_studio
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{error.name} is not installed. The labeling studio needs: pip install 'tutelage[studio]'"
+        ) from None
+    return open_studio(data, url=url, settings=Settings(seed=seed))
+
+
+@app.command()
+def serve(
+    data: Data = _DATA,
+    url: Url = None,
+    host: Annotated[str, typer.Option(help="The address to listen at; 0.0.0.0 for other machines too.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    seed: Annotated[int, typer.Option(help="Decides in which order each labeler sees completions.")] = 0,
+) -> None:
+    """Serve the studio's pages until it is stopped. The first time, an invite link for an admin is printed.
+
+    Example: tutelage label serve --data studio --port 8000
+    """
+    studio = _studio(data, url, seed)
+    import uvicorn
+
+    from tutelage.studio.people import invite as make_invite
+    from tutelage.studio.people import people
+    from tutelage.web.app import create_app
+
+    address = f"http://{host}:{port}"
+    if not people(studio):
+        link = f"{address}/invite/{make_invite(studio, role='admin')}"
+        typer.echo(f"Nobody has an account yet. Open this once to make yours:\n  {link}")
+    typer.echo(f"The studio is at {address}; its data in {data}. Stop it with Ctrl-C.")
+    uvicorn.run(create_app(studio), host=host, port=port, log_level="warning", server_header=False)
+
+
+@app.command()
+def invite(
+    data: Data = _DATA,
+    url: Url = None,
+    role: Annotated[
+        Literal["admin", "researcher", "labeler"], typer.Option(help="What the person may do.")
+    ] = "labeler",
+    group: Annotated[
+        Literal["training", "heldout"], typer.Option(help="Held-out labelers only evaluate, and never train.")
+    ] = "training",
+    quota: Annotated[int | None, typer.Option(min=1, help="The most tasks this person may do.")] = None,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="How many invites.")] = 1,
+    address: Annotated[str, typer.Option(help="Where the studio is served.")] = "http://127.0.0.1:8000",
+) -> None:
+    """Print invite links. Each makes one account, once.
+
+    Example: tutelage label invite --role labeler --group heldout --count 10 --address https://label.example.org
+    """
+    studio = _studio(data, url)
+    from tutelage.studio.people import invite as make_invite
+
+    for _ in range(count):
+        typer.echo(f"{address.rstrip('/')}/invite/{make_invite(studio, role=role, group=group, quota=quota)}")
+
+
+@app.command()
+def queue(
+    data: Data = _DATA,
+    url: Url = None,
+    prompts: Annotated[Path | None, typer.Option(help="Prompts to write responses for.")] = None,
+    completions: Annotated[Path | None, typer.Option(help="Completions to judge, as `tutelage sample` writes.")] = None,
+    kind: Annotated[
+        Literal["evaluate", "compare", "toxicity"], typer.Option("--as", help="How completions are judged.")
+    ] = "evaluate",
+    write: Annotated[
+        Literal["plain", "few-shot", "user-based"] | None, typer.Option(help="Let labelers write prompts of this kind.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="How many prompts to write.")] = 10,
+    use_case: Annotated[str, typer.Option(help="What the prompts to write are for.")] = "",
+    purpose: Annotated[
+        Literal["training", "evaluation"], typer.Option(help="Held-out labelers get evaluation tasks only.")
+    ] = "training",
+    overlap: Annotated[int, typer.Option(min=1, max=100, help="How many different labelers do each task.")] = 1,
+    priority: Annotated[int, typer.Option(help="Higher is handed out first.")] = 0,
+) -> None:
+    """Put tasks into the queue; what is in it already is left as it is.
+
+    Example: tutelage label queue --prompts prompts.jsonl --completions completions.jsonl --overlap 2
+    """
+    from tutelage.errors import UserError
+
+    studio = _studio(data, url)
+    from tutelage.studio import queue as queued
+
+    sources: list[tuple[str, list[Task]]] = []
+    if prompts is not None:
+        sources.append((str(prompts), list(queued.tasks_of_prompts(prompts))))
+    if completions is not None:
+        sources.append((str(completions), list(queued.tasks_of_completions(completions, kind))))
+    if write is not None:
+        sources.append((f"{write} prompts", list(queued.tasks_of_writing(write, count=count, use_case=use_case))))
+    if not sources:
+        raise UserError("nothing to queue. Give --prompts FILE, --completions FILE or --write plain.")
+    for name, tasks in sources:
+        done = queued.enqueue(studio, tasks, purpose=purpose, overlap=overlap, priority=priority, name=name)
+        typer.echo(f"{name}: {done.num_new} tasks queued, {done.num_known} were there already")
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option("--out", help="The folder to write. It must not exist.")],
+    data: Data = _DATA,
+    url: Url = None,
+    purpose: Annotated[
+        Literal["training", "evaluation"] | None, typer.Option(help="Only the labels of one purpose.")
+    ] = None,
+) -> None:
+    """Write demonstrations, ratings, rankings and prompts as the trainer reads them, with a manifest.
+
+    Example: tutelage label export --out runs/labels --purpose training
+    """
+    studio = _studio(data, url)
+    from tutelage.studio.export import export_labels
+
+    manifest = export_labels(studio, out, purpose=purpose)
+    for name, number in manifest.counts.items():
+        typer.echo(f"{out / name}: {number}")

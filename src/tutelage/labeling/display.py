@@ -1,0 +1,22 @@
+"""How completions are shown: in an order of chance that is the labeler's own, under letters that tell no policy."""
+
+from __future__ import annotations
+
+import random
+import string
+from collections.abc import Sequence
+
+from tutelage.labeling.tasks import MAX_COMPLETIONS
+from tutelage.seeds import derived_seed
+
+LETTERS = tuple(string.ascii_uppercase[:MAX_COMPLETIONS])
+
+
+def display_order(seed: int, labeler_id: str, item_id: int, completion_ids: Sequence[str]) -> tuple[str, ...]:
+    """Completion ids as this labeler sees them, A first. The same arguments give the same order, always.
+
+    Sorted before they are shuffled, so that the order in which they were queued cannot show through.
+    """
+    shown = sorted(completion_ids)
+    random.Random(derived_seed(seed, "display", labeler_id, item_id)).shuffle(shown)
+    return tuple(shown)

@@ -1,0 +1,229 @@
+"""Handing out tasks: a labeler leases one place of an item, keeps it by heartbeats, finishes it or gives it back.
+
+The places of an item are rows, one for each of its labelers, and no labeler may stand in two of them: the overlap is a
+constraint of the database. A place is taken by one statement that names the state it must still be in, so that two
+who reach for it cannot both have it, on SQLite and on PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, Update, and_, exists, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, aliased
+
+from tutelage.labeling.assignment import PURPOSES_OF, Group, has_quota_left, should_halt
+from tutelage.labeling.display import display_order
+from tutelage.labeling.forms import SKIP_REASONS
+from tutelage.labeling.tasks import KINDS, Kind, Purpose, Task
+from tutelage.studio.people import record_action
+from tutelage.studio.studio import Refusal, Studio
+from tutelage.studio.tables import Item, ItemAuthor, Skip, Slot, StoredLabel, User
+
+
+class LeaseLost(Refusal):
+    """The place went to somebody else, and no other of this item is free."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """A task in the hands of a labeler. `order`: its completion ids as this labeler sees them, A first."""
+
+    slot_id: int
+    item_id: int
+    labeler_id: str
+    purpose: Purpose
+    task: Task
+    order: tuple[str, ...]
+    lease_token: str
+    leased_until: datetime
+
+
+def claim(studio: Studio, labeler: User, kind: Kind) -> Assignment | None:
+    """Give a labeler a task of this kind: the one they hold already, or the first they may have; None if there is none.
+
+    Raises Refusal where the labeler's quota is used up.
+    """
+    while True:
+        try:
+            with studio.database.write() as session:
+                slot = _held(studio, session, labeler.id, kind) or _take(studio, session, labeler, kind)
+                return None if slot is None else _assignment(studio, session, slot)
+        except IntegrityError:
+            # Two browsers of one labeler reached for two places of one item: the constraint let one have it.
+            continue
+
+
+def _held(studio: Studio, session: Session, labeler_id: str, kind: Kind) -> Slot | None:
+    """The task that a labeler has not finished, its lease renewed; also an expired one that nobody has taken."""
+    own = (
+        select(Slot.id)
+        .join(Item)
+        .where(Slot.labeler_id == labeler_id, Slot.state == "leased", Item.kind == kind, ~Item.is_halted)
+        .order_by(Slot.leased_until.desc())
+        .limit(1)
+    )
+    held = update(Slot).where(Slot.id == own.scalar_subquery(), Slot.labeler_id == labeler_id, Slot.state == "leased")
+    return _returned(session, held.values(leased_until=studio.clock() + studio.settings.lease))
+
+
+def _take(studio: Studio, session: Session, labeler: User, kind: Kind) -> Slot | None:
+    finished = select(func.count()).select_from(StoredLabel).where(StoredLabel.labeler_id == labeler.id)
+    if not has_quota_left(labeler.quota, session.scalar(finished) or 0):
+        raise Refusal(f"You have done the {labeler.quota} tasks of your quota. Ask the lead if there is more to do.")
+    first = (
+        select(Slot.id)
+        .join(Item)
+        .where(Item.kind == kind, *_may_take(labeler), _is_free(studio.clock()))
+        .order_by(Item.priority.desc(), Item.id, Slot.place)
+        .limit(1)
+        .with_for_update(of=Slot, skip_locked=True)
+    )
+    return _returned(session, _leased(studio, labeler.id).where(Slot.id == first.scalar_subquery()))
+
+
+def _may_take(labeler: User) -> list[ColumnElement[bool]]:
+    """`labeling.assignment.may_take` in SQL."""
+    other = aliased(Slot)
+    return [
+        ~Item.is_halted,
+        Item.purpose.in_(PURPOSES_OF[cast(Group, labeler.labeler_group)]),
+        ~exists().where(other.item_id == Item.id, other.labeler_id == labeler.id),
+        ~exists().where(Skip.item_id == Item.id, Skip.labeler_id == labeler.id),
+        ~exists().where(ItemAuthor.item_id == Item.id, ItemAuthor.labeler_id == labeler.id),
+    ]
+
+
+def _is_free(now: datetime) -> ColumnElement[bool]:
+    return or_(Slot.state == "free", and_(Slot.state == "leased", Slot.leased_until < now))
+
+
+def _leased(studio: Studio, labeler_id: str) -> Update:
+    """Take places that are still free at the moment of writing."""
+    now = studio.clock()
+    return (
+        update(Slot)
+        .where(_is_free(now))
+        .values(
+            state="leased",
+            labeler_id=labeler_id,
+            lease_token=secrets.token_hex(16),
+            leased_until=now + studio.settings.lease,
+        )
+    )
+
+
+def _returned(session: Session, statement: Update) -> Slot | None:
+    returning = statement.returning(Slot).execution_options(synchronize_session=False, populate_existing=True)
+    return session.scalars(returning).one_or_none()
+
+
+def _assignment(studio: Studio, session: Session, slot: Slot) -> Assignment:
+    item = session.get_one(Item, slot.item_id)
+    task = Task.model_validate(item.task)
+    labeler_id = slot.labeler_id or ""
+    return Assignment(
+        slot_id=slot.id,
+        item_id=item.id,
+        labeler_id=labeler_id,
+        purpose=cast(Purpose, item.purpose),
+        task=task,
+        order=display_order(studio.settings.seed, labeler_id, item.id, [each.id for each in task.completions]),
+        lease_token=slot.lease_token or "",
+        leased_until=slot.leased_until or studio.clock(),
+    )
+
+
+def assignment_of(studio: Studio, labeler: User, slot_id: int) -> Assignment:
+    """The task that a labeler holds in a place, also after its lease, while nobody else has it.
+
+    Raises LeaseLost where the labeler does not hold it: never had it, finished it, gave it back, or came too late.
+    """
+    with studio.database.read() as session:
+        slot = session.get(Slot, slot_id)
+        if slot is None or slot.labeler_id != labeler.id or slot.state != "leased":
+            raise LeaseLost("This task is not yours, or not any more. Go back to your tasks.")
+        return _assignment(studio, session, slot)
+
+
+def renew(studio: Studio, labeler: User, slot_id: int) -> datetime:
+    """A heartbeat: hold a place for another lease; returns until when. Raises LeaseLost."""
+    until = studio.clock() + studio.settings.lease
+    held = update(Slot).where(Slot.id == slot_id, Slot.labeler_id == labeler.id, Slot.state == "leased")
+    with studio.database.write() as session:
+        if _returned(session, held.values(leased_until=until)) is None:
+            raise LeaseLost("This task is not yours, or not any more. Go back to your tasks.")
+    return until
+
+
+def give_back(studio: Studio, labeler: User, slot_id: int) -> None:
+    """Free a place; what was entered stays as a draft. Raises LeaseLost."""
+    with studio.database.write() as session:
+        _free(session, labeler.id, slot_id)
+
+
+def _free(session: Session, labeler_id: str, slot_id: int) -> Slot:
+    held = update(Slot).where(Slot.id == slot_id, Slot.labeler_id == labeler_id, Slot.state == "leased")
+    freed = held.values(state="free", labeler_id=None, lease_token=None, leased_until=None)
+    slot = _returned(session, freed)
+    if slot is None:
+        raise LeaseLost("This task is not yours, or not any more. Go back to your tasks.")
+    return slot
+
+
+def skip(studio: Studio, labeler: User, slot_id: int, *, reason: str, note: str = "") -> None:
+    """Pass a task on for good, and say why; too many skips halt the item. Raises LeaseLost, Refusal (no reason)."""
+    if reason not in SKIP_REASONS:
+        raise Refusal("Say why you skip this task: choose one of the reasons.")
+    with studio.database.write() as session:
+        item_id = _free(session, labeler.id, slot_id).item_id
+        session.add(
+            Skip(item_id=item_id, labeler_id=labeler.id, reason=reason, note=note[:2000], created_at=studio.clock())
+        )
+        session.flush()
+        num_skips = session.scalar(select(func.count()).select_from(Skip).where(Skip.item_id == item_id)) or 0
+        if should_halt(num_skips, studio.settings.skips_until_halt):
+            session.get_one(Item, item_id).is_halted = True
+            record_action(studio, session, None, "halt item", f"item {item_id}: {num_skips} skips")
+
+
+def finish(studio: Studio, session: Session, labeler: User, slot_id: int, lease_token: str) -> Slot:
+    """Mark the place as done, in the transaction that stores its label.
+
+    Too late for this place, any other free place of the item will do. Raises LeaseLost where there is none.
+    """
+    held = and_(Slot.id == slot_id, Slot.labeler_id == labeler.id, Slot.lease_token == lease_token)
+    done: dict[str, Any] = {"state": "done", "lease_token": None, "leased_until": None}
+    slot = _returned(session, update(Slot).where(held, Slot.state == "leased").values(**done))
+    if slot is not None:
+        return slot
+    item_id = select(Slot.item_id).where(Slot.id == slot_id).scalar_subquery()
+    other = (
+        select(Slot.id)
+        .join(Item)
+        .where(Slot.item_id == item_id, *_may_take(labeler), _is_free(studio.clock()))
+        .order_by(Slot.place)
+        .limit(1)
+        .with_for_update(of=Slot, skip_locked=True)
+    )
+    late = _leased(studio, labeler.id).where(Slot.id == other.scalar_subquery()).values(**done)
+    slot = _returned(session, late)
+    if slot is None:
+        raise LeaseLost(
+            "Your time for this task ran out and another labeler has it now. What you entered is kept as a draft."
+        )
+    return slot
+
+
+def num_open(studio: Studio, labeler: User) -> dict[Kind, int]:
+    """How many items of each kind this labeler could be given now, those in their hands included."""
+    held = and_(Slot.labeler_id == labeler.id, Slot.state == "leased")
+    free = and_(*_may_take(labeler), _is_free(studio.clock()))
+    counts = select(Item.kind, func.count(Slot.item_id.distinct())).join(Item, Item.id == Slot.item_id)
+    with studio.database.read() as session:
+        found = dict(session.execute(counts.where(or_(held, free)).group_by(Item.kind)).tuples().all())
+    return {kind: found.get(kind, 0) for kind in KINDS}

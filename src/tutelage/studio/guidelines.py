@@ -1,0 +1,54 @@
+"""The instructions that stand beside a task: a document a kind and purpose, in versions that never change."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from tutelage.labeling.tasks import Kind, Purpose
+from tutelage.studio.people import record_action
+from tutelage.studio.studio import Studio
+from tutelage.studio.tables import Guideline
+
+_SHIPPED = Path(__file__).parent / "shipped_guidelines"
+
+
+@cache
+def shipped_guideline(kind: Kind, purpose: Purpose) -> str:
+    """The text that holds until the lead writes another one."""
+    priorities = (_SHIPPED / f"{purpose}.md").read_text(encoding="utf-8")
+    return (_SHIPPED / f"{kind}.md").read_text(encoding="utf-8").replace("{priorities}\n", priorities)
+
+
+def current_guideline(studio: Studio, kind: Kind, purpose: Purpose) -> Guideline:
+    """The newest version; the shipped text becomes version 1 when it is first needed."""
+    with studio.database.read() as session:
+        if found := _newest(session, kind, purpose):
+            return found
+    with studio.database.write() as session:
+        return _newest(session, kind, purpose) or _add(studio, session, kind, purpose, shipped_guideline(kind, purpose))
+
+
+def publish_guideline(studio: Studio, kind: Kind, purpose: Purpose, markdown: str, *, by: str) -> Guideline:
+    """Make a new version, which labelers see from now on. Labels keep the version that they were made under."""
+    with studio.database.write() as session:
+        added = _add(studio, session, kind, purpose, markdown)
+        record_action(studio, session, by, "publish guideline", f"{kind}, {purpose}, version {added.version}")
+        return added
+
+
+def _newest(session: Session, kind: Kind, purpose: Purpose) -> Guideline | None:
+    of_task = select(Guideline).where(Guideline.kind == kind, Guideline.purpose == purpose)
+    return session.scalar(of_task.order_by(Guideline.version.desc()).limit(1))
+
+
+def _add(studio: Studio, session: Session, kind: Kind, purpose: Purpose, markdown: str) -> Guideline:
+    versions = select(func.max(Guideline.version)).where(Guideline.kind == kind, Guideline.purpose == purpose)
+    version = (session.scalar(versions) or 0) + 1
+    added = Guideline(kind=kind, purpose=purpose, version=version, markdown=markdown, created_at=studio.clock())
+    session.add(added)
+    session.flush()
+    return added

@@ -1,0 +1,13 @@
+"""Run by Alembic inside the transaction that `studio.database` opened."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from tutelage.studio.tables import Table
+
+connection = context.config.attributes["connection"]
+context.configure(
+    connection=connection, target_metadata=Table.metadata, render_as_batch=True, transaction_per_migration=False
+)
+context.run_migrations()

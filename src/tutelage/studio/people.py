@@ -1,0 +1,219 @@
+"""Who may come in: invites, accounts, sessions, tokens for scripts; and the record of who did what."""
+
+from __future__ import annotations
+
+import secrets as random_source
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from tutelage.labeling.assignment import GROUPS, Group
+from tutelage.studio.secrets import hash_password, is_password, new_token, token_hash
+from tutelage.studio.studio import Refusal, Studio
+from tutelage.studio.tables import ApiToken, AuditEntry, BrowserSession, FailedSignIn, Invite, User
+
+Role = Literal["admin", "researcher", "labeler"]
+ROLES: tuple[Role, ...] = get_args(Role)
+MIN_PASSWORD = 10
+MAX_PASSWORD = 200
+MAX_NAME = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedIn:
+    """Who makes a request. `csrf_token` is None for scripts: no browser sends their token by itself."""
+
+    user: User
+    csrf_token: str | None = None
+
+
+def record_action(studio: Studio, session: Session, user_id: str | None, action: str, subject: str) -> None:
+    """Add to the audit log, in the transaction of what it tells of."""
+    session.add(AuditEntry(happened_at=studio.clock(), user_id=user_id, action=action, subject=subject))
+
+
+def invite(
+    studio: Studio,
+    *,
+    role: Role = "labeler",
+    group: Group = "training",
+    quota: int | None = None,
+    invited_by: str | None = None,
+) -> str:
+    """Make an invite that one person can use once; returns its token, which is shown now and never again."""
+    if role not in ROLES or group not in GROUPS:
+        raise Refusal(f"role {role!r}, group {group!r}: roles are {', '.join(ROLES)}; groups are {', '.join(GROUPS)}.")
+    token, now = new_token(), studio.clock()
+    with studio.database.write() as session:
+        session.add(
+            Invite(
+                token_hash=token_hash(token),
+                role=role,
+                labeler_group=group,
+                quota=quota,
+                created_at=now,
+                expires_at=now + studio.settings.invite,
+            )
+        )
+        record_action(studio, session, invited_by, "invite", f"{role}, {group}")
+    return token
+
+
+def _open_invite(studio: Studio, session: Session, token: str) -> Invite:
+    found = session.scalar(select(Invite).where(Invite.token_hash == token_hash(token)))
+    if found is None or found.used_by is not None or found.expires_at <= studio.clock():
+        raise Refusal("This invite link is not valid, was used already, or has expired. Ask for a new one.")
+    return found
+
+
+def invited_role(studio: Studio, token: str) -> str:
+    """The role that an invite gives. Raises Refusal for one that cannot be used."""
+    with studio.database.read() as session:
+        return _open_invite(studio, session, token).role
+
+
+def accept_invite(studio: Studio, token: str, *, name: str, password: str) -> User:
+    """Make the user that an invite is for. Raises Refusal for a bad invite, name or password; the invite stays open."""
+    name = _checked_name(name)
+    _check_password(password, name)
+    password_hash = hash_password(password)
+    with studio.database.write() as session:
+        used = _open_invite(studio, session, token)
+        if session.scalar(select(User.id).where(func.lower(User.name) == name.lower())) is not None:
+            raise Refusal(f"The name {name!r} is taken. Choose another one.")
+        user = User(
+            id=random_source.token_hex(8),
+            name=name,
+            password_hash=password_hash,
+            role=used.role,
+            labeler_group=used.labeler_group,
+            quota=used.quota,
+            created_at=studio.clock(),
+        )
+        session.add(user)
+        session.flush()
+        used.used_by = user.id
+        record_action(studio, session, user.id, "accept invite", f"invite {used.id}")
+    return user
+
+
+def _checked_name(name: str) -> str:
+    name = " ".join(name.split())
+    if not 2 <= len(name) <= MAX_NAME or not name.isprintable():
+        raise Refusal(f"The name has {len(name)} characters; it must have 2 to {MAX_NAME}, all of them visible.")
+    return name
+
+
+def _check_password(password: str, name: str) -> None:
+    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+        raise Refusal(f"The password has {len(password)} characters; it must have {MIN_PASSWORD} to {MAX_PASSWORD}.")
+    if password.lower() == name.lower() or len(set(password)) < 4:
+        raise Refusal("The password is your name, or repeats three characters. Choose one that nobody would guess.")
+
+
+def sign_in(studio: Studio, *, name: str, password: str) -> str:
+    """Start a session; returns the token for the cookie. Raises Refusal, in the same words for all that can be wrong.
+
+    After `failures_until_lock` wrong passwords a name is locked for `lock`, also for the right password.
+    """
+    name = " ".join(name.split())
+    _refuse_locked(studio, name)
+    with studio.database.read() as session:
+        user = session.scalar(select(User).where(func.lower(User.name) == name.lower(), User.is_active))
+    # Slow on purpose, and outside of any transaction.
+    is_right = is_password(password, user.password_hash if user else None)
+    with studio.database.write() as session:
+        if is_right and user is not None:
+            session.execute(delete(FailedSignIn).where(FailedSignIn.name == name.lower()))
+            record_action(studio, session, user.id, "sign in", user.name)
+            return _start_session(studio, session, user)
+        session.add(FailedSignIn(name=name.lower()[:MAX_NAME], failed_at=studio.clock()))
+    raise Refusal("The name or the password is wrong.")
+
+
+def _refuse_locked(studio: Studio, name: str) -> None:
+    since = studio.clock() - studio.settings.lock
+    with studio.database.read() as session:
+        failures = session.scalar(
+            select(func.count())
+            .select_from(FailedSignIn)
+            .where(FailedSignIn.name == name.lower(), FailedSignIn.failed_at > since)
+        )
+    if (failures or 0) >= studio.settings.failures_until_lock:
+        minutes = int(studio.settings.lock.total_seconds() // 60)
+        raise Refusal(f"Too many wrong passwords for this name. Wait {minutes} minutes, or ask an admin.")
+
+
+def _start_session(studio: Studio, session: Session, user: User) -> str:
+    token, now = new_token(), studio.clock()
+    session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= now))
+    session.add(
+        BrowserSession(
+            token_hash=token_hash(token),
+            user_id=user.id,
+            csrf_token=new_token(),
+            created_at=now,
+            expires_at=now + studio.settings.session,
+        )
+    )
+    return token
+
+
+def signed_in(studio: Studio, token: str) -> SignedIn | None:
+    """Whose session a cookie belongs to; None if it is unknown, over, or its user is no longer active."""
+    with studio.database.read() as session:
+        found = session.execute(
+            select(User, BrowserSession.csrf_token)
+            .join(BrowserSession, BrowserSession.user_id == User.id)
+            .where(
+                BrowserSession.token_hash == token_hash(token),
+                BrowserSession.expires_at > studio.clock(),
+                User.is_active,
+            )
+        ).first()
+    return SignedIn(user=found[0], csrf_token=found[1]) if found else None
+
+
+def sign_out(studio: Studio, token: str) -> None:
+    """End a session; unknown ones are over already."""
+    with studio.database.write() as session:
+        session.execute(delete(BrowserSession).where(BrowserSession.token_hash == token_hash(token)))
+
+
+def make_api_token(studio: Studio, user: User, name: str) -> str:
+    """A token for scripts with the rights of `user`; shown now and never again."""
+    token = new_token()
+    with studio.database.write() as session:
+        session.add(ApiToken(token_hash=token_hash(token), user_id=user.id, name=name, created_at=studio.clock()))
+        record_action(studio, session, user.id, "make api token", name)
+    return token
+
+
+def user_of_api_token(studio: Studio, token: str) -> SignedIn | None:
+    """Who a script speaks for; None if its token is unknown or revoked, or the user is no longer active."""
+    with studio.database.read() as session:
+        user = session.scalar(
+            select(User)
+            .join(ApiToken, ApiToken.user_id == User.id)
+            .where(ApiToken.token_hash == token_hash(token), ApiToken.revoked_at.is_(None), User.is_active)
+        )
+    return SignedIn(user=user) if user else None
+
+
+def people(studio: Studio) -> list[User]:
+    """Everybody, by name."""
+    with studio.database.read() as session:
+        return list(session.scalars(select(User).order_by(User.name)))
+
+
+def set_active(studio: Studio, user_id: str, is_active: bool, *, by: str) -> None:
+    """Let somebody in or keep them out; their sessions end at once. Raises Refusal for somebody who is not there."""
+    with studio.database.write() as session:
+        user = session.get(User, user_id)
+        if user is None:
+            raise Refusal(f"There is nobody with the id {user_id!r}.")
+        user.is_active = is_active
+        session.execute(delete(BrowserSession).where(BrowserSession.user_id == user_id))
+        record_action(studio, session, by, "activate" if is_active else "deactivate", user.name)

@@ -1,0 +1,62 @@
+"""A studio: its database, its clock and its settings. Every service takes it first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from tutelage.errors import StorageError, UserError
+from tutelage.studio.database import Database, open_database, sqlite_url
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The clock of a studio in service; tests pass one that they move."""
+    return datetime.now(UTC)
+
+
+class Refusal(UserError):
+    """What a person asked of the studio and may not have, in words for them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a studio behaves. `seed` decides the order in which completions are shown."""
+
+    seed: int = 0
+    lease: timedelta = timedelta(minutes=30)
+    session: timedelta = timedelta(hours=12)
+    invite: timedelta = timedelta(days=14)
+    skips_until_halt: int = 5
+    failures_until_lock: int = 5
+    lock: timedelta = timedelta(minutes=15)
+    # What one page may count towards paid time: a browser left open overnight is not work.
+    longest_page: timedelta = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Studio:
+    """Made once by whoever runs the studio; shared by all threads."""
+
+    database: Database
+    clock: Clock = utc_now
+    settings: Settings = field(default_factory=Settings)
+
+
+def open_studio(
+    folder: Path, *, url: str | None = None, clock: Clock = utc_now, settings: Settings | None = None
+) -> Studio:
+    """The studio in a data folder, made if there is none; with `url` its database is elsewhere.
+
+    Raises StorageError where the folder cannot be made, and what `open_database` raises.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"the data folder {folder} cannot be made: {error.strerror}. Choose another place."
+        ) from None
+    return Studio(database=open_database(url or sqlite_url(folder)), clock=clock, settings=settings or Settings())

@@ -1,0 +1,234 @@
+"""The tables. What must never happen twice is forbidden here, by constraints, and not only in code."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Json = JSON().with_variant(JSONB(), "postgresql")
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """Times with a zone in Python, in UTC in the database; SQLite has no zones of its own."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Table(DeclarativeBase):
+    """What all tables have in common: types of columns, and names of constraints that migrations can refer to."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar = {datetime: UtcTime, dict[str, Any]: Json, list[str]: Json, str: Text}
+
+
+class User(Table):
+    """A person. `id` is what exports name them by: it says nothing about who they are."""
+
+    __tablename__ = "users"
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(String(80), unique=True)
+    password_hash: Mapped[str]
+    role: Mapped[str] = mapped_column(String(16))
+    labeler_group: Mapped[str] = mapped_column(String(16))
+    quota: Mapped[int | None]
+    is_active: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[datetime]
+
+
+class Invite(Table):
+    """A link that makes one user, once. Only the hash of its token is kept."""
+
+    __tablename__ = "invites"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    role: Mapped[str] = mapped_column(String(16))
+    labeler_group: Mapped[str] = mapped_column(String(16))
+    quota: Mapped[int | None]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+
+
+class BrowserSession(Table):
+    """A signed-in browser. The cookie holds the token, this row its hash."""
+
+    __tablename__ = "browser_sessions"
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    csrf_token: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class ApiToken(Table):
+    """A token for scripts, with the rights of its user."""
+
+    __tablename__ = "api_tokens"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    name: Mapped[str] = mapped_column(String(80))
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class FailedSignIn(Table):
+    """A wrong password: too many of them for one name lock it for a while."""
+
+    __tablename__ = "failed_sign_ins"
+    __table_args__ = (Index(None, "name", "failed_at"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(80))
+    failed_at: Mapped[datetime]
+
+
+class AuditEntry(Table):
+    """Who did what to whom or what. Only ever added to."""
+
+    __tablename__ = "audit"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    happened_at: Mapped[datetime]
+    user_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    action: Mapped[str] = mapped_column(String(40))
+    subject: Mapped[str]
+
+
+class Guideline(Table):
+    """One version of the instructions for a kind of task and a purpose. Never changed: the next one is a new row."""
+
+    __tablename__ = "guidelines"
+    __table_args__ = (UniqueConstraint("kind", "purpose", "version"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    purpose: Mapped[str] = mapped_column(String(16))
+    version: Mapped[int]
+    markdown: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class Batch(Table):
+    """What was queued together."""
+
+    __tablename__ = "batches"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[datetime]
+
+
+class Item(Table):
+    """One task for `overlap` different labelers. `content_key` keeps the same task from being queued twice."""
+
+    __tablename__ = "items"
+    __table_args__ = (Index(None, "kind", "purpose", "priority", "id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batches.id"), index=True)
+    content_key: Mapped[str] = mapped_column(String(16), unique=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    purpose: Mapped[str] = mapped_column(String(16))
+    priority: Mapped[int] = mapped_column(default=0)
+    overlap: Mapped[int]
+    task: Mapped[dict[str, Any]]
+    is_halted: Mapped[bool] = mapped_column(default=False)
+
+
+class ItemAuthor(Table):
+    """A labeler who wrote something that is in an item, and so may not judge it."""
+
+    __tablename__ = "item_authors"
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"), primary_key=True)
+    labeler_id: Mapped[str] = mapped_column(String(16), primary_key=True)
+
+
+class Slot(Table):
+    """One of the places of an item: free, leased to a labeler until a time, or done. Overlap is the number of rows."""
+
+    __tablename__ = "slots"
+    __table_args__ = (
+        UniqueConstraint("item_id", "place"),
+        UniqueConstraint("item_id", "labeler_id"),
+        Index(None, "labeler_id", "state"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
+    place: Mapped[int]
+    state: Mapped[str] = mapped_column(String(8), default="free")
+    labeler_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    lease_token: Mapped[str | None] = mapped_column(String(32))
+    leased_until: Mapped[datetime | None]
+
+
+class Draft(Table):
+    """What a labeler has entered so far, by page; it outlives the lease, so that the work can be taken up again."""
+
+    __tablename__ = "drafts"
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"), primary_key=True)
+    labeler_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    pages: Mapped[dict[str, Any]]
+    active_seconds: Mapped[dict[str, Any]]
+    saved_at: Mapped[datetime]
+
+
+class StoredLabel(Table):
+    """One labeler's finished work on one item, with everything that says how it came about."""
+
+    __tablename__ = "labels"
+    __table_args__ = (UniqueConstraint("item_id", "labeler_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slot_id: Mapped[int] = mapped_column(ForeignKey("slots.id"), unique=True)
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
+    labeler_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    client_uuid: Mapped[str] = mapped_column(String(36), unique=True)
+    label: Mapped[dict[str, Any]]
+    display_order: Mapped[list[str]]
+    display_seed: Mapped[int]
+    guideline_id: Mapped[int] = mapped_column(ForeignKey("guidelines.id"))
+    ui_version: Mapped[str] = mapped_column(String(40))
+    active_seconds: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+
+class Skip(Table):
+    """A labeler passed an item on, and why."""
+
+    __tablename__ = "skips"
+    __table_args__ = (UniqueConstraint("item_id", "labeler_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
+    labeler_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    reason: Mapped[str] = mapped_column(String(20))
+    note: Mapped[str]
+    created_at: Mapped[datetime]

@@ -1,0 +1,33 @@
+"""The web application of a studio."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+
+from tutelage import __version__
+from tutelage.studio.studio import Studio
+from tutelage.web import accounts, api, lead, refusals, tasks
+from tutelage.web.guards import RequestLimit, limit_requests, secure_headers
+
+_STATIC = Path(__file__).parent / "static"
+_REQUESTS_PER_MINUTE = 600
+
+
+def create_app(studio: Studio, *, requests_per_minute: int = _REQUESTS_PER_MINUTE) -> FastAPI:
+    """The application that serves `studio`. `requests_per_minute` is for each address; 0 sets no limit.
+
+    FastAPI's own pages of documentation load scripts from elsewhere, so they are off; /openapi.json is there.
+    """
+    app = FastAPI(title="Tutelage labeling studio", version=__version__, docs_url=None, redoc_url=None)
+    app.state.studio = studio
+    app.middleware("http")(limit_requests(RequestLimit(per_minute=requests_per_minute)))
+    app.middleware("http")(secure_headers)
+    refusals.register(app)
+    for pages in (accounts, tasks, lead):
+        app.include_router(pages.router, include_in_schema=False)
+    app.include_router(api.router)
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    return app

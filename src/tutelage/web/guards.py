@@ -1,0 +1,161 @@
+"""What stands before every page: who is asking, whether the form is ours, how often, and what the browser may load."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request, Response
+from starlette.datastructures import FormData
+from starlette.responses import PlainTextResponse
+
+from tutelage.studio.people import Role, SignedIn, signed_in, user_of_api_token
+from tutelage.studio.studio import Studio
+from tutelage.studio.tables import User
+
+SESSION_COOKIE = "tutelage_session"
+FORM_COOKIE = "tutelage_form"
+CSRF_FIELD = "csrf_token"
+_CONTENT_SECURITY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _CONTENT_SECURITY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+Next = Callable[[Request], Awaitable[Response]]
+
+
+class NotSignedIn(Exception):
+    """The page is for people who are signed in. `carried`: what they had entered, which the sign-in page keeps."""
+
+    def __init__(self, carried: Mapping[str, str] | None = None) -> None:
+        super().__init__("not signed in")
+        self.carried = dict(carried or {})
+
+
+class NotAllowed(Exception):
+    """The page is for another role, or the form did not come from our page; the message says which."""
+
+
+async def secure_headers(request: Request, call_next: Next) -> Response:
+    """Nothing is loaded from elsewhere, nothing is framed, no page with people's work stays in a cache."""
+    response = await call_next(request)
+    for name, value in _HEADERS.items():
+        response.headers[name] = value
+    if not request.url.path.startswith("/static/"):
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestLimit:
+    """Counts the requests of each address in the running minute."""
+
+    per_minute: int
+    clock: Callable[[], float] = time.monotonic
+    _minute: int = -1
+    _counts: dict[str, int] = field(default_factory=dict)
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def is_reached(self, address: str) -> bool:
+        if self.per_minute == 0:
+            return False
+        with self._turn:
+            minute = int(self.clock() // 60)
+            if minute != self._minute:
+                self._minute, self._counts = minute, {}
+            self._counts[address] = self._counts.get(address, 0) + 1
+            return self._counts[address] > self.per_minute
+
+
+def limit_requests(limit: RequestLimit) -> Callable[[Request, Next], Awaitable[Response]]:
+    """A middleware that answers 429 to an address that asks too often."""
+
+    async def limited(request: Request, call_next: Next) -> Response:
+        if limit.is_reached(request.client.host if request.client else ""):
+            text = "Too many requests from this address. What you entered is still on your page: wait a minute."
+            return PlainTextResponse(text, status_code=429, headers={"Retry-After": "60"})
+        return await call_next(request)
+
+    return limited
+
+
+def studio_of(request: Request) -> Studio:
+    found: Studio = request.app.state.studio
+    return found
+
+
+def visitor(request: Request) -> SignedIn | None:
+    """Who asks, by the cookie of a browser or the token of a script; None for somebody who is not signed in."""
+    studio, authorization = studio_of(request), request.headers.get("authorization", "")
+    if authorization.startswith("Bearer "):
+        return user_of_api_token(studio, authorization.removeprefix("Bearer ").strip())
+    token = request.cookies.get(SESSION_COOKIE)
+    return signed_in(studio, token) if token else None
+
+
+async def _form(request: Request) -> FormData:
+    return await request.form(max_files=0, max_fields=200)
+
+
+def _texts(form: FormData) -> dict[str, str]:
+    """The text fields; the first value of each name."""
+    return {name: value for name, value in reversed(form.multi_items()) if isinstance(value, str)}
+
+
+Visitor = Annotated[SignedIn | None, Depends(visitor)]
+
+
+async def _required(request: Request, visitor: Visitor) -> SignedIn:
+    if visitor is None:
+        raise NotSignedIn(_texts(await _form(request)) if request.method == "POST" else None)
+    return visitor
+
+
+Person = Annotated[SignedIn, Depends(_required)]
+
+
+def _needs_role(*roles: Role) -> Callable[[SignedIn], User]:
+    def checked(person: Person) -> User:
+        if person.user.role not in roles:
+            raise NotAllowed(f"This page is for {' and '.join(roles)}s; you are a {person.user.role}.")
+        return person.user
+
+    return checked
+
+
+# Everybody may label: a lead who tries the tasks, and a labeler.
+Labeler = Annotated[User, Depends(_needs_role("labeler", "researcher", "admin"))]
+Lead = Annotated[User, Depends(_needs_role("researcher", "admin"))]
+Admin = Annotated[User, Depends(_needs_role("admin"))]
+
+
+def csrf_token(request: Request, person: SignedIn | None) -> str:
+    """What a form must carry: the session's token, or before there is a session that of a cookie of its own."""
+    if person is not None and person.csrf_token is not None:
+        return person.csrf_token
+    if not hasattr(request.state, "form_token"):
+        request.state.form_token = request.cookies.get(FORM_COOKIE) or secrets.token_urlsafe(24)
+    return str(request.state.form_token)
+
+
+def _checked_form(request: Request, person: Visitor, form: Annotated[FormData, Depends(_form)]) -> dict[str, str]:
+    """The text fields of a form that came from one of our pages."""
+    fields = _texts(form)
+    given = fields.pop(CSRF_FIELD, "") or request.headers.get("x-csrf-token", "")
+    is_script = person is not None and person.csrf_token is None
+    expected = person.csrf_token if person else request.cookies.get(FORM_COOKIE)
+    if not is_script and not (expected and secrets.compare_digest(given.encode(), expected.encode())):
+        raise NotAllowed("This form did not come from a page of this studio, or is too old. Load the page again.")
+    return fields
+
+
+Form = Annotated[dict[str, str], Depends(_checked_form)]

@@ -1,0 +1,52 @@
+"""The lead's pages: progress, people, invites. Researchers read; admins also act."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from fastapi import APIRouter, Request
+from starlette.responses import HTMLResponse, Response
+
+from tutelage.labeling.assignment import GROUPS, Group
+from tutelage.studio.people import ROLES, Role, SignedIn, invite, set_active
+from tutelage.studio.progress import labeler_progress, progress
+from tutelage.studio.studio import Refusal
+from tutelage.web.guards import Admin, Form, Lead, Person, studio_of
+from tutelage.web.pages import page, see
+
+router = APIRouter(prefix="/lead")
+
+
+@router.get("")
+def show_progress(request: Request, person: Person, _lead: Lead) -> HTMLResponse:
+    return page(request, "progress.html", person, kinds=progress(studio_of(request)))
+
+
+@router.get("/people")
+def show_people(request: Request, person: Person, _lead: Lead) -> HTMLResponse:
+    return _people_page(request, person, link="")
+
+
+@router.post("/people/invite")
+def do_invite(request: Request, person: Person, admin: Admin, form: Form) -> HTMLResponse:
+    """The link is shown once, on the page that answers."""
+    role, group = cast(Role, form.get("role", "labeler")), cast(Group, form.get("group", "training"))
+    quota = form.get("quota", "").strip()
+    if quota and not (quota.isascii() and quota.isdigit() and len(quota) < 8):
+        raise Refusal(f"The quota is {quota!r}; it must be a whole number of tasks, or nothing for no limit.")
+    studio = studio_of(request)
+    token = invite(studio, role=role, group=group, quota=int(quota) if quota else None, invited_by=admin.id)
+    return _people_page(request, person, link=f"{request.base_url}invite/{token}")
+
+
+@router.post("/people/{user_id}/active")
+def do_set_active(request: Request, user_id: str, admin: Admin, form: Form) -> Response:
+    if user_id == admin.id:
+        raise Refusal("You cannot lock yourself out. Another admin can.")
+    set_active(studio_of(request), user_id, form.get("is_active") == "yes", by=admin.id)
+    return see("/lead/people")
+
+
+def _people_page(request: Request, person: SignedIn, *, link: str) -> HTMLResponse:
+    everybody = labeler_progress(studio_of(request))
+    return page(request, "people.html", person, everybody=everybody, roles=ROLES, groups=GROUPS, link=link)

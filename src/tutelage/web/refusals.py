@@ -1,0 +1,51 @@
+"""What is shown where something cannot be had: always a page in words, never a trace of the program."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from tutelage.studio.assignment import LeaseLost
+from tutelage.studio.studio import Refusal
+from tutelage.web.guards import NotAllowed, NotSignedIn, visitor
+from tutelage.web.pages import page
+
+_TITLES = {403: "Not for you", 404: "There is no such page", 409: "Not possible any more"}
+
+
+def register(app: FastAPI) -> None:
+    """Answer every refusal with its page, or with JSON below /api."""
+    app.add_exception_handler(NotSignedIn, _not_signed_in)
+    app.add_exception_handler(NotAllowed, _not_allowed)
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(HTTPException, _http)
+
+
+def _told(request: Request, status: int, message: str) -> Response:
+    if request.url.path.startswith("/api/"):
+        return JSONResponse({"detail": message}, status_code=status)
+    title = _TITLES.get(status, "That did not work")
+    return page(request, "message.html", visitor(request), status=status, title=title, message=message)
+
+
+def _not_signed_in(request: Request, error: Exception) -> Response:
+    if request.url.path.startswith("/api/"):
+        return _told(request, 401, "Sign in, or send an API token: 'Authorization: Bearer ...'.")
+    assert isinstance(error, NotSignedIn)
+    shown = {"going_on": request.url.path, "carried": error.carried, "problem": "", "name": ""}
+    return page(request, "sign_in.html", None, status=401, **shown)
+
+
+def _not_allowed(request: Request, error: Exception) -> Response:
+    return _told(request, 403, str(error))
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    return _told(request, 409 if isinstance(error, LeaseLost) else 400, str(error))
+
+
+def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _told(request, error.status_code, str(error.detail))

@@ -1,0 +1,161 @@
+"""A labeler's work: the list of what there is, the pages of a task, saving, submitting, skipping."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from uuid import uuid4
+
+from fastapi import APIRouter, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
+
+from tutelage.labeling.forms import SKIP_REASONS, Page, letters_of, pages_of
+from tutelage.labeling.labels import LabelError, Problems, page_problems
+from tutelage.labeling.tasks import KINDS, Kind
+from tutelage.studio.assignment import Assignment, assignment_of, claim, give_back, num_open, renew, skip
+from tutelage.studio.guidelines import current_guideline
+from tutelage.studio.labels import Entered, draft_of, label_of_uuid, num_labels, save_draft, submit
+from tutelage.studio.studio import Studio
+from tutelage.studio.tables import User
+from tutelage.web.guards import Form, Labeler, Person, studio_of
+from tutelage.web.pages import page, see
+
+router = APIRouter()
+
+# What the form carries beside the labeler's entries.
+_CARRIED = ("lease_token", "client_uuid", "opened_at", "active_seconds", "go")
+
+
+@router.get("/")
+def show_tasks(request: Request, person: Person, labeler: Labeler, done: int = 0) -> HTMLResponse:
+    studio = studio_of(request)
+    shown = {"num_open": num_open(studio, labeler), "num_labels": num_labels(studio, labeler), "is_done": bool(done)}
+    return page(request, "tasks.html", person, **shown)
+
+
+@router.post("/tasks/{kind}")
+def start(request: Request, kind: str, labeler: Labeler, _form: Form) -> Response:
+    if kind not in KINDS:
+        raise HTTPException(404, f"There are no tasks of kind {kind!r}.")
+    assignment = claim(studio_of(request), labeler, cast(Kind, kind))
+    return see("/") if assignment is None else see(f"/work/{assignment.slot_id}")
+
+
+@router.get("/work/{slot_id}")
+def resume(request: Request, slot_id: int, labeler: Labeler) -> Response:
+    """To the first page that is not complete."""
+    studio = studio_of(request)
+    assignment = assignment_of(studio, labeler, slot_id)
+    return see(f"/work/{slot_id}/{_next_page(assignment, draft_of(studio, assignment))}")
+
+
+@router.get("/work/{slot_id}/{page_name}")
+def show_work(request: Request, slot_id: int, page_name: str, person: Person, labeler: Labeler) -> HTMLResponse:
+    studio = studio_of(request)
+    assignment = assignment_of(studio, labeler, slot_id)
+    return _work_page(request, person, assignment, _page_of(assignment, page_name), draft_of(studio, assignment), {})
+
+
+@router.post("/work/{slot_id}/skip")
+def do_skip(request: Request, slot_id: int, labeler: Labeler, form: Form) -> Response:
+    skip(studio_of(request), labeler, slot_id, reason=form.get("reason", ""), note=form.get("skip_note", ""))
+    return see("/")
+
+
+@router.post("/work/{slot_id}/give-back")
+def do_give_back(request: Request, slot_id: int, labeler: Labeler, _form: Form) -> Response:
+    give_back(studio_of(request), labeler, slot_id)
+    return see("/")
+
+
+@router.post("/work/{slot_id}/{page_name}")
+def save_work(request: Request, slot_id: int, page_name: str, person: Person, labeler: Labeler, form: Form) -> Response:
+    """Save the page whatever it holds; then the previous page, the next one if this is complete, or submit them all."""
+    studio, go = studio_of(request), form.get("go", "next")
+    if go == "submit" and label_of_uuid(studio, labeler, form.get("client_uuid", "")) is not None:
+        return see("/?done=1")
+    assignment = assignment_of(studio, labeler, slot_id)
+    this = _page_of(assignment, page_name)
+    entries = {name: value for name, value in form.items() if name not in _CARRIED}
+    renew(studio, labeler, slot_id)
+    draft = save_draft(studio, assignment, this.name, entries, seconds=_seconds(studio, form))
+    if go == "back":
+        return see(f"/work/{slot_id}/{_neighbour(assignment, this, -1)}")
+    if problems := page_problems(assignment.task, this, entries):
+        return _work_page(request, person, assignment, this, draft, problems, status=422)
+    if go != "submit":
+        return see(f"/work/{slot_id}/{_neighbour(assignment, this, 1)}")
+    return _submitted(request, person, labeler, assignment, form)
+
+
+def _submitted(request: Request, person: Person, labeler: User, assignment: Assignment, form: Form) -> Response:
+    studio = studio_of(request)
+    token, uuid = form.get("lease_token", ""), form.get("client_uuid", "")
+    try:
+        submit(studio, labeler, assignment, lease_token=token, client_uuid=uuid)
+    except LabelError as error:
+        name, problems = next(iter(error.problems.items()))
+        draft, this = draft_of(studio, assignment), _page_of(assignment, name)
+        return _work_page(request, person, assignment, this, draft, problems, status=422)
+    return see("/?done=1")
+
+
+def _work_page(
+    request: Request,
+    person: Person,
+    assignment: Assignment,
+    this: Page,
+    draft: Entered,
+    problems: Problems,
+    *,
+    status: int = 200,
+) -> HTMLResponse:
+    studio = studio_of(request)
+    pages = pages_of(assignment.task)
+    text_of = {completion.id: completion.text for completion in assignment.task.completions}
+    shown: dict[str, Any] = {
+        "assignment": assignment,
+        "task": assignment.task,
+        "this": this,
+        "pages": pages,
+        "number": pages.index(this) + 1,
+        "entered": draft.pages.get(this.name, {}),
+        "problems": problems,
+        # Letters and texts only: neither an id nor a policy's name reaches the page.
+        "completions": {
+            letter: text_of[identity] for letter, identity in zip(letters_of(assignment.task), assignment.order)
+        },
+        "guideline": current_guideline(studio, assignment.task.kind, assignment.purpose),
+        "skip_reasons": SKIP_REASONS,
+        "client_uuid": str(uuid4()),
+        "opened_at": studio.clock().timestamp(),
+        "total_seconds": sum(draft.active_seconds.values()),
+    }
+    return page(request, "work.html", person, status=status, **shown)
+
+
+def _page_of(assignment: Assignment, name: str) -> Page:
+    for each in pages_of(assignment.task):
+        if each.name == name:
+            return each
+    raise HTTPException(404, f"This task has no page {name!r}.")
+
+
+def _neighbour(assignment: Assignment, this: Page, step: int) -> str:
+    pages = pages_of(assignment.task)
+    return pages[min(max(pages.index(this) + step, 0), len(pages) - 1)].name
+
+
+def _next_page(assignment: Assignment, draft: Entered) -> str:
+    pages = pages_of(assignment.task)
+    open_pages = [each for each in pages if page_problems(assignment.task, each, draft.pages.get(each.name, {}))]
+    return (open_pages or pages[-1:])[0].name
+
+
+def _seconds(studio: Studio, form: Form) -> float:
+    """Time worked on the page: as a script measured it, or without one since the page was opened."""
+    measured, opened_at = form.get("active_seconds", ""), form.get("opened_at", "")
+    try:
+        return float(measured) if measured else studio.clock().timestamp() - float(opened_at or "nan")
+    except ValueError:
+        return 0.0
