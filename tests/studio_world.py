@@ -1,4 +1,4 @@
-"""A studio for tests: its clock stands until it is moved, its passwords are cheap, its people and tasks are made in one line."""
+"""A studio for tests: its clock stands until it is moved; people and tasks are made in one line."""
 
 from __future__ import annotations
 

@@ -11,14 +11,14 @@ import pytest
 
 pytest.importorskip("sqlalchemy", reason="the labeling studio is an extra")
 
-from sqlalchemy import select  # noqa: E402
-from studio_world import person, queue, task  # noqa: E402
+from sqlalchemy import select
 
-from tutelage.labeling.assignment import GROUPS, Standing, may_take  # noqa: E402
-from tutelage.labeling.labels import LabelError  # noqa: E402
-from tutelage.labeling.tasks import PURPOSES  # noqa: E402
-from tutelage.records import Completion  # noqa: E402
-from tutelage.studio.assignment import (  # noqa: E402
+from studio_world import person, queue, task
+from tutelage.labeling.assignment import GROUPS, Standing, may_take
+from tutelage.labeling.labels import LabelError
+from tutelage.labeling.tasks import PURPOSES
+from tutelage.records import Completion
+from tutelage.studio.assignment import (
     LeaseLost,
     assignment_of,
     claim,
@@ -27,12 +27,12 @@ from tutelage.studio.assignment import (  # noqa: E402
     renew,
     skip,
 )
-from tutelage.studio.export import stored_labels  # noqa: E402
-from tutelage.studio.labels import draft_of, num_labels, save_draft, submit  # noqa: E402
-from tutelage.studio.progress import progress  # noqa: E402
-from tutelage.studio.queue import enqueue  # noqa: E402
-from tutelage.studio.studio import Refusal  # noqa: E402
-from tutelage.studio.tables import Item, Slot  # noqa: E402
+from tutelage.studio.export import stored_labels
+from tutelage.studio.labels import draft_of, num_labels, save_draft, submit
+from tutelage.studio.progress import progress
+from tutelage.studio.queue import enqueue
+from tutelage.studio.studio import Refusal
+from tutelage.studio.tables import Item, Slot
 
 
 def _write(studio, labeler, assignment, text="a response", uuid=None):

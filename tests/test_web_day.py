@@ -10,14 +10,13 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the labeling studio is an extra")
 
-from studio_world import PASSWORD, Browser, Clock, person, queue, task  # noqa: E402
-
-from tutelage.labeling.tasks import Task  # noqa: E402
-from tutelage.records import Demonstration, Prompt, Ranking, Rating  # noqa: E402
-from tutelage.store.jsonl import read_records  # noqa: E402
-from tutelage.studio.export import export_labels  # noqa: E402
-from tutelage.studio.people import invite  # noqa: E402
-from tutelage.studio.studio import Studio  # noqa: E402
+from studio_world import PASSWORD, Browser, Clock, person, queue, task
+from tutelage.labeling.tasks import Task
+from tutelage.records import Demonstration, Prompt, Ranking, Rating
+from tutelage.store.jsonl import read_records
+from tutelage.studio.export import export_labels
+from tutelage.studio.people import invite
+from tutelage.studio.studio import Studio
 
 
 @pytest.fixture

@@ -1,0 +1,184 @@
+"""What stands before the pages: sign-in, roles, tokens of forms, limits, headers. Every route is tried."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the labeling studio is an extra")
+
+from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
+
+from studio_world import PASSWORD, Browser, person, queue, task
+from tutelage.studio import people
+from tutelage.studio.assignment import claim
+from tutelage.web import accounts, api, lead, tasks
+from tutelage.web.app import create_app
+from tutelage.web.guards import RequestLimit
+
+OPEN = {"/sign-in", "/invite/{token}"}
+ROUTES = [
+    (method, route.path)
+    for room in (accounts, tasks, lead, api)
+    for route in room.router.routes
+    if isinstance(route, APIRoute)
+    for method in sorted(route.methods)
+]
+
+
+def _filled(path: str, token: str = "x") -> str:
+    values = {"kind": "demonstrate", "slot_id": "1", "page_name": "demonstration", "token": token, "user_id": "x"}
+    return re.sub(r"\{(\w+)\}", lambda match: values[match[1]], path)
+
+
+def test_every_page_but_the_entrance_asks_who_is_there(studio):
+    client = TestClient(create_app(studio), follow_redirects=False)
+    assert len(ROUTES) > 15
+    for method, path in ROUTES:
+        if path not in OPEN:
+            assert client.request(method, _filled(path)).status_code == 401, (method, path)
+
+
+def test_every_form_refuses_a_request_without_its_token(studio):
+    person(studio, "Ada", role="admin")
+    queue(studio, task("demonstrate"))
+    browser = Browser(studio)
+    browser.sign_in("Ada")
+    token = people.invite(studio)
+    for method, path in ROUTES:
+        if method == "POST":
+            for data in ({}, {"csrf_token": "guess"}):
+                assert browser.client.post(_filled(path, token), data=data).status_code == 403, path
+    assert browser.open("/").status_code == 200, "still signed in"
+
+
+def test_labelers_are_refused_the_leads_pages_and_researchers_the_admins(studio):
+    person(studio, "Ada")
+    person(studio, "Rita", role="researcher")
+    labeler, researcher = Browser(studio), Browser(studio)
+    labeler.sign_in("Ada")
+    researcher.sign_in("Rita")
+    for path in ("/lead", "/lead/people", "/api/progress"):
+        assert labeler.open(path).status_code == 403
+        assert researcher.open(path).status_code == 200
+    page = researcher.open("/lead/people")
+    csrf = re.search(r'name="csrf_token" value="([^"]+)"', page.text)[1]
+    for path in ("/lead/people/invite", "/lead/people/x/active"):
+        assert researcher.client.post(path, data={"csrf_token": csrf}).status_code == 403
+
+
+def test_the_task_of_another_labeler_is_refused(studio):
+    ada, _ = person(studio, "Ada"), person(studio, "Bob")
+    queue(studio, task("demonstrate"))
+    slot = claim(studio, ada, "demonstrate").slot_id
+    browser = Browser(studio)
+    browser.sign_in("Bob")
+    csrf = re.search(r'name="csrf_token" value="([^"]+)"', browser.page.text)[1]
+    assert browser.open(f"/work/{slot}/demonstration").status_code == 409
+    assert "Prompt 1" not in browser.page.text
+    for path in ("demonstration", "skip", "give-back"):
+        data = {"csrf_token": csrf, "response": "mine", "reason": "other", "go": "submit"}
+        assert browser.client.post(f"/work/{slot}/{path}", data=data).status_code == 409
+
+
+def test_an_admin_invites_once_and_locks_out(studio):
+    person(studio, "Root", role="admin")
+    admin, guest = Browser(studio), Browser(studio)
+    admin.sign_in("Root")
+    admin.open("/lead/people")
+    page = admin.send("/lead/people/invite", role="labeler", group="heldout", quota="3")
+    link = re.search(r"http://testserver(/invite/[\w-]+)", page.text)[1]
+    guest.open(link)
+    assert guest.send(None, name="root", password=PASSWORD).status_code == 400
+    assert "taken" in guest.page.text
+    assert guest.send(None, name="Guest", password="short").status_code == 400
+    assert guest.send(None, name="Guest", password=PASSWORD).url.path == "/"
+    assert guest.open(link).status_code == 400
+    (user,) = [each for each in people.people(studio) if each.name == "Guest"]
+    assert (user.role, user.labeler_group, user.quota) == ("labeler", "heldout", 3)
+    admin.open("/lead/people")
+    admin.send(f"/lead/people/{user.id}/active")
+    assert guest.open("/").status_code == 401
+    assert guest.sign_in("Guest").status_code == 400
+
+
+def test_invites_expire(studio, clock):
+    token = people.invite(studio)
+    clock.move(days=15)
+    assert Browser(studio).open(f"/invite/{token}").status_code == 400
+
+
+def test_five_wrong_passwords_lock_the_name_for_a_while_even_for_the_right_one(studio, clock):
+    person(studio, "Ada")
+    browser = Browser(studio)
+    for _ in range(5):
+        assert "name or the password is wrong" in browser.sign_in("ADA", "not the password").text
+    assert "Too many wrong passwords" in browser.sign_in("Ada").text
+    clock.move(minutes=16)
+    assert browser.sign_in("Ada").url.path == "/"
+
+
+def test_signing_out_ends_the_session_also_for_a_copied_cookie(studio):
+    person(studio, "Ada")
+    browser = Browser(studio)
+    browser.sign_in("Ada")
+    copied = dict(browser.client.cookies)
+    browser.send("/sign-out")
+    thief = Browser(studio)
+    thief.client.cookies.update(copied)
+    assert thief.open("/").status_code == 401
+
+
+def test_an_api_token_speaks_for_its_user_until_they_are_locked_out(studio):
+    rita = person(studio, "Rita", role="researcher")
+    client = TestClient(create_app(studio))
+    headers = {"Authorization": f"Bearer {people.make_api_token(studio, rita, 'nightly')}"}
+    assert client.get("/api/me", headers=headers).json()["name"] == "Rita"
+    assert client.get("/api/progress", headers=headers).json() == []
+    assert client.get("/api/me", headers={"Authorization": "Bearer wrong"}).status_code == 401
+    people.set_active(studio, rita.id, False, by=rita.id)
+    assert client.get("/api/me", headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize("target", ["//elsewhere.example", "https://elsewhere.example", "/\\elsewhere.example"])
+def test_sign_in_leads_nowhere_else(studio, target):
+    person(studio, "Ada")
+    browser = Browser(studio)
+    browser.open(f"/sign-in?going_on={target}")
+    assert 'name="going_on" value="/"' in browser.page.text
+    assert browser.send("/sign-in", name="Ada", password=PASSWORD, going_on=target).url.host == "testserver"
+
+
+def test_secrets_are_stored_as_hashes_only(studio, tmp_path):
+    ada = person(studio, "Ada")
+    session, token = people.sign_in(studio, name="Ada", password=PASSWORD), people.make_api_token(studio, ada, "x")
+    link = people.invite(studio)
+    stored = b"".join(path.read_bytes() for path in (tmp_path / "studio").iterdir())
+    for secret in (PASSWORD, session, token, link):
+        assert secret.encode() not in stored
+    assert b"$argon2id$" in stored
+
+
+def test_every_page_forbids_what_comes_from_elsewhere(studio):
+    browser = Browser(studio)
+    person(studio, "Ada")
+    for path in ("/sign-in", "/nowhere", "/static/studio.css", "/api/me"):
+        headers = browser.open(path).headers
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "'unsafe-inline'" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+    assert not re.search(r"""\s(style|on\w+)=|(src|href)=["']?(https?:)?//""", browser.sign_in("Ada").text)
+    cookie = browser.client.post("/sign-in").request.headers.get("cookie", "")
+    assert people.signed_in(studio, re.search(r"tutelage_session=([^;]+)", cookie)[1]) is not None
+
+
+def test_an_address_that_asks_too_often_has_to_wait(studio):
+    client = TestClient(create_app(studio, requests_per_minute=3))
+    assert [client.get("/sign-in").status_code for _ in range(4)] == [200, 200, 200, 429]
+    now = [0.0]
+    limit = RequestLimit(per_minute=1, clock=lambda: now[0])
+    assert [limit.is_reached("a"), limit.is_reached("a"), limit.is_reached("b")] == [False, True, False]
+    now[0] = 61.0
+    assert not limit.is_reached("a")
