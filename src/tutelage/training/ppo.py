@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tutelage.model.adapters import adapters_off, add_lora
-from tutelage.model.forward import evaluating, response_logprobs, response_logprobs_and_entropy, response_values
+from tutelage.model.forward import evaluating, response_logprobs, response_values
 from tutelage.model.loading import (
     check_same_vocabulary,
     context_limit,
@@ -19,7 +19,7 @@ from tutelage.model.loading import (
     load_tokenizer,
 )
 from tutelage.model.measure import groups_of, rows_over, scores_of
-from tutelage.model.packing import Group, pack, split_by_tokens
+from tutelage.model.packing import Group
 from tutelage.model.sampling import SamplingSettings, sample_responses
 from tutelage.objectives.advantage import (
     adapted_kl_coef,
@@ -28,7 +28,7 @@ from tutelage.objectives.advantage import (
     replace_missing_eos,
     token_rewards,
 )
-from tutelage.objectives.ppo import explained_variance, policy_loss, value_loss
+from tutelage.objectives.ppo import explained_variance
 from tutelage.objectives.tokens import masked_mean, whiten
 from tutelage.records import Prompt
 from tutelage.seeds import derived_seed
@@ -39,6 +39,7 @@ from tutelage.training.config import PPOConfig
 from tutelage.training.corpus import Corpus, load_training_corpus
 from tutelage.training.data import Encoded, LeftOut, Limits, encode_prompts, require_some
 from tutelage.training.learning import add_language_gradient
+from tutelage.training.minibatch import Minibatch, add_policy_gradient, add_value_gradient
 from tutelage.training.optim import MovingAverage, Optimizer, require_finite
 from tutelage.training.rollout import Rollout, sample_rows
 from tutelage.training.sft import VALIDATION_SHARE
@@ -124,9 +125,11 @@ class PPOTrainer:
         sums: dict[str, float] = {}
         minibatches = self._minibatches(step)
         for number, episodes in enumerate(minibatches):
-            found = self._policy_gradient(rollout, advantages, episodes, step)
-            found |= self._value_gradient(rollout, returns, episodes, step)
-            found |= self._ptx_gradient(step, number, episodes)
+            minibatch = self._minibatch(rollout, episodes)
+            found = add_policy_gradient(self.policy, minibatch, advantages, terms=terms)
+            found |= add_value_gradient(self.value_model, minibatch, returns, terms=terms)
+            self._require_finite(found, step, episodes)
+            found |= self._ptx_gradient(step, number)
             found |= {f"policy_{name}": value for name, value in self.policy_optimizer.step(step).items()}
             found |= {f"value_{name}": value for name, value in self.value_optimizer.step(step).items()}
             self.average.update()
@@ -205,66 +208,23 @@ class PPOTrainer:
             minibatches += [order[start : start + size] for start in range(0, len(order), size)]
         return minibatches
 
-    def _policy_gradient(
-        self, rollout: Rollout, advantages: Tensor, episodes: list[int], step: int
-    ) -> dict[str, float]:
-        """Add the gradient of the clipped policy loss, the mean over the minibatch's response tokens."""
-        mask = rollout.response_mask[episodes]
-        own = advantages[episodes]
-        if self.config.ppo.should_whiten_advantages:
-            own = whiten(own, mask)
-        count = mask.sum()
-        sums = {"policy_loss": 0.0, "entropy": 0.0}
-        for indices in split_by_tokens([rollout.groups[i] for i in episodes], self.config.tokens_per_microbatch):
-            places = [episodes[i] for i in indices]
-            batch = pack([rollout.groups[i] for i in places], device=self.stage.device)
-            with self.stage.precision():
-                flat, entropy = response_logprobs_and_entropy(self.policy, batch, temperature=self.config.temperature)
-            logprobs = batch.to_rows(flat)
-            width = logprobs.shape[1]
-            term = policy_loss(
-                logprobs,
-                rollout.logprobs[places, :width],
-                own[indices, :width],
-                mask[indices, :width],
-                clip_range=self.config.ppo.clip_range,
-            )
-            (term.total / count).backward()
-            sums["policy_loss"] += float(term.total.detach())
-            sums["entropy"] += float(entropy.sum())
-            for name, total in term.metrics.items():
-                sums[name] = sums.get(name, 0.0) + float(total)
-        found = {name: total / int(count) for name, total in sums.items()}
-        require_finite(found["policy_loss"], stage="ppo", step=step, batch=self._names(episodes, step))
-        return found
+    def _minibatch(self, rollout: Rollout, episodes: list[int]) -> Minibatch:
+        return Minibatch(
+            rollout=rollout,
+            episodes=episodes,
+            temperature=self.config.temperature,
+            tokens_per_microbatch=self.config.tokens_per_microbatch,
+            device=self.stage.device,
+            precision=self.stage.precision,
+        )
 
-    def _value_gradient(self, rollout: Rollout, returns: Tensor, episodes: list[int], step: int) -> dict[str, float]:
-        """Add the gradient of the clipped value loss to the value model: mean over the minibatch's response tokens."""
-        mask = rollout.response_mask[episodes]
-        count = mask.sum()
-        sums = {"value_loss": 0.0}
-        for indices in split_by_tokens([rollout.groups[i] for i in episodes], self.config.tokens_per_microbatch):
-            places = [episodes[i] for i in indices]
-            batch = pack([rollout.groups[i] for i in places], device=self.stage.device)
-            with self.stage.precision():
-                values = batch.to_rows(response_values(self.value_model, batch))
-            width = values.shape[1]
-            term = value_loss(
-                values,
-                rollout.values[places, :width],
-                returns[places, :width],
-                mask[indices, :width],
-                value_clip_range=self.config.ppo.value_clip_range,
-            )
-            (term.total / count).backward()
-            sums["value_loss"] += float(term.total.detach())
-            for name, total in term.metrics.items():
-                sums[name] = sums.get(name, 0.0) + float(total)
-        found = {name: total / int(count) for name, total in sums.items()}
-        require_finite(found["value_loss"], stage="ppo", step=step, batch=self._names(episodes, step))
-        return found
+    def _require_finite(self, found: dict[str, float], step: int, episodes: list[int]) -> None:
+        chosen = self.prompt_order.take(step * self.config.episodes_per_step, self.config.episodes_per_step)
+        names = ", ".join(self.prompts[chosen[i]].name for i in episodes[:8])
+        for name in ("policy_loss", "value_loss"):
+            require_finite(found[name], stage="ppo", step=step, batch=names)
 
-    def _ptx_gradient(self, step: int, number: int, episodes: list[int]) -> dict[str, float]:
+    def _ptx_gradient(self, step: int, number: int) -> dict[str, float]:
         """Add ptx.coef times the gradient of the pretraining loss to the policy's: one update for both [C.4]."""
         ptx = self.config.ptx
         if self.pretraining is None:
@@ -282,11 +242,6 @@ class PPOTrainer:
         )
         require_finite(loss, stage="ppo (ptx)", step=step, batch=f"pretraining windows {windows[:8]}")
         return {"ptx_loss": loss}
-
-    def _names(self, episodes: list[int], step: int) -> str:
-        first = step * self.config.episodes_per_step
-        chosen = self.prompt_order.take(first, self.config.episodes_per_step)
-        return ", ".join(self.prompts[chosen[i]].name for i in episodes[:8])
 
     def _describe(self, rollout: Rollout, scores: Tensor, returns: Tensor) -> dict[str, float]:
         """What a person watches. `kl_to_reference`: nats a response, summed log-ratios of sampled tokens (unbiased)."""
