@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tiny import Tiny
 
 ROOT = Path(__file__).resolve().parent.parent
+# Verbs that have verbs of their own.
+GROUPS = ("prompts", "label")
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
 
 
@@ -284,7 +286,8 @@ def _commands() -> dict[str, Any]:
 
     root: Any = typer.main.get_command(app)
     verbs = dict(root.commands)
-    verbs |= {f"prompts {name}": command for name, command in verbs.pop("prompts").commands.items()}
+    for group in GROUPS:
+        verbs |= {f"{group} {name}": command for name, command in verbs.pop(group).commands.items()}
     return verbs
 
 
@@ -294,7 +297,7 @@ def _command_lines() -> Iterator[tuple[str, str]]:
         text = _text(document).replace("\\\n", " ")
         for line in re.findall(r"^ *(tutelage .*)$|`(tutelage [^`\n]+)`", text, re.MULTILINE):
             command = "".join(line).split(" #")[0].strip()
-            if command.split()[1] != "prompts" or len(command.split()) > 2:
+            if command.split()[1] not in GROUPS or len(command.split()) > 2:
                 yield document, command
 
 
@@ -303,7 +306,7 @@ def test_commands_in_the_documents_exist_with_their_options() -> None:
     assert len(lines) > 20
     for document, line in lines:
         words = line.split()[1:]
-        verb = " ".join(words[:2]) if words[0] == "prompts" else words[0]
+        verb = " ".join(words[:2]) if words[0] in GROUPS else words[0]
         assert verb in verbs, f"{document}: {line}"
         known = {option for parameter in verbs[verb].params for option in parameter.opts} | {"--help"}
         for word in words:

@@ -23,6 +23,7 @@ from tutelage.studio.assignment import (
     assignment_of,
     claim,
     give_back,
+    leased,
     num_open,
     renew,
     skip,
@@ -136,6 +137,28 @@ def test_an_expired_lease_goes_to_the_next_and_the_draft_stays(studio, clock):
     give_back(studio, bob, taken.slot_id)
     again = claim(studio, ada, "demonstrate")
     assert draft_of(studio, again).pages["demonstration"]["response"] == "a response"
+
+
+def test_a_page_from_before_the_task_went_to_another_does_not_submit(studio, clock):
+    queue(studio, task("demonstrate"))
+    ada, bob = person(studio, "Ada"), person(studio, "Bob")
+    old = claim(studio, ada, "demonstrate")
+    clock.move(hours=1)
+    give_back(studio, bob, claim(studio, bob, "demonstrate").slot_id)
+    new = claim(studio, ada, "demonstrate")
+    assert new.slot_id == old.slot_id
+    with pytest.raises(LeaseLost):
+        _write(studio, ada, old)
+    assert _write(studio, ada, new)
+
+
+def test_the_statement_that_takes_a_place_names_the_state_it_must_be_in(studio):
+    """What another process does between the choice of a place and its taking, which SQLite's lock forbids here."""
+    queue(studio, task("demonstrate"))
+    ada, bob = person(studio, "Ada"), person(studio, "Bob")
+    slot_id = claim(studio, ada, "demonstrate").slot_id
+    with studio.database.write() as session:
+        assert session.execute(leased(studio, bob.id).where(Slot.id == slot_id)).rowcount == 0
 
 
 def test_too_late_for_the_place_but_not_for_the_item(studio, clock):

@@ -83,7 +83,7 @@ def _take(studio: Studio, session: Session, labeler: User, kind: Kind) -> Slot |
         .limit(1)
         .with_for_update(of=Slot, skip_locked=True)
     )
-    return _returned(session, _leased(studio, labeler.id).where(Slot.id == first.scalar_subquery()))
+    return _returned(session, leased(studio, labeler.id).where(Slot.id == first.scalar_subquery()))
 
 
 def _may_take(labeler: User) -> list[ColumnElement[bool]]:
@@ -102,7 +102,7 @@ def _is_free(now: datetime) -> ColumnElement[bool]:
     return or_(Slot.state == "free", and_(Slot.state == "leased", Slot.leased_until < now))
 
 
-def _leased(studio: Studio, labeler_id: str) -> Update:
+def leased(studio: Studio, labeler_id: str) -> Update:
     """Take places that are still free at the moment of writing."""
     now = studio.clock()
     return (
@@ -210,7 +210,7 @@ def finish(studio: Studio, session: Session, labeler: User, slot_id: int, lease_
         .limit(1)
         .with_for_update(of=Slot, skip_locked=True)
     )
-    late = _leased(studio, labeler.id).where(Slot.id == other.scalar_subquery()).values(**done)
+    late = leased(studio, labeler.id).where(Slot.id == other.scalar_subquery()).values(**done)
     slot = _returned(session, late)
     if slot is None:
         raise LeaseLost(

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from tutelage import __version__
 from tutelage.labeling.fields import MAX_CHARACTERS, Submitted
 from tutelage.labeling.forms import pages_of
-from tutelage.labeling.labels import read_label
+from tutelage.labeling.labels import LabelError, read_label
 from tutelage.studio.assignment import Assignment, finish
 from tutelage.studio.guidelines import current_guideline
 from tutelage.studio.studio import Refusal, Studio
@@ -65,39 +65,39 @@ def submit(studio: Studio, labeler: User, assignment: Assignment, *, lease_token
     LabelError where pages are not complete, LeaseLost where the place is gone, Refusal for an id that is none.
     """
     client_uuid = _checked_uuid(client_uuid)
-    known = label_of_uuid(studio, labeler, client_uuid)
-    if known is not None:
-        return known
-    entered = draft_of(studio, assignment)
-    label = read_label(assignment.task, entered.pages, assignment.order)
-    guideline = current_guideline(studio, assignment.task.kind, assignment.purpose)
     try:
-        with studio.database.write() as session:
-            slot = finish(studio, session, labeler, assignment.slot_id, lease_token)
-            stored = StoredLabel(
-                slot_id=slot.id,
-                item_id=slot.item_id,
-                labeler_id=labeler.id,
-                client_uuid=client_uuid,
-                label=label.model_dump(mode="json"),
-                display_order=list(assignment.order),
-                display_seed=studio.settings.seed,
-                guideline_id=guideline.id,
-                ui_version=__version__,
-                active_seconds=dict(entered.active_seconds),
-                created_at=studio.clock(),
-            )
-            session.add(stored)
-            own = (Draft.item_id == slot.item_id, Draft.labeler_id == labeler.id)
-            session.execute(delete(Draft).where(*own))
-            session.flush()
-            return stored.id
-    except (IntegrityError, Refusal):
-        # The same submit, sent twice at once: the other one has been stored meanwhile.
+        return _store(studio, labeler, assignment, lease_token, client_uuid)
+    except (IntegrityError, LabelError, Refusal):
+        # Sent before, or twice at once: the place is done, and the draft gone, because the label is there.
         known = label_of_uuid(studio, labeler, client_uuid)
         if known is None:
             raise
         return known
+
+
+def _store(studio: Studio, labeler: User, assignment: Assignment, lease_token: str, client_uuid: str) -> int:
+    entered = draft_of(studio, assignment)
+    label = read_label(assignment.task, entered.pages, assignment.order)
+    guideline = current_guideline(studio, assignment.task.kind, assignment.purpose)
+    with studio.database.write() as session:
+        slot = finish(studio, session, labeler, assignment.slot_id, lease_token)
+        stored = StoredLabel(
+            slot_id=slot.id,
+            item_id=slot.item_id,
+            labeler_id=labeler.id,
+            client_uuid=client_uuid,
+            label=label.model_dump(mode="json"),
+            display_order=list(assignment.order),
+            display_seed=studio.settings.seed,
+            guideline_id=guideline.id,
+            ui_version=__version__,
+            active_seconds=dict(entered.active_seconds),
+            created_at=studio.clock(),
+        )
+        session.add(stored)
+        session.execute(delete(Draft).where(Draft.item_id == slot.item_id, Draft.labeler_id == labeler.id))
+        session.flush()
+        return stored.id
 
 
 def _checked_uuid(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
 from fastapi import APIRouter, Request
@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, Response
 
 from tutelage.labeling.forms import SKIP_REASONS, Page, letters_of, pages_of
 from tutelage.labeling.labels import LabelError, Problems, page_problems
-from tutelage.labeling.tasks import KINDS, Kind
+from tutelage.labeling.tasks import KINDS
 from tutelage.studio.assignment import Assignment, assignment_of, claim, give_back, num_open, renew, skip
 from tutelage.studio.guidelines import current_guideline
 from tutelage.studio.labels import Entered, draft_of, label_of_uuid, num_labels, save_draft, submit
@@ -29,7 +29,11 @@ _CARRIED = ("lease_token", "client_uuid", "opened_at", "active_seconds", "go")
 @router.get("/")
 def show_tasks(request: Request, person: Person, labeler: Labeler, done: int = 0) -> HTMLResponse:
     studio = studio_of(request)
-    shown = {"num_open": num_open(studio, labeler), "num_labels": num_labels(studio, labeler), "is_done": bool(done)}
+    shown: dict[str, Any] = {
+        "num_open": num_open(studio, labeler),
+        "num_labels": num_labels(studio, labeler),
+        "is_done": bool(done),
+    }
     return page(request, "tasks.html", person, **shown)
 
 
@@ -37,7 +41,7 @@ def show_tasks(request: Request, person: Person, labeler: Labeler, done: int = 0
 def start(request: Request, kind: str, labeler: Labeler, _form: Form) -> Response:
     if kind not in KINDS:
         raise HTTPException(404, f"There are no tasks of kind {kind!r}.")
-    assignment = claim(studio_of(request), labeler, cast(Kind, kind))
+    assignment = claim(studio_of(request), labeler, kind)
     return see("/") if assignment is None else see(f"/work/{assignment.slot_id}")
 
 
