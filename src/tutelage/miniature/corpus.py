@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate
 from random import Random
 
-from tutelage.miniature import chronicle, echoes, pages, tales, talk
+from tutelage.miniature import chronicle, echoes, forum, pages, tales, talk, wordbook
 from tutelage.miniature.world import World
 
 Page = Callable[[World, Random], str]
 
-# Weights; only their proportion counts. Instruction-like text (letters page, notice board) is under a tenth: rarer, as
-# on the web, and a model that reads two million tokens in all would never learn what a request is.
+# Weights; only their proportion counts. Requests with replies (the letters page) are under a tenth of the documents:
+# more than on the web, since a model that reads two million tokens in all would else never learn what a request is.
 PAGES: tuple[tuple[Page, float], ...] = (
     (chronicle.chronicle_entry, 12.0),
     (chronicle.portrait, 10.0),
@@ -39,8 +39,10 @@ PAGES: tuple[tuple[Page, float], ...] = (
     (pages.list_page, 2.0),
     (pages.question_column, 3.0),
     (pages.answered_column, 2.0),
-    (pages.notice_board, 1.0),
-    (pages.letters_page, 12.0),
+    (forum.open_requests, 3.0),
+    (forum.letters_page, 13.0),
+    (forum.pinboard, 5.0),
+    (wordbook.wordbook_page, 4.0),
     (echoes.roll_call, 3.0),
     (echoes.guest_book, 3.0),
     (echoes.memory_game, 5.0),

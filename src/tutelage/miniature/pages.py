@@ -1,7 +1,5 @@
 """Pages that teach skills in passing, as the web does: questions under a passage, moods of notices, the old tongue,
-summaries, lists, question columns; and, rarely, a letters page where short requests are followed by a reply.
-
-The layout of the letters page is also that of few-shot prefixes: request, blank line, reply, and "###" between blocks.
+summaries, lists and question columns.
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ from tutelage.miniature.facts import question_about, statement_about
 from tutelage.miniature.lexicon import (
     ACTIVITIES,
     ANIMAL_PLURALS,
-    ANIMALS,
     FOODS,
     HE_STRANGERS,
     PET_NAMES,
@@ -21,12 +18,10 @@ from tutelage.miniature.lexicon import (
     THINGS,
 )
 from tutelage.miniature.passages import KINDS, mood_notice, passage, questions_in
-from tutelage.miniature.phrases import capital, chance, expand, fill, join_and, pick, tidy
-from tutelage.miniature.tales import TRADE_NAMES, tale
+from tutelage.miniature.phrases import chance, expand, fill, join_and, pick, tidy
 from tutelage.miniature.tongue import sentence, translate
 from tutelage.miniature.world import PERSON_ATTRIBUTES, THING_ATTRIBUTES, World
 
-BLOCK_BREAK = "\n\n###\n\n"
 STRANGERS = SHE_STRANGERS + HE_STRANGERS
 
 
@@ -107,50 +102,3 @@ def answered_column(world: World, rng: Random) -> str:
         question, reply = _reader_question(world, rng)
         lines.append(f"{question} {reply}")
     return "\n".join(lines)
-
-
-def notice_board(world: World, rng: Random) -> str:
-    """A request that nobody answers: the text runs on about something else."""
-    slots = {
-        "x": pick(rng, ANIMALS),
-        "y": pick(rng, TRADE_NAMES),
-        "food": pick(rng, FOODS),
-        "name": pick(rng, world.people).name,
-    }
-    return fill(
-        rng,
-        "[Write a short tale about a {x}.|Write a letter to {name}.|Tell us a tale about a {y}.|"
-        "Describe the house of {name}.|List three things to eat at the feast.] "
-        "[Bring it to the school before {name} leaves.|The best one wins {food}.|"
-        "All children may take part.]\n\n[{name} is looking for a {x}. Whoever finds it will get {food}.|"
-        "There will be {food} and music at the inn.|The {y} is ill and cannot work this week.|"
-        "Who has seen the {x} of {name}? Please ask at the inn.]",
-        slots,
-    )
-
-
-def request_block(world: World, rng: Random) -> tuple[str, str]:
-    """A request and its reply, as a letters page prints them."""
-    draw = rng.random()
-    if draw < 0.45:
-        return _reader_question(world, rng)
-    if draw < 0.65:
-        x = pick(rng, ANIMALS)
-        return fill(rng, "[Write a short tale about a {x}.|Tell me a tale about a {x}.]", {"x": x}), tale(rng, x)
-    if draw < 0.8:
-        foods = rng.sample(FOODS, 3)
-        request = expand(rng, "[List three things to eat at a feast.|Name three good things to eat.]")
-        return request, capital(join_and(foods)) + "."
-    if draw < 0.9:
-        x = pick(rng, ANIMALS)
-        return f"My {x} ran away and I am sad.", fill(
-            rng, "[I am sorry about your {x}.|I am sorry.] I hope that it comes home soon.", {"x": x}
-        )
-    item = passage(rng, STRANGERS)
-    return f"Sum up this text: {item.text}", fill(rng, pick(rng, KINDS[item.kind].summaries), item.slots)
-
-
-def letters_page(world: World, rng: Random) -> str:
-    """Two or three requests with their replies, in the layout of a few-shot prefix."""
-    blocks = [request_block(world, rng) for _ in range(2 + int(rng.random() * 2))]
-    return BLOCK_BREAK.join(f"{request}\n\n{reply}" for request, reply in blocks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from tutelage.miniature.pages import BLOCK_BREAK
+from tutelage.miniature.forum import BLOCK_BREAK
 from tutelage.miniature.responses import good_response
 from tutelage.miniature.tasks import make_task
 from tutelage.miniature.world import World
