@@ -14,14 +14,14 @@ from fastapi.testclient import TestClient
 from studio_world import PASSWORD, Browser, person, queue, task
 from tutelage.studio import people
 from tutelage.studio.assignment import claim
-from tutelage.web import accounts, api, lead, tasks
+from tutelage.web import accounts, api, guidelines, lead, tasks
 from tutelage.web.app import create_app
 from tutelage.web.guards import RequestLimit
 
 OPEN = {"/sign-in", "/invite/{token}"}
 ROUTES = [
     (method, route.path)
-    for room in (accounts, tasks, lead, api)
+    for room in (accounts, tasks, lead, guidelines, api)
     for route in room.router.routes
     if isinstance(route, APIRoute)
     for method in sorted(route.methods)
@@ -30,6 +30,7 @@ ROUTES = [
 
 def _filled(path: str, token: str = "x") -> str:
     values = {"kind": "demonstrate", "slot_id": "1", "page_name": "demonstration", "token": token, "user_id": "x"}
+    values |= {"purpose": "training", "token_id": "1"}
     return re.sub(r"\{(\w+)\}", lambda match: values[match[1]], path)
 
 
@@ -65,7 +66,8 @@ def test_labelers_are_refused_the_leads_pages_and_researchers_the_admins(studio)
         assert researcher.open(path).status_code == 200
     page = researcher.open("/lead/people")
     csrf = re.search(r'name="csrf_token" value="([^"]+)"', page.text)[1]
-    for path in ("/lead/people/invite", "/lead/people/x/active"):
+    assert researcher.client.get("/lead/audit").status_code == 403
+    for path in ("/lead/people/invite", "/lead/people/x/active", "/lead/guidelines/compare/training"):
         assert researcher.client.post(path, data={"csrf_token": csrf}).status_code == 403
 
 
@@ -131,6 +133,37 @@ def test_signing_out_ends_the_session_also_for_a_copied_cookie(studio):
     assert thief.open("/").status_code == 401
 
 
+def test_tokens_are_made_shown_once_and_revoked_on_the_account_page(studio):
+    person(studio, "Rita", role="researcher")
+    browser = Browser(studio)
+    browser.sign_in("Rita")
+    browser.open("/account")
+    token = re.search(r"<code>([\w-]{32})</code>", browser.send("/account/tokens", name="nightly").text)[1]
+    assert token not in browser.open("/account").text
+    script = TestClient(create_app(studio))
+    headers = {"Authorization": f"Bearer {token}"}
+    assert script.get("/api/me", headers=headers).status_code == 200
+    browser.send("/account/tokens/1/revoke")
+    assert script.get("/api/me", headers=headers).status_code == 401
+    assert people.api_tokens(studio, people.people(studio)[0])[0].revoked_at is not None
+
+
+def test_a_new_guideline_is_a_new_version_and_old_labels_keep_theirs(studio):
+    person(studio, "Root", role="admin")
+    queue(studio, task("compare", number=1), task("compare", number=2))
+    browser = Browser(studio)
+    browser.sign_in("Root")
+    versions = []
+    for text in ("# First\r\n\r\n- <i>one</i>", "# First\n\n- <i>one</i>\n", "# Second"):
+        browser.open("/lead/guidelines/compare/training")
+        versions.append(re.search(r"Version (\d)", browser.send(None, markdown=text).text)[1])
+    assert versions == ["2", "2", "3"], "the same text again is no new version"
+    browser.open("/")
+    browser.send("/tasks/compare")
+    assert "Guidelines, version 3" in browser.page.text and "<h3>Second</h3>" in browser.page.text
+    assert browser.open("/lead/audit").text.count("publish guideline") == 2
+
+
 def test_an_api_token_speaks_for_its_user_until_they_are_locked_out(studio):
     rita = person(studio, "Rita", role="researcher")
     client = TestClient(create_app(studio))
@@ -153,7 +186,7 @@ def test_sign_in_leads_nowhere_else(studio, target):
 
 def test_secrets_are_stored_as_hashes_only(studio, tmp_path):
     ada = person(studio, "Ada")
-    session, token = people.sign_in(studio, name="Ada", password=PASSWORD), people.make_api_token(studio, ada, "x")
+    session, token = people.sign_in(studio, name="Ada", password=PASSWORD), people.make_api_token(studio, ada, "nightly")
     link = people.invite(studio)
     stored = b"".join(path.read_bytes() for path in (tmp_path / "studio").iterdir())
     for secret in (PASSWORD, session, token, link):

@@ -184,6 +184,7 @@ def sign_out(studio: Studio, token: str) -> None:
 
 def make_api_token(studio: Studio, user: User, name: str) -> str:
     """A token for scripts with the rights of `user`; shown now and never again."""
+    name = _checked_name(name)
     token = new_token()
     with studio.database.write() as session:
         session.add(ApiToken(token_hash=token_hash(token), user_id=user.id, name=name, created_at=studio.clock()))
@@ -200,6 +201,29 @@ def user_of_api_token(studio: Studio, token: str) -> SignedIn | None:
             .where(ApiToken.token_hash == token_hash(token), ApiToken.revoked_at.is_(None), User.is_active)
         )
     return SignedIn(user=user) if user else None
+
+
+def api_tokens(studio: Studio, user: User) -> list[ApiToken]:
+    """All tokens of a user, the newest first."""
+    with studio.database.read() as session:
+        return list(session.scalars(select(ApiToken).where(ApiToken.user_id == user.id).order_by(ApiToken.id.desc())))
+
+
+def revoke_api_token(studio: Studio, user: User, token_id: int) -> None:
+    """End a token of `user`. Raises Refusal where they have none with this id."""
+    with studio.database.write() as session:
+        token = session.get(ApiToken, token_id)
+        if token is None or token.user_id != user.id:
+            raise Refusal("You have no such token.")
+        token.revoked_at = token.revoked_at or studio.clock()
+        record_action(studio, session, user.id, "revoke api token", token.name)
+
+
+def audit_log(studio: Studio, *, limit: int) -> list[tuple[AuditEntry, str | None]]:
+    """The newest entries with the name of who acted; None is the server or its command line."""
+    newest = select(AuditEntry, User.name).outerjoin(User, User.id == AuditEntry.user_id)
+    with studio.database.read() as session:
+        return list(session.execute(newest.order_by(AuditEntry.id.desc()).limit(limit)).tuples())
 
 
 def people(studio: Studio) -> list[User]:

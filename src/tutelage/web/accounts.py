@@ -5,7 +5,17 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from tutelage.studio.people import MIN_PASSWORD, accept_invite, invited_role, sign_in, sign_out, signed_in
+from tutelage.studio.people import (
+    MIN_PASSWORD,
+    accept_invite,
+    api_tokens,
+    invited_role,
+    make_api_token,
+    revoke_api_token,
+    sign_in,
+    sign_out,
+    signed_in,
+)
 from tutelage.studio.studio import Refusal
 from tutelage.web.guards import SESSION_COOKIE, Form, Person, Visitor, studio_of
 from tutelage.web.pages import local_path, page, see, set_cookie
@@ -63,6 +73,25 @@ def do_accept_invite(request: Request, token: str, form: Form) -> Response:
         shown = {"role": role, "problem": str(refusal), "name": name, "min_password": MIN_PASSWORD}
         return page(request, "invite.html", None, status=400, **shown)
     return _welcome(request, sign_in(studio, name=name, password=password), "/")
+
+
+@router.get("/account")
+def show_account(request: Request, person: Person) -> HTMLResponse:
+    return page(request, "account.html", person, tokens=api_tokens(studio_of(request), person.user), token="")
+
+
+@router.post("/account/tokens")
+def do_make_token(request: Request, person: Person, form: Form) -> HTMLResponse:
+    """The token is shown once, on the page that answers."""
+    studio = studio_of(request)
+    token = make_api_token(studio, person.user, form.get("name", ""))
+    return page(request, "account.html", person, tokens=api_tokens(studio, person.user), token=token)
+
+
+@router.post("/account/tokens/{token_id}/revoke")
+def do_revoke_token(request: Request, token_id: int, person: Person, _form: Form) -> RedirectResponse:
+    revoke_api_token(studio_of(request), person.user, token_id)
+    return see("/account")
 
 
 def _welcome(request: Request, token: str, going_on: str) -> RedirectResponse:

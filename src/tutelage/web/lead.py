@@ -8,13 +8,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
 from tutelage.labeling.assignment import GROUPS, Group
-from tutelage.studio.people import ROLES, Role, SignedIn, invite, set_active
+from tutelage.studio.people import ROLES, Role, SignedIn, audit_log, invite, set_active
 from tutelage.studio.progress import labeler_progress, progress
 from tutelage.studio.studio import Refusal
 from tutelage.web.guards import Admin, Form, Lead, Person, studio_of
 from tutelage.web.pages import page, see
 
 router = APIRouter(prefix="/lead")
+_NUM_AUDIT = 500
 
 
 @router.get("")
@@ -45,6 +46,12 @@ def do_set_active(request: Request, user_id: str, admin: Admin, form: Form) -> R
         raise Refusal("You cannot lock yourself out. Another admin can.")
     set_active(studio_of(request), user_id, form.get("is_active") == "yes", by=admin.id)
     return see("/lead/people")
+
+
+@router.get("/audit")
+def show_audit(request: Request, person: Person, _admin: Admin) -> HTMLResponse:
+    entries = audit_log(studio_of(request), limit=_NUM_AUDIT)
+    return page(request, "audit.html", person, entries=entries, limit=_NUM_AUDIT)
 
 
 def _people_page(request: Request, person: SignedIn, *, link: str) -> HTMLResponse:
