@@ -186,7 +186,8 @@ def test_sign_in_leads_nowhere_else(studio, target):
 
 def test_secrets_are_stored_as_hashes_only(studio, tmp_path):
     ada = person(studio, "Ada")
-    session, token = people.sign_in(studio, name="Ada", password=PASSWORD), people.make_api_token(studio, ada, "nightly")
+    session = people.sign_in(studio, name="Ada", password=PASSWORD)
+    token = people.make_api_token(studio, ada, "nightly")
     link = people.invite(studio)
     stored = b"".join(path.read_bytes() for path in (tmp_path / "studio").iterdir())
     for secret in (PASSWORD, session, token, link):
