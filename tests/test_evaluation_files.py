@@ -56,6 +56,42 @@ def test_scores_do_not_depend_on_the_form_of_the_line(tiny: Tiny, tmp_path: Path
     assert [c["id"] for c in first["completions"]] == ["a", "b"] and second["annotations"] == []
 
 
+def test_scores_are_of_what_the_reward_model_was_trained_on(tiny: Tiny, tmp_path: Path) -> None:
+    """Foreign rows are read as the trainer reads them: passages, dialogues, T0's end of text, what was cut off."""
+    judged = {"completions": ["the cat", "the dog"], "annotations": [{"kind": "rank", "value": [1, 2]}]}
+    turns = [("user", "who?"), ("assistant", "what?"), ("user", "why?")]
+    pairs = [
+        (
+            {"prompt": "who?", "passages": [["at noon", "the cat ran."]], **judged},
+            {"prompt": "at noon\nthe cat ran.\n\nwho?", "completions": judged["completions"]},
+        ),
+        (
+            {"source": "oasst", "prompt": "User: who?\n\nAssistant: what?\n\nUser: why?", **judged},
+            {
+                "messages": [{"role": role, "content": text} for role, text in turns],
+                "completions": judged["completions"],
+            },
+        ),
+        ({"prompt": "who?", "response": "the dog<|endoftext|>"}, {"prompt": "who?", "response": "the dog"}),
+        (
+            {"prompt": "who?", "response": "the dog", "is_complete": False},
+            {"prompt": "who?", "completions": [{"id": "a", "text": "the dog", "is_complete": False}]},
+        ),
+    ]
+    scores = []
+    for number, name in enumerate(("foreign", "own")):
+        source = write_rows(tmp_path / f"{name}.jsonl", [pair[number] for pair in pairs])
+        score_file(tiny.reward_model, str(source), tmp_path / "out.jsonl", choices=FileChoices())
+        rows = read_rows(tmp_path / "out.jsonl")
+        scores.append(
+            [[c["score"] for c in row["completions"]] if "completions" in row else [row["score"]] for row in rows]
+        )
+    for foreign, own in zip(*scores, strict=True):
+        assert foreign == pytest.approx(own, abs=1e-5)
+    whole, cut = scores[0][2:]
+    assert whole != pytest.approx(cut, abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ("bad", "words"),
     [

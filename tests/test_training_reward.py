@@ -17,12 +17,13 @@ from tutelage.errors import NonFiniteLossError
 from tutelage.model.loading import load_scalar_model, load_tokenizer
 from tutelage.model.measure import scores_of
 from tutelage.records import Ranking
+from tutelage.statistics.interval import bounded_mean
 from tutelage.store.sources import load_demonstrations
 from tutelage.text.render import Renderer
 from tutelage.training import reward as reward_room
 from tutelage.training.config import RewardConfig, TextConfig
 from tutelage.training.data import LeftOut, Limits, encode_demonstrations, encode_rankings
-from tutelage.training.reward import add_ranking_gradient, train_reward, validate
+from tutelage.training.reward import accuracy_interval, add_ranking_gradient, train_reward, validate
 from tutelage.training.stage import Stage
 
 TEXT = {"max_prompt_tokens": 40, "max_response_tokens": 24}
@@ -240,3 +241,36 @@ def test_cut_completions_lose_their_stop_token(encoded):
     assert long[-1] != 0
     assert complete == [*cut, 0]
     assert nothing == [0], "a response needs at least one token"
+
+
+def test_the_interval_is_that_of_prompts_not_of_comparisons(encoded):
+    """Two labelers of the first prompt are no two observations; equal scores are half right."""
+    rows = ranking_rows(6)
+    items = encoded([*rows, rows[0]])
+    scores = torch.tensor([float(i % 3) for item in items for i in range(len(item.group.responses))])
+    accuracies, first, num_pairs = [], 0, 0
+    for item in items:
+        own = scores[first : first + len(item.group.responses)].tolist()
+        outcomes = [(own[a] > own[b]) + 0.5 * (own[a] == own[b]) for a, b in item.record.pairs()]
+        accuracies.append(sum(outcomes) / len(outcomes))
+        first, num_pairs = first + len(own), num_pairs + len(outcomes)
+    expected = bounded_mean(accuracies, [0, 1, 2, 3, 4, 5, 0])
+    found = accuracy_interval(scores, items)
+    assert found["num_validation_comparisons"] == num_pairs
+    assert found["validation_accuracy_low"] == pytest.approx(expected.low, abs=1e-9)
+    assert found["validation_accuracy_high"] == pytest.approx(expected.high, abs=1e-9)
+    apart = bounded_mean(accuracies, range(7))
+    assert abs(apart.low - expected.low) > 1e-3, "clusters matter in this example"
+
+
+def test_the_summary_tells_how_many_completions_were_cut(configured, tmp_path):
+    rows = ranking_rows(12)
+    rows[0]["completions"][0]["text"] = "where is it " * 30
+    rows[5]["completions"][1]["text"] = "where is it " * 30
+    config = configured(
+        rankings=write_rows(tmp_path / "long.jsonl", rows), validation=write_rows(tmp_path / "v.jsonl", rows[:1])
+    )
+    summary = train_reward(config)
+    assert summary["num_cut_completions"] == 3
+    assert summary["num_completions"] == sum(len(row["completions"]) for row in [*rows, rows[0]])
+    assert summary["validation_accuracy_low"] <= summary["validation_accuracy"] <= summary["validation_accuracy_high"]

@@ -16,7 +16,9 @@ from tutelage.model.loading import context_limit, device_of, load_scalar_model, 
 from tutelage.model.sampling import SamplingSettings
 from tutelage.progress import progress
 from tutelage.records import Completion, Prompt
+from tutelage.store.annotated import prompts_of_annotations
 from tutelage.store.atomic import atomic_file
+from tutelage.store.documents import END_OF_TEXT
 from tutelage.store.jsonl import SkipLog, Skipped, read_rows, record_error
 from tutelage.store.sources import load_prompts
 from tutelage.text.render import PromptFormat, Renderer
@@ -138,12 +140,30 @@ def _prompt_and_completions(source: str, number: int, row: dict[str, Any]) -> tu
             rule="a line to score needs 'prompt' (or 'messages') and 'completions' or 'response'",
             remedy="Add what is missing.",
         )
-    prompt = Prompt.model_validate({"text": text} if messages is None else {"messages": messages})
+    if _is_annotated(row):
+        # As in training: passages stand before the question, and a dialogue written out is parted into its turns.
+        prompt = prompts_of_annotations(row)[0]
+    else:
+        prompt = Prompt.model_validate({"text": text} if messages is None else {"messages": messages})
     if "completions" not in row:
-        return prompt, [Completion.model_validate({"id": "response", "text": row["response"]})]
+        return prompt, [_response(row)]
     # Completions stand as records or as bare text.
     found = [{"id": f"c{i}", "text": c} if isinstance(c, str) else c for i, c in enumerate(row["completions"], start=1)]
     return prompt, [Completion.model_validate(completion) for completion in found]
+
+
+def _is_annotated(row: dict[str, Any]) -> bool:
+    """Whether the reader of rankings would take this row for its `annotations` form."""
+    is_ranking = "ranking" in row or "comparisons" in row
+    return not is_ranking and {"prompt", "completions", "annotations"} <= set(row)
+
+
+def _response(row: dict[str, Any]) -> Completion:
+    """The response of a demonstration, or of a row of samples.jsonl, which says whether it ended by itself."""
+    text = row["response"]
+    if isinstance(text, str):
+        text = text.removesuffix(END_OF_TEXT)
+    return Completion.model_validate({"id": "response", "text": text, "is_complete": row.get("is_complete", True)})
 
 
 def _fits(line: _Line, num_tokens: int, context: int, choices: FileChoices) -> bool:

@@ -32,10 +32,11 @@ class Encoded(Generic[R]):
 
 @dataclass(slots=True)
 class LeftOut:
-    """Why records were left out, one line each; whether malformed ones may be."""
+    """Why records were left out, one line each; whether malformed ones may be; how many completions were cut."""
 
     skip_bad: bool
     messages: list[str] = field(default_factory=list)
+    num_cut_completions: int = 0
 
     def note(self, record: Skipped) -> None:
         self.messages.append(record.message)
@@ -129,12 +130,12 @@ def encode_rankings(records: Iterable[Ranking], renderer: Renderer, limits: Limi
             continue
         limit = min(limits.text.max_response_tokens, limits.context - len(prompt))
         responses = [
-            renderer.truncated_response_tokens(c.text, is_complete=(c.model_extra or {}).get("is_complete", True))[
-                :limit
-            ]
+            renderer.truncated_response_tokens(c.text, is_complete=(c.model_extra or {}).get("is_complete", True))
             for c in record.completions
         ]
-        encoded.append(Encoded(record=record, group=Group(prompt=prompt, responses=responses)))
+        limits.left_out.num_cut_completions += sum(len(response) > limit for response in responses)
+        cut = [response[:limit] for response in responses]
+        encoded.append(Encoded(record=record, group=Group(prompt=prompt, responses=cut)))
     return encoded
 
 

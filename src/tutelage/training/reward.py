@@ -17,6 +17,7 @@ from tutelage.model.packing import pack, split_by_tokens
 from tutelage.objectives.comparison import ranking_loss
 from tutelage.records import Ranking
 from tutelage.seeds import derived_seed
+from tutelage.statistics.interval import bounded_mean
 from tutelage.store.sources import load_demonstrations, load_rankings
 from tutelage.text.render import Renderer
 from tutelage.training.batches import ShuffledEpochs
@@ -27,6 +28,7 @@ from tutelage.training.data import (
     Limits,
     encode_demonstrations,
     encode_rankings,
+    flat_prompt,
     require_some,
     training_and_validation,
 )
@@ -65,7 +67,8 @@ def _loop(stage: Stage, config: RewardConfig) -> dict[str, Any]:
             metrics |= validate(model, validation, config.tokens_per_microbatch)
         stage.note = f"loss {metrics['loss']:.3f}, accuracy {metrics['accuracy']:.2f}"
         stage.log(step, metrics)
-    final = validate(model, validation, config.tokens_per_microbatch)
+    scores = _scores(model, validation, config.tokens_per_microbatch)
+    final = validation_metrics(scores, validation)
     stage.log(num_steps - 1, final)
     demonstrations = _set_bias(model, config, renderer, limits)
     stage.save_model(model, tokenizer, config.out / "model")
@@ -73,8 +76,11 @@ def _loop(stage: Stage, config: RewardConfig) -> dict[str, Any]:
         "num_rankings": len(training),
         "num_all_ties": num_ties,
         "num_validation": len(validation),
+        "num_completions": sum(len(item.group.responses) for item in (*training, *validation)),
+        "num_cut_completions": left_out.num_cut_completions,
         **left_out.summary(),
         **final,
+        **accuracy_interval(scores, validation),
         **demonstrations,
     }
 
@@ -130,10 +136,17 @@ def validate(
     model: PreTrainedModel, rankings: Sequence[Encoded[Ranking]], tokens_per_microbatch: int
 ) -> dict[str, float]:
     """Loss and accuracy per ranking, and the accuracy of choosing by length alone (longer or shorter, the better)."""
-    groups = [item.group for item in rankings]
-    scores = scores_of(model, groups, tokens_per_microbatch=tokens_per_microbatch)
+    return validation_metrics(_scores(model, rankings, tokens_per_microbatch), rankings)
+
+
+def _scores(model: PreTrainedModel, rankings: Sequence[Encoded[Ranking]], tokens_per_microbatch: int) -> Tensor:
+    return scores_of(model, [item.group for item in rankings], tokens_per_microbatch=tokens_per_microbatch)
+
+
+def validation_metrics(scores: Tensor, rankings: Sequence[Encoded[Ranking]]) -> dict[str, float]:
+    """What `validate` returns, from the `scores` (C,) of all completions of `rankings`, laid end to end."""
     pairs, owner = pair_indices([item.record for item in rankings], device=scores.device)
-    lengths = torch.tensor([len(r) for group in groups for r in group.responses], device=scores.device)
+    lengths = torch.tensor([len(r) for item in rankings for r in item.group.responses], device=scores.device)
     by_score = ranking_loss(scores, pairs, owner, num_rankings=len(rankings))
     by_length = ranking_loss(lengths.to(scores.dtype), pairs, owner, num_rankings=len(rankings))
     longer = float(by_length.metrics["accuracy"] / by_length.count)
@@ -141,6 +154,24 @@ def validate(
         "validation_loss": float(by_score.mean),
         "validation_accuracy": float(by_score.metrics["accuracy"] / by_score.count),
         "validation_length_only_accuracy": max(longer, 1.0 - longer),
+    }
+
+
+def accuracy_interval(scores: Tensor, rankings: Sequence[Encoded[Ranking]]) -> dict[str, float]:
+    """The 95 % interval of the validation accuracy, clustered by prompt, and the number of comparisons behind it.
+
+    `scores` (C,) as for `validation_metrics`. A validation set is often small, and then two accuracies that look
+    different are not.
+    """
+    pairs, owner = pair_indices([item.record for item in rankings])
+    margins = scores.cpu()[pairs[:, 0]] - scores.cpu()[pairs[:, 1]]
+    correct = (margins > 0).double() + 0.5 * (margins == 0).double()
+    accuracies = torch.bincount(owner, weights=correct) / torch.bincount(owner)
+    interval = bounded_mean(accuracies.tolist(), [flat_prompt(item.record) for item in rankings])
+    return {
+        "validation_accuracy_low": interval.low,
+        "validation_accuracy_high": interval.high,
+        "num_validation_comparisons": len(pairs),
     }
 
 
