@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
@@ -44,4 +42,4 @@ def do_publish(request: Request, kind: str, purpose: str, admin: Admin, form: Fo
 def _known(kind: str, purpose: str) -> tuple[Kind, Purpose]:
     if kind not in KINDS or purpose not in PURPOSES:
         raise HTTPException(404, f"There is no guideline for {kind!r}, {purpose!r}.")
-    return cast(Kind, kind), cast(Purpose, purpose)
+    return kind, purpose
