@@ -1,0 +1,151 @@
+"""Win rates, ratings, accuracy and agreement, all by hand; who judges is a rule that a test can follow."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from math import sqrt
+from random import Random
+
+import pytest
+
+from tutelage.evaluation.preference import (
+    Panel,
+    compare_with_baseline,
+    ranking_agreement,
+    rate_completions,
+    score_accuracy,
+    win_rates,
+)
+from tutelage.records import Completion, Prompt, Ranking, Rating
+
+
+@dataclass(frozen=True)
+class Labeler:
+    id: str
+
+
+PROMPTS = [Prompt(id=f"p{n}", text=f"prompt {n}", use_case="chat") for n in range(3)]
+COMPLETIONS = {
+    arm: [Completion(id=f"{arm}-{n}", text=f"{arm} {n}", policy=arm) for n in range(3)] for arm in ("sft", "ppo", "gpt")
+}
+LABELERS = [Labeler("a"), Labeler("b")]
+# What labelers a and b say of ppo's completion beside sft's; of gpt's they say that it loses.
+VERDICTS = {"p0": (1.0, 1.0), "p1": (0.5, 0.0), "p2": (0.5, 0.5)}
+
+
+def prefer(prompt, first, second, labeler, rng):
+    """The verdict, whichever of the two is shown first."""
+    is_first = first.policy != "sft"
+    own = first if is_first else second
+    verdict = VERDICTS[prompt.id]["ab".index(labeler.id)] if own.policy == "ppo" else 0.0
+    return verdict if is_first else 1.0 - verdict
+
+
+def compared(panels, prefer=prefer, baseline="sft", seed=0):
+    return compare_with_baseline(
+        PROMPTS, COMPLETIONS, baseline=baseline, panels=panels, prefer=prefer, rng=Random(seed)
+    )
+
+
+def panel(group="heldout", labelers=LABELERS, number=2):
+    return Panel(group=group, labelers=labelers, judgements_per_prompt=number)
+
+
+def test_win_rate_by_hand():
+    """Ties half, clustered by prompt.
+
+    (1 + 1 + 0.5 + 0 + 0.5 + 0.5) / 6 = 7/12. Residuals summed by prompt: 10/12, -8/12, -2/12, so the variance of the
+    mean is 3/2 * (100 + 64 + 4) / 144 / 36 = 7/144, and the effective size (7/12 * 5/12) / (7/144) = 5: fewer than the
+    six judgements. Wilson's interval with Student's t on 2 degrees of freedom, 4.302653.
+    """
+    found = win_rates(compared([panel()]), labeler_group="heldout")
+    assert found["gpt"].mean == 0.0
+    assert "sft" not in found
+    ppo = found["ppo"]
+    assert (ppo.mean, ppo.n) == (pytest.approx(7 / 12), 6)
+    t = 4.302653
+    centre = (7 / 12 + t**2 / 10) / (1 + t**2 / 5)
+    half = t * sqrt(35 / 144 / 5 + t**2 / 100) / (1 + t**2 / 5)
+    assert (ppo.low, ppo.high) == (pytest.approx(centre - half, abs=1e-6), pytest.approx(centre + half, abs=1e-6))
+
+
+def test_a_comparison_says_what_was_compared_and_by_whom():
+    rows = compared([panel(), panel("training", [Labeler("b")], 1)])
+    assert len(rows) == 3 * 2 * (2 + 1)
+    row = next(r for r in rows if (r["prompt_id"], r["arm"], r["labeler_id"]) == ("p1", "ppo", "a"))
+    assert row == {
+        "prompt_id": "p1",
+        "use_case": "chat",
+        "arm": "ppo",
+        "completion_id": "ppo-1",
+        "baseline_id": "sft-1",
+        "labeler_id": "a",
+        "labeler_group": "heldout",
+        "outcome": 0.5,
+    }
+    # Labeler b alone: won, lost, tied.
+    assert win_rates(rows, labeler_group="training")["ppo"].mean == pytest.approx(0.5)
+    assert win_rates(rows, labeler_group="heldout")["ppo"].mean == pytest.approx(7 / 12)
+
+
+def test_neither_is_shown_first_more_often():
+    """Labelers who always take what they see first find no difference; each pair is drawn anew, for each labeler."""
+    shown = Counter()
+
+    def first(prompt, one, other, labeler, rng):
+        shown[one.policy] += 1
+        return 1.0
+
+    many = [Labeler(str(n)) for n in range(200)]
+    rows = compared([panel(labelers=many, number=200)], prefer=first)
+    rate = win_rates(rows, labeler_group="heldout")["ppo"].mean
+    assert rate == pytest.approx(0.5, abs=0.06), "600 draws: three standard deviations"
+    assert shown["sft"] == pytest.approx(600, abs=60)
+
+
+def test_each_prompt_has_its_own_labelers_each_once():
+    many = [Labeler(str(n)) for n in range(6)]
+    rows = compared([panel(labelers=many, number=2)], prefer=lambda *_: 1.0)
+    chosen = {p.id: {r["labeler_id"] for r in rows if r["prompt_id"] == p.id} for p in PROMPTS}
+    assert [len(own) for own in chosen.values()] == [2, 2, 2]
+    assert len(set(map(frozenset, chosen.values()))) > 1
+    assert len(rows) == 3 * 2 * 2
+    all_of_them = compared([panel(labelers=many, number=9)], prefer=lambda *_: 1.0)
+    assert len(all_of_them) == 3 * 6 * 2
+
+
+def test_ratings_of_every_arm_by_the_same_labeler():
+    def rate(prompt, completion, labeler, rng):
+        overall = int(completion.text[-1]) + 1
+        return Rating(prompt_id=prompt.id, completion_id=completion.id, labeler_id=labeler.id, overall=overall)
+
+    rows = rate_completions(PROMPTS, COMPLETIONS, panel=panel(number=1), rate=rate, rng=Random(1))
+    assert len(rows) == 9
+    assert [row["overall"] for row in rows] == [1] * 3 + [2] * 3 + [3] * 3
+    assert [row["arm"] for row in rows[:3]] == ["sft", "ppo", "gpt"]
+    assert [row["completion_id"] for row in rows[3:6]] == ["sft-1", "ppo-1", "gpt-1"]
+    assert {row["labeler_group"] for row in rows} == {"heldout"}
+    by_prompt = {p.id: {row["labeler_id"] for row in rows if row["prompt_id"] == p.id} for p in PROMPTS}
+    assert all(len(own) == 1 for own in by_prompt.values())
+
+
+def ranking(groups, labeler, prompt="p"):
+    completions = tuple(Completion(id=c, text=c) for c in "abc")
+    return Ranking(prompt=prompt, prompt_id=prompt, completions=completions, ranking=groups, labeler_id=labeler)
+
+
+def test_accuracy_of_scores_by_hand():
+    """a > b > c with scores 2, 1, 1: right, right, even: 2.5. c > {a, b} with 0, 3, 1: right, wrong: 1. 3.5 of 5."""
+    rankings = [ranking((("a",), ("b",), ("c",)), "l"), ranking((("c",), ("a", "b")), "l")]
+    assert score_accuracy(rankings, [[2.0, 1.0, 1.0], [0.0, 3.0, 1.0]]) == pytest.approx(3.5 / 5)
+
+
+def test_agreement_by_hand():
+    """Of three pairs the two labelers decide a-b alike and b-c unlike; a-c is a tie to one of them and left out."""
+    one, two = ranking((("a",), ("b",), ("c",)), "one"), ranking((("a", "c"), ("b",)), "two")
+    found = ranking_agreement([one, two])
+    assert found.mean == pytest.approx(1 / 2)
+    assert ranking_agreement([one, ranking((("a",), ("b",), ("c",)), "two")]).mean == 1.0
+    other_prompt = ranking((("c",), ("b",), ("a",)), "two", prompt="q")
+    assert ranking_agreement([one, two, other_prompt]).mean == pytest.approx(1 / 2), "nobody else judged that prompt"
