@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tutelage.labeling.tasks import Kind, Purpose
@@ -28,14 +29,19 @@ def current_guideline(studio: Studio, kind: Kind, purpose: Purpose) -> Guideline
     with studio.database.read() as session:
         if found := _newest(session, kind, purpose):
             return found
-    with studio.database.write() as session:
-        return _newest(session, kind, purpose) or _add(studio, session, kind, purpose, shipped_guideline(kind, purpose))
+    try:
+        with studio.database.write() as session:
+            return _add(studio, session, kind, purpose, shipped_guideline(kind, purpose), version=1)
+    except IntegrityError:
+        # Another thread or process was first; versions are never taken away, so that it is there now.
+        return current_guideline(studio, kind, purpose)
 
 
 def publish_guideline(studio: Studio, kind: Kind, purpose: Purpose, markdown: str, *, by: str) -> Guideline:
     """Make a new version, which labelers see from now on. Labels keep the version that they were made under."""
     with studio.database.write() as session:
-        added = _add(studio, session, kind, purpose, markdown)
+        newest = _newest(session, kind, purpose)
+        added = _add(studio, session, kind, purpose, markdown, version=newest.version + 1 if newest else 1)
         record_action(studio, session, by, "publish guideline", f"{kind}, {purpose}, version {added.version}")
         return added
 
@@ -45,9 +51,7 @@ def _newest(session: Session, kind: Kind, purpose: Purpose) -> Guideline | None:
     return session.scalar(of_task.order_by(Guideline.version.desc()).limit(1))
 
 
-def _add(studio: Studio, session: Session, kind: Kind, purpose: Purpose, markdown: str) -> Guideline:
-    versions = select(func.max(Guideline.version)).where(Guideline.kind == kind, Guideline.purpose == purpose)
-    version = (session.scalar(versions) or 0) + 1
+def _add(studio: Studio, session: Session, kind: Kind, purpose: Purpose, markdown: str, *, version: int) -> Guideline:
     added = Guideline(kind=kind, purpose=purpose, version=version, markdown=markdown, created_at=studio.clock())
     session.add(added)
     session.flush()
