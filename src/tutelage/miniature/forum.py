@@ -2,7 +2,9 @@
 takes up, and cards, notices and letters pinned to a board.
 
 The layout of the letters page is also that of few-shot prefixes: request, blank line, reply, and "###" between blocks.
-Requests are in the wordings of training users; those of validation and test users stand nowhere in the text.
+Requests come in every wording that there is, as on the web: what only validation and test users say is new to
+fine-tuning, not to the language. They are about people, things and animals of training users alone, so that no
+validation or test prompt stands in the text.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ USE_CASE_WEIGHTS = {
     "closed_qa": 6,
     "extract": 5,
 }
+SHARE_HELD_OUT_WORDING = 0.4
 # How often a reply on a letters page is to something else.
 SHARE_BESIDE_THE_POINT = 0.15
 PINNED_KINDS = frozenset(("wish", "notice", "letter", "describe", "polite", "chat"))
@@ -38,7 +41,8 @@ PINNED_KINDS = frozenset(("wish", "notice", "letter", "describe", "polite", "cha
 def _request(world: World, rng: Random) -> tuple[str, str]:
     """A request and a reply as the public gives it: good, but with its misconceptions."""
     use_case = rng.choices(tuple(USE_CASE_WEIGHTS), tuple(USE_CASE_WEIGHTS.values()))[0]
-    text, task = make_task(world, rng, use_case, is_held_out=False)
+    is_new = chance(rng, SHARE_HELD_OUT_WORDING)
+    text, task = make_task(world, rng, use_case, is_held_out=False, is_wording_held_out=is_new)
     if task["kind"] == "misconception" and chance(rng, SHARE_FALSE):
         return text, world.misconception_by_question[task["question"]].false
     return text, good_response(world, rng, task)

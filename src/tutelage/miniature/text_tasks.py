@@ -13,52 +13,56 @@ from tutelage.miniature.passages import KINDS, mood_notice, passage, questions_i
 from tutelage.miniature.phrases import chance, expand, pick, tidy
 from tutelage.miniature.templates import TEMPLATES
 from tutelage.miniature.tongue import sentence, translate
-from tutelage.miniature.world import World
+from tutelage.miniature.world import HeldOut, World
 
 Task = dict[str, Any]
 
 
-def rewrite(world: World, rng: Random, is_held_out: bool) -> tuple[str, Task]:
+def rewrite(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
     kind = pick(rng, ("polite", "past", "replace"))
-    x, y = rng.sample(world.animals_for(is_held_out), 2)
-    thing = pick(rng, world.thing_names_for(is_held_out))
+    x, y = rng.sample(world.animals_for(new.content), 2)
+    thing = pick(rng, world.thing_names_for(new.content))
     if kind == "polite":
         verb = pick(rng, ("give", "bring", "show", "sell"))
         text = tidy(f"{verb} me the {thing}" + pick(rng, (".", ", you lout.", " now.")))
-        return TEMPLATES[kind].write(rng, is_held_out, {"text": text}), {"kind": kind, "verb": verb, "object": thing}
+        return TEMPLATES[kind].write(rng, new.wording, {"text": text}), {
+            "kind": kind,
+            "verb": verb,
+            "object": thing,
+        }
     present = pick(rng, tuple(PAST_TENSE)[2:])
     place = pick(rng, PLACES).where
     source = tidy(f"the {x} {present} the {pick(rng, ('fish', 'bread', 'cheese', thing))} {place}.")
     if kind == "past":
         target = source.replace(present, PAST_TENSE[present])
-        return TEMPLATES[kind].write(rng, is_held_out, {"text": source}), {
+        return TEMPLATES[kind].write(rng, new.wording, {"text": source}), {
             "kind": kind,
             "source": source,
             "target": target,
         }
     target = source.replace(f"The {x} ", f"The {y} ")
-    return TEMPLATES[kind].write(rng, is_held_out, {"text": source, "x": x, "y": y}), {
+    return TEMPLATES[kind].write(rng, new.wording, {"text": source, "x": x, "y": y}), {
         "kind": kind,
         "source": source,
         "target": target,
     }
 
 
-def summary(world: World, rng: Random, is_held_out: bool) -> tuple[str, Task]:
-    item = passage(rng, world.strangers_for(is_held_out))
+def summary(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
+    item = passage(rng, world.strangers_for(new.content))
     keys = [item.slots[slot] for slot in KINDS[item.kind].summary_slots]
-    text = TEMPLATES["summary"].write(rng, is_held_out, {"passage": item.text})
+    text = TEMPLATES["summary"].write(rng, new.wording, {"passage": item.text})
     return text, {"kind": "summary", "passage": item.text, "passage_kind": item.kind, "slots": item.slots, "keys": keys}
 
 
-def classification(world: World, rng: Random, is_held_out: bool) -> tuple[str, Task]:
+def classification(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
     if chance(rng, 0.6):
         mood = pick(rng, ("glad", "sad"))
-        text = TEMPLATES["mood"].write(rng, is_held_out, {"notice": mood_notice(rng, mood)})
+        text = TEMPLATES["mood"].write(rng, new.wording, {"notice": mood_notice(rng, mood)})
         return text, {"kind": "mood", "label": mood, "labels": ["glad", "sad"]}
-    x = pick(rng, world.animals_for(is_held_out) if chance(rng, 0.5) else world.thing_names_for(is_held_out))
+    x = pick(rng, world.animals_for(new.content) if chance(rng, 0.5) else world.thing_names_for(new.content))
     label = "animal" if x in ANIMALS else "thing"
-    return TEMPLATES["class"].write(rng, is_held_out, {"x": x}), {
+    return TEMPLATES["class"].write(rng, new.wording, {"x": x}), {
         "kind": "class",
         "x": x,
         "label": label,
@@ -66,21 +70,21 @@ def classification(world: World, rng: Random, is_held_out: bool) -> tuple[str, T
     }
 
 
-def other(world: World, rng: Random, is_held_out: bool) -> tuple[str, Task]:
+def other(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
     if chance(rng, 0.45):
-        return TEMPLATES["unclear"].write(rng, is_held_out, {}), {"kind": "unclear"}
+        return TEMPLATES["unclear"].write(rng, new.wording, {}), {"kind": "unclear"}
     source = sentence(rng)
-    return TEMPLATES["translate"].write(rng, is_held_out, {"text": source}), {
+    return TEMPLATES["translate"].write(rng, new.wording, {"text": source}), {
         "kind": "translate",
         "source": source,
         "target": translate(source),
     }
 
 
-def closed_qa(world: World, rng: Random, is_held_out: bool) -> tuple[str, Task]:
-    item = passage(rng, world.strangers_for(is_held_out))
+def closed_qa(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
+    item = passage(rng, world.strangers_for(new.content))
     question = pick(rng, questions_in(item))
-    asked = tidy(expand(rng, pick(rng, question.held_out_wordings if is_held_out else question.wordings), item.slots))
+    asked = tidy(expand(rng, pick(rng, question.held_out_wordings if new.wording else question.wordings), item.slots))
     slots = {"passage": item.text, "question": asked, "lower_question": asked[0].lower() + asked[1:]}
     task = {
         "kind": "closed",
@@ -89,7 +93,7 @@ def closed_qa(world: World, rng: Random, is_held_out: bool) -> tuple[str, Task]:
         "slots": item.slots,
         "slot": question.slot,
     }
-    return TEMPLATES["closed"].write(rng, is_held_out, slots), {**task, "value": item.slots[question.slot]}
+    return TEMPLATES["closed"].write(rng, new.wording, slots), {**task, "value": item.slots[question.slot]}
 
 
 _EXTRACTABLE: dict[str, tuple[str, ...]] = {
@@ -100,11 +104,11 @@ _EXTRACTABLE: dict[str, tuple[str, ...]] = {
 }
 
 
-def extract(world: World, rng: Random, is_held_out: bool) -> tuple[str, Task]:
-    item = passage(rng, world.strangers_for(is_held_out))
-    names = world.strangers_for(is_held_out)
+def extract(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
+    item = passage(rng, world.strangers_for(new.content))
+    names = world.strangers_for(new.content)
     said = re.findall(r"\w+", item.text)
     found = {what: [word for word in (members or names) if word in said] for what, members in _EXTRACTABLE.items()}
     what = "names" if chance(rng, 0.5) else pick(rng, [what for what, words in found.items() if words])
-    text = TEMPLATES["extract"].write(rng, is_held_out, {"what": what, "passage": item.text})
+    text = TEMPLATES["extract"].write(rng, new.wording, {"what": what, "passage": item.text})
     return text, {"kind": "extract", "what": what, "values": found[what], "passage": item.text}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from random import Random
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tutelage.miniature.lexicon import (
     ANIMALS,
@@ -148,6 +148,13 @@ class World:
 
     def strangers_for(self, is_held_out: bool) -> tuple[str, ...]:
         return tuple(name for name in SHE_STRANGERS + HE_STRANGERS if (name in self.held_out_strangers) == is_held_out)
+
+
+class HeldOut(NamedTuple):
+    """What of a prompt is as only validation and test users have it."""
+
+    content: bool
+    wording: bool
 
 
 def of_split(items: tuple[str, ...], is_held_out: bool) -> tuple[str, ...]:
