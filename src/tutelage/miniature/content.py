@@ -215,7 +215,15 @@ def _chat(world: World, task: Task, response: str) -> Content:
 
 
 def _polite(world: World, task: Task, response: str) -> Content:
-    words = words_of(response)
+    # In one sentence: "How would a polite person put this? Sell me the table." only repeats what was asked.
+    return max(
+        (_polite_sentence(task, sentence) for sentence in re.split(r"(?<=[.!?:])\s+", response)),
+        key=lambda content: content.score,
+    )
+
+
+def _polite_sentence(task: Task, sentence: str) -> Content:
+    words = words_of(sentence)
     asks = bool({"please", "could", "would"} & set(words))
     has_verb, has_object = task["verb"] in words, task["object"] in words
     score = (0.35 * has_verb + 0.65 * has_object) * (1.0 if asks else 0.25)
