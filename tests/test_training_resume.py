@@ -163,7 +163,7 @@ def test_full_disk_in_a_checkpoint(configured, tmp_path):
     message = outcome.stderr[outcome.stderr.index("error: ") :]
     assert "cannot write" in message
     assert "step-00000006" in message
-    assert "the previous checkpoint" in message
+    assert "The previous checkpoint, step-00000003, is intact." in message
     assert "Free some space" in message
     assert [path.name for path in (full / "checkpoints").iterdir()] == ["step-00000003"]
 

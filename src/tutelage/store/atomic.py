@@ -110,14 +110,13 @@ def _sync_tree(root: Path) -> None:
 
 
 @contextmanager
-def atomic_directory(final_path: Path | str) -> Iterator[Path]:
+def atomic_directory(final_path: Path | str, *, survives: str = "Nothing was written.") -> Iterator[Path]:
     """A folder to fill, which becomes `final_path` when the block ends well and vanishes otherwise.
 
     Raises `StorageError` if `final_path` exists (nothing is ever replaced), or if the disk is full, whichever library
-    noticed.
+    noticed; `survives` tells its reader what is still on the disk then.
     """
     final_path = Path(final_path)
-    survives = "What was saved before is intact, the previous checkpoint too."
     _refuse_existing(final_path)
     partial = _partial_beside(final_path)
     with storage_refusals(final_path, survives):

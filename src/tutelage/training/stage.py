@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from transformers import PreTrainedModel
 
-from tutelage.config import config_hash
+from tutelage.config import config_hash, dump_config
 from tutelage.errors import CheckpointError
 from tutelage.model.adapters import merged
 from tutelage.model.loading import device_of, save_model
@@ -47,7 +47,7 @@ class Stage:
             self.folder.require_new()
         elif self.folder.has_started:
             _require_same(self.folder.read_config(), config, config.out)
-        self.folder.write_config(config.model_dump(mode="json"))
+        self.folder.write_config(dump_config(config))
         self.device = device_of(config.device)
         if config.dtype == "bfloat16" and self.device.type == "cpu":
             _warn_of_slow_bfloat16(_seconds_of_product(torch.bfloat16) / _seconds_of_product(torch.float32))
@@ -94,7 +94,11 @@ class Stage:
         path = self.folder.checkpoints / f"step-{num_steps_done:08d}"
         if path.exists():
             shutil.rmtree(path)
-        with atomic_directory(path) as partial:
+        previous = self._checkpoints()
+        survives = "There is no checkpoint yet."
+        if previous:
+            survives = f"The previous checkpoint, {previous[-1].name}, is intact."
+        with atomic_directory(path, survives=survives) as partial:
             state = {name: component.state_dict() for name, component in self.components.items()}
             torch.save({"step": num_steps_done, "notes": self.notes, "state": state}, partial / "state.pt")
         for old in self._checkpoints()[: -self.config.keep_checkpoints]:
@@ -126,7 +130,7 @@ class Stage:
         fresh = folder.with_name(f"{folder.name}.new")
         for leftover in (replaced, fresh):
             shutil.rmtree(leftover, ignore_errors=True)
-        with atomic_directory(fresh) as partial:
+        with atomic_directory(fresh, survives="What was saved before is intact.") as partial:
             save_model(merged(model), tokenizer, partial)
         if folder.exists():
             folder.rename(replaced)
