@@ -75,7 +75,7 @@ def test_adam_has_the_papers_betas_and_the_norm_is_clipped() -> None:
     group = optimizer.adam.param_groups[0]
     assert (group["betas"], group["eps"], group["weight_decay"]) == ((0.9, 0.95), 1e-5, 0.0)
     model.weight.grad = torch.tensor([[3.0, 4.0]])
-    assert optimizer.step(0)["gradient_norm"] == pytest.approx(5.0)
+    assert optimizer.step(0, batch="")["gradient_norm"] == pytest.approx(5.0)
     assert optimizer.adam.state[model.weight]["exp_avg"].tolist()[0] == pytest.approx([0.06, 0.08], rel=1e-4)
 
 
@@ -93,8 +93,8 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_before_the_update() -> None
     model = torch.nn.Linear(2, 1, bias=False)
     before = model.weight.detach().clone()
     model.weight.grad = torch.tensor([[math.inf, 0.0]])
-    with pytest.raises(NonFiniteLossError, match="gradient norm"):
-        Optimizer(model, OptimizerConfig(learning_rate=1e-3), num_steps=10).step(0)
+    with pytest.raises(NonFiniteLossError, match=r"gradient norm at step 0 is inf.* The batch: prompt 8\."):
+        Optimizer(model, OptimizerConfig(learning_rate=1e-3), num_steps=10).step(0, batch="prompt 8")
     assert torch.equal(model.weight, before)
 
 

@@ -82,10 +82,10 @@ def test_state_goes_back_in_whole(tiny: Tiny) -> None:
             parameter.grad = torch.randn(parameter.shape, generator=generator)
 
     gradient(first, 1)
-    one.step(0)
+    one.step(0, batch="")
     second.load_state_dict(first.state_dict())
     other.load_state_dict(copy.deepcopy(one.state_dict()))
     for model, optimizer in ((first, one), (second, other)):
         gradient(model, 2)
-        optimizer.step(1)
+        optimizer.step(1, batch="")
     assert all(torch.equal(p, q) for p, q in zip(first.parameters(), second.parameters(), strict=True))

@@ -61,7 +61,7 @@ def gradients_of(trainer, step=0):
     found = {}
 
     def keep(name, model):
-        def stop(_):
+        def stop(step, *, batch):
             found[name] = {key: p.grad.clone() for key, p in model.named_parameters() if p.grad is not None}
             model.zero_grad()
             return {}

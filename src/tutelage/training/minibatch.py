@@ -31,6 +31,7 @@ class Minibatch:
 
     rollout: Rollout
     episodes: list[int]
+    names: str  # of its first prompts, for errors
     temperature: float
     tokens_per_microbatch: int
     device: torch.device

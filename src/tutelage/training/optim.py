@@ -51,12 +51,15 @@ class Optimizer:
             settings = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
             self.parts["muon"] = Muon(inner, momentum=config.muon_momentum, **settings)
 
-    def step(self, step: int) -> dict[str, float]:
-        """Clip, update at the learning rate of `step`, clear the gradients. Refuses gradients that are not finite."""
+    def step(self, step: int, *, batch: str) -> dict[str, float]:
+        """Clip, update at the learning rate of `step`, clear the gradients.
+
+        Refuses gradients that are not finite; `batch` names what they were computed on.
+        """
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm))
         if not math.isfinite(norm):
             raise NonFiniteLossError(
-                f"the gradient norm at step {step} is {norm}; training stopped before the update. "
+                f"the gradient norm at step {step} is {norm}; training stopped before the update. The batch: {batch}. "
                 "Start again with a lower learning_rate, in another `out`"
             )
         learning_rate = self.config.learning_rate * learning_rate_share(self.config, step, self.num_steps)

@@ -125,14 +125,13 @@ class PPOTrainer:
         sums: dict[str, float] = {}
         minibatches = self._minibatches(step)
         for number, episodes in enumerate(minibatches):
-            minibatch = self._minibatch(rollout, episodes)
+            minibatch = self._minibatch(rollout, episodes, step)
             found = add_policy_gradient(self.policy, minibatch, advantages, terms=terms)
             found |= add_value_gradient(self.value_model, minibatch, returns, terms=terms)
-            self._require_finite(found, step, episodes)
+            for name in ("policy_loss", "value_loss"):
+                require_finite(found[name], stage="ppo", step=step, batch=minibatch.names)
             found |= self._ptx_gradient(step, number)
-            found |= {f"policy_{name}": value for name, value in self.policy_optimizer.step(step).items()}
-            found |= {f"value_{name}": value for name, value in self.value_optimizer.step(step).items()}
-            self.average.update()
+            found |= self._update(step, minibatch.names)
             for name, value in found.items():
                 sums[name] = sums.get(name, 0.0) + value / len(minibatches)
         self._adapt_kl_coef(metrics["kl_to_reference"])
@@ -208,21 +207,23 @@ class PPOTrainer:
             minibatches += [order[start : start + size] for start in range(0, len(order), size)]
         return minibatches
 
-    def _minibatch(self, rollout: Rollout, episodes: list[int]) -> Minibatch:
+    def _minibatch(self, rollout: Rollout, episodes: list[int], step: int) -> Minibatch:
+        chosen = self.prompt_order.take(step * self.config.episodes_per_step, self.config.episodes_per_step)
         return Minibatch(
             rollout=rollout,
             episodes=episodes,
+            names=", ".join(self.prompts[chosen[i]].name for i in episodes[:8]),
             temperature=self.config.temperature,
             tokens_per_microbatch=self.config.tokens_per_microbatch,
             device=self.stage.device,
             precision=self.stage.precision,
         )
 
-    def _require_finite(self, found: dict[str, float], step: int, episodes: list[int]) -> None:
-        chosen = self.prompt_order.take(step * self.config.episodes_per_step, self.config.episodes_per_step)
-        names = ", ".join(self.prompts[chosen[i]].name for i in episodes[:8])
-        for name in ("policy_loss", "value_loss"):
-            require_finite(found[name], stage="ppo", step=step, batch=names)
+    def _update(self, step: int, names: str) -> dict[str, float]:
+        """One step of both optimizers and of the moving average."""
+        policy, value = (part.step(step, batch=names) for part in (self.policy_optimizer, self.value_optimizer))
+        self.average.update()
+        return {f"policy_{key}": x for key, x in policy.items()} | {f"value_{key}": x for key, x in value.items()}
 
     def _ptx_gradient(self, step: int, number: int) -> dict[str, float]:
         """Add ptx.coef times the gradient of the pretraining loss to the policy's: one update for both [C.4]."""

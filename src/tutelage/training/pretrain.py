@@ -56,8 +56,9 @@ def _loop(stage: Stage, config: PretrainConfig) -> dict[str, Any]:
             device=stage.device,
             precision=stage.precision(),
         )
-        require_finite(loss, stage="pretrain", step=step, batch=f"windows {step * windows_per_step} and following")
-        metrics = {"loss": loss, **optimizer.step(step)}
+        windows = f"windows {step * windows_per_step} and following"
+        require_finite(loss, stage="pretrain", step=step, batch=windows)
+        metrics = {"loss": loss, **optimizer.step(step, batch=windows)}
         every = config.evaluate_every_num_steps
         if every and (step + 1) % every == 0 and step + 1 < config.num_steps:
             metrics["validation_loss"] = _validation_loss(stage, config, model, validation)

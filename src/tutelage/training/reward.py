@@ -60,8 +60,9 @@ def _loop(stage: Stage, config: RewardConfig) -> dict[str, Any]:
     for step in stage.steps(num_steps):
         rankings = [training[i] for i in order.batch_of(step, config.rankings_per_step)]
         metrics = add_ranking_gradient(model, rankings, stage, config.tokens_per_microbatch)
-        require_finite(metrics["loss"], stage="reward", step=step, batch=", ".join(item.name for item in rankings[:8]))
-        metrics |= optimizer.step(step)
+        names = ", ".join(item.name for item in rankings[:8])
+        require_finite(metrics["loss"], stage="reward", step=step, batch=names)
+        metrics |= optimizer.step(step, batch=names)
         every = config.evaluate_every_num_steps
         if every and (step + 1) % every == 0 and step + 1 < num_steps:
             metrics |= validate(model, validation, config.tokens_per_microbatch)

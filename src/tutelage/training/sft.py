@@ -87,8 +87,9 @@ def _loop(stage: Stage, config: SFTConfig) -> dict[str, Any]:
             device=stage.device,
             precision=stage.precision(),
         )
-        require_finite(loss, stage="sft", step=step, batch=", ".join(item.name for item in chosen[:8]))
-        metrics = {"loss": loss, "epoch": (step + 1) / steps_per_epoch, **optimizer.step(step)}
+        names = ", ".join(item.name for item in chosen[:8])
+        require_finite(loss, stage="sft", step=step, batch=names)
+        metrics = {"loss": loss, "epoch": (step + 1) / steps_per_epoch, **optimizer.step(step, batch=names)}
         if (step + 1) % steps_per_epoch == 0:
             metrics |= evaluator.evaluate(policy, tokenizer, step, (step + 1) // steps_per_epoch)
         stage.note = f"loss {loss:.3f}"
