@@ -232,3 +232,37 @@ class Skip(Table):
     reason: Mapped[str] = mapped_column(String(20))
     note: Mapped[str]
     created_at: Mapped[datetime]
+
+
+class Gold(Table):
+    """An item whose right label is known. It is handed out among the others, and looks like one of them."""
+
+    __tablename__ = "gold"
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"), primary_key=True)
+    expected: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+
+
+class LabelVersion(Table):
+    """What a label said before its labeler changed it: version 1 is what they submitted first."""
+
+    __tablename__ = "label_versions"
+    __table_args__ = (UniqueConstraint("label_id", "version"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    label_id: Mapped[int] = mapped_column(ForeignKey("labels.id"))
+    version: Mapped[int]
+    label: Mapped[dict[str, Any]]
+    replaced_at: Mapped[datetime]
+
+
+class Adjudication(Table):
+    """What a researcher decided about an item whose labelers disagree. The newest holds; the labels stay."""
+
+    __tablename__ = "adjudications"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"), index=True)
+    label: Mapped[dict[str, Any]]
+    note: Mapped[str]
+    adjudicated_by: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime]
