@@ -10,6 +10,8 @@ from tutelage import __version__
 from tutelage.cli import label, models, prompts, runs, stages
 from tutelage.errors import UserError
 
+STOPPED = 130  # the shell's status for a command that Ctrl-C ended
+
 app = typer.Typer(
     name="tutelage",
     no_args_is_help=True,
@@ -39,7 +41,7 @@ def _root(
 
 
 def main() -> None:
-    """Run a verb. Exit status: 0 done, 2 the user's mistake (one message), 1 ours (a traceback)."""
+    """Run a verb. Exit status: 0 done, 2 the user's mistake (one message), 130 Ctrl-C, 1 ours (a traceback)."""
     try:
         app()
     except UserError as error:
@@ -47,7 +49,14 @@ def main() -> None:
         typer.echo(str(error), err=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        typer.echo(
-            "\nstopped; the same command with --resume (quickstart: the same command) goes on from here", err=True
-        )
-        sys.exit(130)
+        _say_stopped()
+        sys.exit(STOPPED)
+    except SystemExit as ending:
+        # What typer makes of Ctrl-C while a verb runs, without a word.
+        if ending.code == STOPPED:
+            _say_stopped()
+        raise
+
+
+def _say_stopped() -> None:
+    typer.echo("\nstopped; the same command with --resume (quickstart: the same command) goes on from here", err=True)

@@ -225,6 +225,11 @@ def _check_head_is_linear(path: str | Path, model: PreTrainedModel) -> None:
         expected = model(input_ids=tokens, use_cache=False).logits
         states = backbone(model)(input_ids=tokens, use_cache=False).last_hidden_state
         found = model.get_output_embeddings()(states)
+    if not bool(expected.isfinite().all()):
+        raise ModelError(
+            f"model {str(path)!r} gives logits that are not numbers, so its weights are spoilt; give another model, or "
+            "an earlier one of the same run"
+        )
     if not torch.allclose(found, expected, rtol=1e-3, atol=1e-4 * max(1.0, float(expected.abs().max()))):
         raise ModelError(
             f"model {str(path)!r}: family {model.config.model_type!r} does more in its head than one matrix product, "
