@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -106,6 +108,9 @@ def queue(
     ] = "training",
     overlap: Annotated[int, typer.Option(min=1, max=100, help="How many different labelers do each task.")] = 1,
     priority: Annotated[int, typer.Option(help="Higher is handed out first.")] = 0,
+    name: Annotated[
+        str, typer.Option("--batch", help="What the batch is called, for export; otherwise its file's name.")
+    ] = "",
 ) -> None:
     """Put tasks into the queue; what is in it already is left as it is.
 
@@ -116,18 +121,24 @@ def queue(
     studio = _studio(data, url)
     from tutelage.studio import queue as queued
 
-    sources: list[tuple[str, list[Task]]] = []
+    sources: list[tuple[str, Callable[[], Iterator[Task]]]] = []
     if prompts is not None:
-        sources.append((str(prompts), list(queued.tasks_of_prompts(prompts))))
+        sources.append((str(prompts), partial(queued.tasks_of_prompts, prompts)))
     if completions is not None:
-        sources.append((str(completions), list(queued.tasks_of_completions(completions, kind))))
+        sources.append((str(completions), partial(queued.tasks_of_completions, completions, kind)))
     if write is not None:
-        sources.append((f"{write} prompts", list(queued.tasks_of_writing(write, count=count, use_case=use_case))))
+        writing = partial(queued.tasks_of_writing, write, count=count, use_case=use_case)
+        sources.append((f"{write} prompts", writing))
     if not sources:
         raise UserError("nothing to queue. Give --prompts FILE, --completions FILE or --write plain.")
-    for name, tasks in sources:
-        done = queued.enqueue(studio, tasks, purpose=purpose, overlap=overlap, priority=priority, name=name)
-        typer.echo(f"{name}: {done.num_new} tasks queued, {done.num_known} were there already")
+    # All is read once before the first task is queued, so that a mistake in line 9,000 does not leave half a batch.
+    for _, tasks in sources:
+        for _ in tasks():
+            pass
+    for source, tasks in sources:
+        batch = name or source
+        done = queued.enqueue(studio, tasks(), purpose=purpose, overlap=overlap, priority=priority, name=batch)
+        typer.echo(f"{source}: {done.num_new} tasks queued, {done.num_known} were there already")
 
 
 @app.command()

@@ -48,6 +48,14 @@ class Database:
         with self._turn, Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
 
+    def take_turn(self, session: Session, name: str) -> None:
+        """Wait until no other transaction, of any process, has the turn of this name; it ends with the transaction.
+
+        For what reads and then writes on the ground of it. SQLite has one writer at a time anyway.
+        """
+        if self.engine.dialect.name == "postgresql":
+            session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"tutelage {name}"})
+
     def close(self) -> None:
         self.engine.dispose()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from tutelage.errors import UserError
@@ -20,6 +21,9 @@ from tutelage.store.sources import load_prompts
 from tutelage.studio.people import record_action
 from tutelage.studio.studio import Studio
 from tutelage.studio.tables import Batch, Item, ItemAuthor, Slot
+
+_TASKS_PER_TRANSACTION = 500
+_OF_PROMPTS = ("user_id", "source", "use_case", "language", "split", "purpose")
 
 
 class SampledCompletions(Record):
@@ -48,12 +52,18 @@ def tasks_of_prompts(path: Path) -> Iterator[Task]:
 def tasks_of_completions(path: Path, kind: Kind) -> Iterator[Task]:
     """A task of `kind` for each prompt of a file with its completions. Raises UserError where one cannot be."""
     for number, row in enumerate(read_records(path, SampledCompletions), start=1):
-        prompt = Prompt(id=row.prompt_id or "", text=row.prompt, messages=row.messages)
         try:
+            prompt = _prompt_of(row)
             yield Task(kind=kind, prompt=prompt, completions=row.completions)
         except ValidationError as error:
             rule = error.errors()[0]["msg"].removeprefix("Value error, ")
             raise UserError(f"{path}, record {number}: {rule}. Correct it, or queue it as another kind.") from None
+
+
+def _prompt_of(row: SampledCompletions) -> Prompt:
+    """The prompt of a line, with what else is known of it: whose it is, which split, what it is for."""
+    known = {name: value for name, value in (row.model_extra or {}).items() if name in _OF_PROMPTS}
+    return Prompt.model_validate({"id": row.prompt_id or "", "text": row.prompt, "messages": row.messages, **known})
 
 
 def tasks_of_writing(kind: PromptKind, *, count: int, use_case: str = "") -> Iterator[Task]:
@@ -72,35 +82,73 @@ def enqueue(
     name: str = "",
     by: str | None = None,
 ) -> Queued:
-    """Queue tasks as one batch, each for `overlap` different labelers. One that was queued before is left as it is."""
-    tasks = list(tasks)
-    num_new = 0
-    with studio.database.write() as session:
-        batch = Batch(name=name, created_at=studio.clock())
-        session.add(batch)
-        session.flush()
-        known = set(session.scalars(select(Item.content_key)))
-        for task in tasks:
-            key = content_id(purpose, json.dumps(task.model_dump(mode="json"), sort_keys=True))
-            if key in known:
-                continue
-            known.add(key)
-            item = Item(batch_id=batch.id, content_key=key, kind=task.kind, purpose=purpose, priority=priority)
-            item.overlap, item.task = overlap, task.model_dump(mode="json", exclude_defaults=True)
-            _add(session, item, task)
-            num_new += 1
-        record_action(studio, session, by, "queue", f"batch {batch.id}: {num_new} tasks")
-    return Queued(num_new=num_new, num_known=len(tasks) - num_new)
+    """Queue tasks as one batch, each for `overlap` different labelers. One that was queued before is left as it is.
+
+    Tasks are taken from `tasks` and written a few hundred at a time, each such part in a transaction of its own:
+    labelers are served in between, and what was interrupted goes on where it was when it is started again.
+    """
+    num_new = num_tasks = 0
+    batch_id: int | None = None
+    remaining = iter(tasks)
+    while part := list(islice(remaining, _TASKS_PER_TRANSACTION)):
+        rows = _rows(part, purpose=purpose, overlap=overlap, priority=priority)
+        with studio.database.write() as session:
+            studio.database.take_turn(session, "queue")
+            if rows := _unknown(session, rows):
+                batch_id = batch_id or _new_batch(studio, session, name)
+                _add(session, batch_id, rows)
+                record_action(studio, session, by, "queue", f"batch {batch_id}: {len(rows)} tasks")
+        num_new, num_tasks = num_new + len(rows), num_tasks + len(part)
+    return Queued(num_new=num_new, num_known=num_tasks - num_new)
 
 
-def _add(session: Session, item: Item, task: Task) -> None:
-    session.add(item)
+def content_key(task: Task, purpose: Purpose) -> str:
+    """What an item is known by: the same task for the same purpose has the same key, however often it is queued."""
+    return content_id(purpose, json.dumps(task.model_dump(mode="json"), sort_keys=True))
+
+
+def _rows(part: Sequence[Task], *, purpose: Purpose, overlap: int, priority: int) -> list[dict[str, Any]]:
+    """The rows of the table of items, one a task, of several that are equal only the first."""
+    rows: dict[str, dict[str, Any]] = {}
+    for task in part:
+        row: dict[str, Any] = {"content_key": content_key(task, purpose), "kind": task.kind, "purpose": purpose}
+        row |= {"priority": priority, "overlap": overlap, "is_halted": False}
+        rows.setdefault(row["content_key"], row | {"task": task.model_dump(mode="json", exclude_defaults=True)})
+    return list(rows.values())
+
+
+def _unknown(session: Session, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    keys = [row["content_key"] for row in rows]
+    known = set(session.scalars(select(Item.content_key).where(Item.content_key.in_(keys))))
+    return [row for row in rows if row["content_key"] not in known]
+
+
+def _new_batch(studio: Studio, session: Session, name: str) -> int:
+    batch = Batch(name=name[-200:], created_at=studio.clock())
+    session.add(batch)
     session.flush()
-    session.add_all(Slot(item_id=item.id, place=place) for place in range(1, item.overlap + 1))
-    session.add_all(ItemAuthor(item_id=item.id, labeler_id=author) for author in sorted(_authors(task)))
+    return batch.id
 
 
-def _authors(task: Task) -> set[str]:
+def _add(session: Session, batch_id: int, rows: list[dict[str, Any]]) -> None:
+    """Add items with their places and authors."""
+    adding = insert(Item).returning(Item.id, Item.content_key)
+    id_of = {key: item_id for item_id, key in session.execute(adding, [row | {"batch_id": batch_id} for row in rows])}
+    places = [
+        {"item_id": id_of[row["content_key"]], "place": place, "state": "free"}
+        for row in rows
+        for place in range(1, row["overlap"] + 1)
+    ]
+    authors = [
+        {"item_id": id_of[row["content_key"]], "labeler_id": author}
+        for row in rows
+        for author in sorted(_authors(row["task"]))
+    ]
+    session.execute(insert(Slot), places)
+    if authors:
+        session.execute(insert(ItemAuthor), authors)
+
+
+def _authors(task: dict[str, Any]) -> set[str]:
     """Labelers whose own text is among the completions: their `labeler_id` stands beside it."""
-    extras: Iterable[dict[str, Any]] = (completion.model_extra or {} for completion in task.completions)
-    return {str(extra["labeler_id"]) for extra in extras if extra.get("labeler_id")}
+    return {str(each["labeler_id"])[:16] for each in task.get("completions", ()) if each.get("labeler_id")}
