@@ -4,23 +4,34 @@ Judgements of one prompt are not independent of each other (the same responses, 
 interval here is clustered: the prompt, not the judgement, is the unit that was drawn.
 """
 
-from tutelage.statistics.agreement import krippendorff_alpha, pairwise_agreement, ranking_outcomes
+from tutelage.statistics.agreement import pairwise_agreement, ranking_outcomes
 from tutelage.statistics.calibration import CalibrationBin, calibration_bins, expected_calibration_error
 from tutelage.statistics.interval import Interval, bounded_mean, clustered_variance
 from tutelage.statistics.likert import likert_mean
+from tutelage.statistics.reliability import (
+    Coefficient,
+    fleiss_kappa,
+    kendall_tau_b,
+    krippendorff_alpha,
+    ranking_concordance,
+)
 from tutelage.statistics.win_rate import OUTCOMES, win_rate, win_rate_difference
 
 __all__ = [
     "OUTCOMES",
     "CalibrationBin",
+    "Coefficient",
     "Interval",
     "bounded_mean",
     "calibration_bins",
     "clustered_variance",
     "expected_calibration_error",
+    "fleiss_kappa",
+    "kendall_tau_b",
     "krippendorff_alpha",
     "likert_mean",
     "pairwise_agreement",
+    "ranking_concordance",
     "ranking_outcomes",
     "win_rate",
     "win_rate_difference",

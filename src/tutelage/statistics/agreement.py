@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import combinations
-from typing import Literal
+from typing import Literal, TypeVar
 
 from tutelage.statistics.interval import Interval, bounded_mean
 
+Judgement = TypeVar("Judgement")
 # The paper does not say how its 72.6 % counts ties, so the choice has a name.
 #   "category"  a tie is a third judgement: it agrees with a tie and with nothing else
 #   "half"      a tie against a preference agrees by half; a tie agrees fully with a tie
@@ -33,7 +34,7 @@ def pairwise_agreement(
     """
     if ties not in ("category", "half", "exclude"):
         raise ValueError(f"ties is {ties!r}; choose 'category', 'half' or 'exclude'")
-    of_item = _judgements_by_item(items, labelers, outcomes)
+    of_item = judgements_by_item(items, labelers, outcomes)
     cluster_of = dict(zip(items, items if clusters is None else clusters, strict=True))
     pairs = [
         (1.0 - abs(first - second) if ties == "half" else float(first == second), cluster_of[item])
@@ -43,33 +44,6 @@ def pairwise_agreement(
     if not pairs:
         raise ValueError("no item was judged by two labelers; give some items to more than one of them")
     return bounded_mean([agreed for agreed, _ in pairs], [cluster for _, cluster in pairs])
-
-
-def krippendorff_alpha(
-    items: Sequence[Hashable],
-    labelers: Sequence[Hashable],
-    values: Sequence[float],
-    *,
-    level: Literal["nominal", "interval"] = "nominal",
-) -> float | None:
-    """Krippendorff's alpha: agreement beyond chance, 1 perfect, 0 what chance gives; None where all values are equal.
-
-    Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability". Items judged once are left out. `level`:
-    "nominal" for judgements and flags, "interval" for ratings. Raises ValueError where no item was judged twice.
-    """
-    disagreement: Callable[[float, float], float] = (
-        (lambda a, b: float(a != b)) if level == "nominal" else (lambda a, b: (a - b) ** 2)
-    )
-    units = [
-        list(of_item.values()) for of_item in _judgements_by_item(items, labelers, values).values() if len(of_item) > 1
-    ]
-    if not units:
-        raise ValueError("no item was judged by two labelers; give some items to more than one of them")
-    pooled = Counter(value for unit in units for value in unit)
-    num_values = pooled.total()
-    observed = sum(2 * sum(disagreement(a, b) for a, b in combinations(unit, 2)) / (len(unit) - 1) for unit in units)
-    expected = 2 * sum(pooled[a] * pooled[b] * disagreement(a, b) for a, b in combinations(pooled, 2))
-    return None if expected == 0 else 1.0 - (num_values - 1) * observed / expected
 
 
 def ranking_outcomes(ranking: Sequence[Sequence[str]]) -> dict[tuple[str, str], float]:
@@ -84,10 +58,11 @@ def ranking_outcomes(ranking: Sequence[Sequence[str]]) -> dict[tuple[str, str], 
     }
 
 
-def _judgements_by_item(
-    items: Sequence[Hashable], labelers: Sequence[Hashable], outcomes: Sequence[float]
-) -> dict[Hashable, dict[Hashable, float]]:
-    of_item: dict[Hashable, dict[Hashable, float]] = defaultdict(dict)
+def judgements_by_item(
+    items: Sequence[Hashable], labelers: Sequence[Hashable], outcomes: Sequence[Judgement]
+) -> dict[Hashable, dict[Hashable, Judgement]]:
+    """What each labeler said of each item. Raises ValueError where one judged an item twice."""
+    of_item: dict[Hashable, dict[Hashable, Judgement]] = defaultdict(dict)
     for item, labeler, outcome in zip(items, labelers, outcomes, strict=True):
         if labeler in of_item[item]:
             raise ValueError(f"labeler {labeler!r} judged item {item!r} twice; keep one judgement of each labeler")

@@ -1,0 +1,147 @@
+"""Agreement beyond chance: Krippendorff's alpha, Fleiss' kappa, Kendall's tau-b. What is undefined says why.
+
+Sources
+- Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability": the coincidences of section C, the differences of
+  section D. Its example is a test of this file.
+- Fleiss (1971), "Measuring Nominal Scale Agreement Among Many Raters".
+- Kendall (1945), "The Treatment of Ties in Ranking Problems".
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from math import sqrt
+from typing import Literal, get_args
+
+from tutelage.statistics.agreement import judgements_by_item, ranking_outcomes
+from tutelage.statistics.interval import Interval, bounded_mean
+
+Level = Literal["nominal", "ordinal", "interval"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+Ranked = Sequence[Sequence[str]]
+"""Tie groups of completion ids, best first."""
+
+_NOBODY_TWICE = "no item was judged by two labelers"
+_ALL_EQUAL = "all judgements are the same, so that chance alone would agree as well"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coefficient:
+    """A coefficient, 1 where all agree and 0 where they agree as chance would; or None and the reason.
+
+    `num_items` counts the items that two or more judged, `num_judgements` what was said about them.
+    """
+
+    value: float | None
+    reason: str = ""
+    num_items: int
+    num_judgements: int
+
+
+def krippendorff_alpha(
+    items: Sequence[Hashable], labelers: Sequence[Hashable], values: Sequence[float], *, level: Level = "nominal"
+) -> Coefficient:
+    """Krippendorff's alpha of judgements that may be missing anywhere; items judged once are left out.
+
+    `level`: how far two values are apart. "nominal" (flags, preferences): equal or not. "ordinal" (ranks, Likert): by
+    how many judgements lie between them. "interval": by their difference. Raises ValueError for another level, and
+    where a labeler judged an item twice.
+    """
+    if level not in LEVELS:
+        raise ValueError(f"level is {level!r}; choose {', '.join(map(repr, LEVELS))}")
+    units = _units(items, labelers, values)
+    pooled = sum(units, Counter[float]())
+    found = partial(Coefficient, num_items=len(units), num_judgements=pooled.total())
+    if not units:
+        return found(value=None, reason=_NOBODY_TWICE)
+    distance = _distance(level, pooled)
+    expected = _disagreement(pooled, distance) / (pooled.total() - 1)
+    if expected == 0:
+        return found(value=None, reason=_ALL_EQUAL)
+    observed = sum(_disagreement(unit, distance) / (unit.total() - 1) for unit in units)
+    return found(value=1.0 - observed / expected)
+
+
+def fleiss_kappa(items: Sequence[Hashable], labelers: Sequence[Hashable], values: Sequence[Hashable]) -> Coefficient:
+    """Fleiss' kappa of categories, where every item was judged by equally many; undefined where it was not."""
+    units = [Counter(of_item.values()) for of_item in judgements_by_item(items, labelers, values).values()]
+    pooled = sum(units, Counter[Hashable]())
+    sizes = {unit.total() for unit in units}
+    found = partial(Coefficient, num_items=len(units), num_judgements=pooled.total())
+    if sizes - {1} == set():
+        return Coefficient(value=None, reason=_NOBODY_TWICE, num_items=0, num_judgements=0)
+    if len(sizes) > 1:
+        reason = f"items have {min(sizes)} to {max(sizes)} judgements, and kappa needs equally many; use alpha"
+        return found(value=None, reason=reason)
+    size = sizes.pop()
+    by_chance = sum((count / pooled.total()) ** 2 for count in pooled.values())
+    if by_chance == 1.0:
+        return found(value=None, reason=_ALL_EQUAL)
+    alike = sum(count * (count - 1) for unit in units for count in unit.values()) / (size * (size - 1) * len(units))
+    return found(value=(alike - by_chance) / (1.0 - by_chance))
+
+
+def kendall_tau_b(first: Ranked, second: Ranked) -> Coefficient:
+    """Kendall's tau-b of two rankings of the same completions: 1 the same order, -1 the reverse; ties are allowed.
+
+    Undefined where one of them ties everything. Raises ValueError where they do not rank the same completions.
+    """
+    one, two = ranking_outcomes(first), ranking_outcomes(second)
+    if one.keys() != two.keys():
+        raise ValueError("the two rankings are not of the same completions")
+    # From 1, 0.5, 0 to 1, 0, -1: the product is 1 where both order a pair alike and -1 where they contradict.
+    signs = [(2 * one[pair] - 1, 2 * two[pair] - 1) for pair in one]
+    untied = [sum(abs(sign) for sign in of_one) for of_one in zip(*signs)] if signs else [0.0, 0.0]
+    found = partial(
+        Coefficient, num_items=len({identity for group in first for identity in group}), num_judgements=len(signs)
+    )
+    if 0 in untied:
+        return found(value=None, reason="a ranking ties everything, or has one completion only")
+    return found(value=sum(a * b for a, b in signs) / sqrt(untied[0] * untied[1]))
+
+
+def ranking_concordance(
+    items: Sequence[Hashable], labelers: Sequence[Hashable], rankings: Sequence[Ranked]
+) -> Interval | None:
+    """Mean tau-b over all pairs of labelers of one item, with its 95 % interval clustered by item.
+
+    Pairs in which it is undefined are left out; None where none is left. `n` counts pairs of rankings.
+    """
+    found = [
+        (tau.value, item)
+        for item, of_labeler in judgements_by_item(items, labelers, rankings).items()
+        for first, second in combinations(of_labeler.values(), 2)
+        if (tau := kendall_tau_b(first, second)).value is not None
+    ]
+    if not found:
+        return None
+    return bounded_mean([value for value, _ in found if value is not None], [item for _, item in found], lower=-1.0)
+
+
+def _units(items: Sequence[Hashable], labelers: Sequence[Hashable], values: Sequence[float]) -> list[Counter[float]]:
+    """How often each value was given to each item that has two or more."""
+    of_items = judgements_by_item(items, labelers, values)
+    return [Counter(of_item.values()) for of_item in of_items.values() if len(of_item) > 1]
+
+
+def _disagreement(counts: Counter[float], distance: Callable[[float, float], float]) -> float:
+    """The distance summed over all ordered pairs of what was counted."""
+    return 2.0 * sum(counts[a] * counts[b] * distance(a, b) for a, b in combinations(counts, 2))
+
+
+def _distance(level: Level, pooled: Counter[float]) -> Callable[[float, float], float]:
+    if level == "nominal":
+        return lambda a, b: 1.0
+    if level == "interval":
+        return lambda a, b: (a - b) ** 2
+    # Each value stands in the middle of its own judgements, in the order of all of them.
+    middle: dict[float, float] = {}
+    below = 0
+    for value in sorted(pooled):
+        middle[value] = below + pooled[value] / 2
+        below += pooled[value]
+    return lambda a, b: (middle[a] - middle[b]) ** 2
