@@ -142,10 +142,14 @@ def test_accuracy_of_scores_by_hand():
 
 
 def test_agreement_by_hand():
-    """Of three pairs the two labelers decide a-b alike and b-c unlike; a-c is a tie to one of them and left out."""
+    """Of three pairs the two labelers decide a-b alike and b-c unlike; a-c is a tie to one of them and left out.
+
+    Where the tie is b-c and the other two are decided alike, agreement is whole: a tie is not half of one.
+    """
     one, two = ranking((("a",), ("b",), ("c",)), "one"), ranking((("a", "c"), ("b",)), "two")
     found = ranking_agreement([one, two])
     assert found.mean == pytest.approx(1 / 2)
+    assert ranking_agreement([one, ranking((("a",), ("b", "c")), "two")]).mean == 1.0
     assert ranking_agreement([one, ranking((("a",), ("b",), ("c",)), "two")]).mean == 1.0
     other_prompt = ranking((("c",), ("b",), ("a",)), "two", prompt="q")
     assert ranking_agreement([one, two, other_prompt]).mean == pytest.approx(1 / 2), "nobody else judged that prompt"

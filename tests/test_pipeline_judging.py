@@ -79,6 +79,7 @@ def test_the_blocks_of_every_prefix_end_as_responses_are_cut():
     """Otherwise a base model would go on with the next block, and its response would hold two."""
     for name, prefix in miniature.few_shot_prefixes(miniature.build_world(3)).items():
         assert prefix.count(BLOCK_END) == len(miniature.prefixes.PREFIXES[name]), name
+        assert prefix.rstrip().endswith(BLOCK_END), "nothing of the break is left behind the cut"
 
 
 def test_a_mean_of_nothing_is_told():
