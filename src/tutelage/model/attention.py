@@ -7,6 +7,7 @@ checkpointing finds it again.
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any, Protocol
 
 import torch
@@ -128,20 +129,55 @@ class Rectangle:
 
 
 class SequenceLayout:
-    """Groups of at most one response: each is one causal sequence."""
+    """Groups of at most one response: each is one causal sequence.
+
+    The layers read them from short to long, so that those of like length share a rectangle with little padding.
+    """
 
     def __init__(self, lengths: list[int], device: torch.device) -> None:
-        self.rectangle = Rectangle(lengths, device)
-        # Where each packed token stands for the layers, and where each of theirs is packed: here, the same place.
+        order = sorted(range(len(lengths)), key=lengths.__getitem__)
+        blocks = _blocks_of_like_length([lengths[i] for i in order])
+        self.rectangles = [Rectangle(block, device) for block in blocks]
+        self.sizes = [sum(block) for block in blocks]
+        # Where each packed token stands for the layers, and where each of theirs is packed; None: the same place.
         self.place: Tensor | None = None
         self.packed_place: Tensor | None = None
+        if len(blocks) > 1:
+            first = [0, *accumulate(lengths)]
+            places = [place for i in order for place in range(first[i], first[i + 1])]
+            self.packed_place = torch.tensor(places, device=device)
+            self.place = self.packed_place.argsort()
+        else:
+            self.rectangles = [Rectangle(lengths, device)]
 
     def attend(self, layer_index: int, queries: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
-        padded = (self.rectangle.pad(queries), self.rectangle.pad(keys), self.rectangle.pad(values))
         is_grouped = queries.shape[1] != keys.shape[1]
+        parts = zip(self.rectangles, *(states.split(self.sizes) for states in (queries, keys, values)), strict=True)
         # Padding stands on the right, where causal attention never looks from a real token.
-        mixed = scaled_dot_product_attention(*padded, is_causal=True, scale=scaling, enable_gqa=is_grouped)
-        return self.rectangle.unpad(mixed)
+        mixed = [
+            rectangle.unpad(
+                scaled_dot_product_attention(
+                    *(rectangle.pad(states) for states in own), is_causal=True, scale=scaling, enable_gqa=is_grouped
+                )
+            )
+            for rectangle, *own in parts
+        ]
+        return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
+
+
+# A rectangle takes sequences up to this much longer than its shortest, and these few tokens more: under a sixth of it
+# is padding on average, and short sequences do not each get a call of their own.
+LENGTH_FACTOR, LENGTH_SLACK = 1.4, 8
+
+
+def _blocks_of_like_length(lengths: list[int]) -> list[list[int]]:
+    """Ascending `lengths`, cut where a rectangle would be mostly padding."""
+    blocks: list[list[int]] = []
+    for length in lengths:
+        if not blocks or length > LENGTH_FACTOR * blocks[-1][0] + LENGTH_SLACK:
+            blocks.append([])
+        blocks[-1].append(length)
+    return blocks
 
 
 class SharedPromptLayout:
