@@ -151,18 +151,24 @@ class SequenceLayout:
             self.rectangles = [Rectangle(lengths, device)]
 
     def attend(self, layer_index: int, queries: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
-        is_grouped = queries.shape[1] != keys.shape[1]
-        parts = zip(self.rectangles, *(states.split(self.sizes) for states in (queries, keys, values)), strict=True)
-        # Padding stands on the right, where causal attention never looks from a real token.
-        mixed = [
-            rectangle.unpad(
-                scaled_dot_product_attention(
-                    *(rectangle.pad(states) for states in own), is_causal=True, scale=scaling, enable_gqa=is_grouped
-                )
-            )
-            for rectangle, *own in parts
-        ]
+        parts = zip(
+            self.rectangles, queries.split(self.sizes), keys.split(self.sizes), values.split(self.sizes), strict=True
+        )
+        mixed = [_attend_causally(rectangle, q, k, v, scaling) for rectangle, q, k, v in parts]
         return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
+
+
+def _attend_causally(rectangle: Rectangle, queries: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
+    # Padding stands on the right, where causal attention never looks from a real token.
+    mixed = scaled_dot_product_attention(
+        rectangle.pad(queries),
+        rectangle.pad(keys),
+        rectangle.pad(values),
+        is_causal=True,
+        scale=scaling,
+        enable_gqa=queries.shape[1] != keys.shape[1],
+    )
+    return rectangle.unpad(mixed)
 
 
 # A rectangle takes sequences up to this much longer than its shortest, and these few tokens more: under a sixth of it
