@@ -61,11 +61,11 @@ def test_a_day_without_javascript_ends_in_the_files_that_the_trainer_reads(
 
     manifest = export_labels(studio, tmp_path / "out")
     assert manifest.counts == {
-        "demonstrations.jsonl": 1, "ratings.jsonl": 3, "rankings.jsonl": 2, "prompts.jsonl": 1
+        "comparisons.jsonl": 1, "demonstrations.jsonl": 1, "prompts.jsonl": 1, "rankings.jsonl": 2, "ratings.jsonl": 3
     }  # fmt: skip
     (demonstration,) = read_records(tmp_path / "out/demonstrations.jsonl", Demonstration)
     assert (demonstration.prompt, demonstration.response) == ("Prompt 1", "A pear.\nOr a plum.")
-    assert demonstration.model_extra == {"prompt_marks": ["ambiguous"]}
+    assert demonstration.model_extra["prompt_marks"] == ["ambiguous"]
     comparison, ranking = read_records(tmp_path / "out/rankings.jsonl", Ranking)
     assert comparison.ranking == ((comparison.display_order[1],), (comparison.display_order[0],))
     order = [f"p3c{place}" for place in shown]
@@ -153,4 +153,4 @@ def test_text_of_prompts_and_completions_is_shown_as_text(studio: Studio, browse
     browser.sign_in("Ada")
     text = browser.send("/tasks/compare").text
     assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;{{ 7 * 7 }}") == 3
-    assert "<script" not in text
+    assert "<script>" not in text

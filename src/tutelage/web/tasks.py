@@ -12,18 +12,20 @@ from starlette.responses import HTMLResponse, Response
 from tutelage.labeling.forms import SKIP_REASONS, Page, letters_of, pages_of
 from tutelage.labeling.labels import LabelError, Problems, page_problems
 from tutelage.labeling.tasks import KINDS
-from tutelage.studio.assignment import Assignment, assignment_of, claim, give_back, num_open, renew, skip
+from tutelage.studio.assignment import Assignment, LeaseLost, assignment_of, claim, give_back, num_open, renew, skip
 from tutelage.studio.guidelines import current_guideline
 from tutelage.studio.labels import Entered, draft_of, label_of_uuid, num_labels, save_draft, submit
 from tutelage.studio.studio import Studio
 from tutelage.studio.tables import User
 from tutelage.web.guards import Form, Labeler, Person, studio_of
 from tutelage.web.pages import page, see
+from tutelage.web.shortcuts import keys_of
+from tutelage.web.work_forms import entries_of, seconds_of
 
 router = APIRouter()
 
-# What the form carries beside the labeler's entries.
-_CARRIED = ("lease_token", "client_uuid", "opened_at", "active_seconds", "go")
+# Before the name of the page that a labeler goes to from a step.
+_TO_PAGE = "page."
 
 
 @router.get("/")
@@ -74,17 +76,28 @@ def do_give_back(request: Request, slot_id: int, labeler: Labeler, _form: Form) 
 
 @router.post("/work/{slot_id}/{page_name}")
 def save_work(request: Request, slot_id: int, page_name: str, person: Person, labeler: Labeler, form: Form) -> Response:
-    """Save the page whatever it holds; then the previous page, the next one if this is complete, or submit them all."""
+    """Save the page whatever it holds; then another page, the next one if this is complete, or submit them all."""
     studio, go = studio_of(request), form.get("go", "next")
     if go == "submit" and label_of_uuid(studio, labeler, form.get("client_uuid", "")) is not None:
         return see("/?done=1")
+    try:
+        return _saved(request, slot_id, page_name, person, labeler, form)
+    except LeaseLost as lost:
+        shown = {"message": str(lost), "entries": entries_of(form)}
+        return page(request, "lost.html", person, status=409, **shown)
+
+
+def _saved(request: Request, slot_id: int, page_name: str, person: Person, labeler: User, form: Form) -> Response:
+    studio, go = studio_of(request), form.get("go", "next")
     assignment = assignment_of(studio, labeler, slot_id)
     this = _page_of(assignment, page_name)
-    entries = {name: value for name, value in form.items() if name not in _CARRIED}
+    entries = entries_of(form)
     renew(studio, labeler, slot_id)
-    draft = save_draft(studio, assignment, this.name, entries, seconds=_seconds(studio, form))
+    draft = save_draft(studio, assignment, this.name, entries, seconds=seconds_of(studio, form))
     if go == "back":
         return see(f"/work/{slot_id}/{_neighbour(assignment, this, -1)}")
+    if go.startswith(_TO_PAGE):
+        return see(f"/work/{slot_id}/{_page_of(assignment, go.removeprefix(_TO_PAGE)).name}")
     if problems := page_problems(assignment.task, this, entries):
         return _work_page(request, person, assignment, this, draft, problems, status=422)
     if go != "submit":
@@ -121,7 +134,9 @@ def _work_page(
         "assignment": assignment,
         "task": assignment.task,
         "this": this,
+        "keys": keys_of(this),
         "pages": pages,
+        "states": {each.name: _state(assignment, each, draft) for each in pages},
         "number": pages.index(this) + 1,
         "entered": draft.pages.get(this.name, {}),
         "problems": problems,
@@ -133,6 +148,7 @@ def _work_page(
         "skip_reasons": SKIP_REASONS,
         "client_uuid": str(uuid4()),
         "opened_at": studio.clock().timestamp(),
+        "lease_seconds": (assignment.leased_until - studio.clock()).total_seconds(),
         "total_seconds": sum(draft.active_seconds.values()),
     }
     return page(request, "work.html", person, status=status, **shown)
@@ -150,16 +166,14 @@ def _neighbour(assignment: Assignment, this: Page, step: int) -> str:
     return pages[min(max(pages.index(this) + step, 0), len(pages) - 1)].name
 
 
+def _state(assignment: Assignment, each: Page, draft: Entered) -> str:
+    """How far a page is, for the steps above it."""
+    if each.name not in draft.pages:
+        return "open"
+    return "begun" if page_problems(assignment.task, each, draft.pages[each.name]) else "done"
+
+
 def _next_page(assignment: Assignment, draft: Entered) -> str:
     pages = pages_of(assignment.task)
     open_pages = [each for each in pages if page_problems(assignment.task, each, draft.pages.get(each.name, {}))]
     return (open_pages or pages[-1:])[0].name
-
-
-def _seconds(studio: Studio, form: Form) -> float:
-    """Time worked on the page: as a script measured it, or without one since the page was opened."""
-    measured, opened_at = form.get("active_seconds", ""), form.get("opened_at", "")
-    try:
-        return float(measured) if measured else studio.clock().timestamp() - float(opened_at or "nan")
-    except ValueError:
-        return 0.0

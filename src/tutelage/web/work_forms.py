@@ -1,0 +1,23 @@
+"""What a form of a work page carries: the labeler's entries, and beside them what only the studio needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tutelage.studio.studio import Studio
+
+_CARRIED = ("lease_token", "client_uuid", "opened_at", "active_seconds", "go")
+
+
+def entries_of(form: Mapping[str, str]) -> dict[str, str]:
+    """What the labeler entered."""
+    return {name: value for name, value in form.items() if name not in _CARRIED}
+
+
+def seconds_of(studio: Studio, form: Mapping[str, str]) -> float:
+    """Time worked on the page: as its script measured it, or without one since the page was opened."""
+    measured, opened_at = form.get("active_seconds", ""), form.get("opened_at", "")
+    try:
+        return float(measured) if measured else studio.clock().timestamp() - float(opened_at or "nan")
+    except ValueError:
+        return 0.0
