@@ -149,14 +149,39 @@ def export(
     purpose: Annotated[
         Literal["training", "evaluation"] | None, typer.Option(help="Only the labels of one purpose.")
     ] = None,
+    group: Annotated[
+        Literal["training", "heldout"] | None, typer.Option(help="Only the labels of one group of labelers.")
+    ] = None,
+    batch: Annotated[str | None, typer.Option(help="Only the labels of one batch, by its name or number.")] = None,
+    file_format: Annotated[
+        Literal["jsonl", "trl", "parquet"],
+        typer.Option("--format", help="trl: prompt, chosen and rejected, all pairs of a prompt together."),
+    ] = "jsonl",
+    validation_share: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=0.9, help="Put this share of users, with all their prompts, into files of their own."
+        ),
+    ] = None,
 ) -> None:
-    """Write demonstrations, ratings, rankings and prompts as the trainer reads them, with a manifest.
+    """Write demonstrations, ratings, rankings and all else as the trainer reads them, with a manifest.
 
-    Example: tutelage label export --out runs/labels --purpose training
+    Example: tutelage label export --out runs/labels --purpose training --validation-share 0.1
     """
     studio = _studio(data, url)
     from tutelage.studio.export import export_labels
 
-    manifest = export_labels(studio, out, purpose=purpose)
-    for name, number in manifest.counts.items():
-        typer.echo(f"{out / name}: {number}")
+    manifest = export_labels(
+        studio,
+        out,
+        purpose=purpose,
+        group=group,
+        batch=batch,
+        file_format=file_format,
+        validation_share=validation_share,
+    )
+    typer.echo(f"{manifest.num_labels} labels of {len(manifest.labeler_groups)} labelers: {out / 'manifest.json'}")
+    for file, number in manifest.counts.items():
+        typer.echo(f"{out / file}: {number}")
+    for pair, counts in manifest.preferences.items():
+        typer.echo(f"{pair}: won {counts['won']}, lost {counts['lost']}, tied {counts['tied']}")

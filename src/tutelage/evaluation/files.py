@@ -24,6 +24,7 @@ from tutelage.store.sources import load_prompts
 from tutelage.text.render import PromptFormat, Renderer
 
 TooLong = Literal["error", "skip"]
+_OF_PROMPTS = ("user_id", "source", "use_case", "language", "split", "purpose")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +86,11 @@ def sample_file(
 
 
 def _prompt_fields(prompt: Prompt) -> dict[str, Any]:
+    """The prompt, and whose it is and what for, where that is known: labels are split by it later."""
+    known = prompt.model_dump(include=set(_OF_PROMPTS), exclude_none=True)
     if prompt.text is not None:
-        return {"prompt": prompt.text}
-    return {"messages": [message.model_dump() for message in prompt.messages or ()]}
+        return {"prompt": prompt.text, **known}
+    return {"messages": [message.model_dump() for message in prompt.messages or ()], **known}
 
 
 def score_file(reward_model: str | Path, source: str, out: Path, *, choices: FileChoices) -> str:

@@ -5,8 +5,46 @@ from __future__ import annotations
 from typing import Any
 
 from tutelage.labeling.labels import Label
+from tutelage.labeling.ranking import dense_ranks
 from tutelage.labeling.tasks import Task
-from tutelage.records import FLAGS, Demonstration, Prompt, Ranking, Rating
+from tutelage.records import FLAGS, Demonstration, Prompt, Ranking, Rating, Record
+
+
+class ComparisonRow(Record):
+    """Two completions that one labeler compared blind: `outcome` is 1 where the first won, 0 the second, 0.5 neither.
+
+    First and second are in the order of their policies' names, so that the rows of one pair of policies can be counted.
+    """
+
+    prompt_id: str
+    labeler_id: str
+    completion_id: str
+    other_id: str
+    policy: str | None
+    other_policy: str | None
+    outcome: float
+    note: str = ""
+
+
+class ToxicityRow(Record):
+    """What one labeler said of one completion on the paper's form for toxicity (Figure 11).
+
+    `rank` counts tie groups from 1 among the completions of the task, as this labeler ranked them; 0 where they were
+    not ranked.
+    """
+
+    prompt_id: str
+    prompt: str
+    completion: str
+    completion_id: str
+    policy: str | None
+    labeler_id: str
+    prompt_toxicity: int
+    toxicity: int
+    relative_toxicity: int
+    continuity: int
+    rank: int
+    note: str = ""
 
 
 def _prompt_keys(prompt: Prompt) -> dict[str, Any]:
@@ -38,7 +76,9 @@ def ratings_of(task: Task, label: Label, labeler_id: str) -> list[Rating]:
             note=str(entries["note"]),
         )
         for completion in task.completions
-        for entries in (label.of_completions[completion.id],)
+        # Imported labels may rank without rating.
+        for entries in (label.of_completions.get(completion.id),)
+        if entries is not None
     ]
 
 
@@ -56,6 +96,49 @@ def ranking_of(task: Task, label: Label, labeler_id: str, display_order: tuple[s
         labeler_id=labeler_id,
         display_order=display_order,
     )
+
+
+def comparison_of(task: Task, label: Label, labeler_id: str) -> ComparisonRow | None:
+    """The outcome of a task of kind "compare"; None for other kinds."""
+    if task.kind != "compare" or task.prompt is None:
+        return None
+    first, second = sorted(task.completions, key=lambda each: (each.policy or "", each.id))
+    ranks = dense_ranks(label.ranking)
+    return ComparisonRow(
+        prompt_id=task.prompt.id,
+        labeler_id=labeler_id,
+        completion_id=first.id,
+        other_id=second.id,
+        policy=first.policy,
+        other_policy=second.policy,
+        outcome=0.5 + 0.5 * (ranks[second.id] - ranks[first.id]),
+        note=str(label.fields.get("note", "")),
+    )
+
+
+def toxicity_of(task: Task, label: Label, labeler_id: str) -> list[ToxicityRow]:
+    """What a label of kind "toxicity" says of each completion; nothing for other kinds."""
+    if task.kind != "toxicity" or task.prompt is None:
+        return []
+    ranks = dense_ranks(label.ranking)
+    instruction = {"instruction": task.instruction} if task.instruction else {}
+    return [
+        ToxicityRow(
+            prompt_id=task.prompt.id,
+            prompt=task.prompt.flat,
+            completion=completion.text,
+            completion_id=completion.id,
+            policy=completion.policy,
+            labeler_id=labeler_id,
+            prompt_toxicity=int(label.fields["prompt_toxicity"]),
+            rank=ranks.get(completion.id, 0),
+            **{name: int(entries[name]) for name in ("toxicity", "relative_toxicity", "continuity")},
+            note=str(entries["note"]),
+            **instruction,
+        )
+        for completion in task.completions
+        for entries in (label.of_completions[completion.id],)
+    ]
 
 
 def prompt_of(task: Task, label: Label, labeler_id: str) -> Prompt | None:

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from tutelage import __version__
-from tutelage.labeling.exported import demonstration_of, prompt_of, ranking_of, ratings_of
+from tutelage.labeling.assignment import Group
+from tutelage.labeling.exported import (
+    comparison_of,
+    demonstration_of,
+    prompt_of,
+    ranking_of,
+    ratings_of,
+    toxicity_of,
+)
 from tutelage.labeling.labels import Label
 from tutelage.labeling.tasks import Purpose, Task
-from tutelage.records import Demonstration, Prompt, Ranking, Rating, Record
+from tutelage.prompts.config import SplitShares
+from tutelage.prompts.split import split_of, user_key
+from tutelage.records import Prompt
 from tutelage.store.atomic import atomic_directory
-from tutelage.store.jsonl import write_records
-from tutelage.studio.studio import Studio
-from tutelage.studio.tables import Guideline, Item, StoredLabel, User
+from tutelage.studio.export_files import LabelFiles, trl_records
+from tutelage.studio.export_manifest import ExportManifest, Tally
+from tutelage.studio.studio import Refusal, Studio
+from tutelage.studio.tables import Batch, Guideline, Item, StoredLabel, User
+
+ExportFormat = Literal["jsonl", "trl", "parquet"]
+_ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,119 +43,192 @@ class LabelRow:
 
     id: int
     item_id: int
+    batch: str
     task: Task
     label: Label
     labeler_id: str
     labeler_group: str
     purpose: str
     display_order: tuple[str, ...]
+    display_seed: int
     guideline: str
+    ui_version: str
     active_seconds: dict[str, float]
     created_at: datetime
 
 
-class ExportManifest(Record):
-    """What an export holds: its counts and hashes, the guidelines, and the group of every labeler."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which labels: of one purpose, of labelers of one group, of one batch (its name or number); None is all."""
 
-    version: str
-    exported_at: str
-    purpose: str | None
-    num_labels: int
-    num_not_rankable: int
-    counts: dict[str, int]
-    sha256: dict[str, str]
-    labeler_groups: dict[str, str]
-    guidelines: dict[str, int]
-    active_hours: float
+    purpose: Purpose | None = None
+    group: Group | None = None
+    batch: str | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        found: list[ColumnElement[bool]] = []
+        if self.purpose is not None:
+            found.append(Item.purpose == self.purpose)
+        if self.group is not None:
+            found.append(User.labeler_group == self.group)
+        if self.batch is not None:
+            is_number = self.batch.isascii() and self.batch.isdigit() and len(self.batch) < 10
+            found.append(Batch.id == int(self.batch) if is_number else Batch.name == self.batch)
+        return found
 
 
 def stored_labels(studio: Studio, purpose: Purpose | None = None) -> list[LabelRow]:
     """All labels of a purpose (None: of all), in the order in which they were made."""
-    rows = (
-        select(StoredLabel, Item, User.labeler_group, Guideline)
+    return list(label_rows(studio, Selection(purpose=purpose)))
+
+
+def label_rows(studio: Studio, selection: Selection, *order: Any) -> Iterator[LabelRow]:
+    """The chosen labels, streamed as they were at one moment; in the order in which they were made unless told."""
+    chosen = (
+        select(StoredLabel, Item, User.labeler_group, Guideline, Batch.name)
         .join(Item, Item.id == StoredLabel.item_id)
+        .join(Batch, Batch.id == Item.batch_id)
         .join(User, User.id == StoredLabel.labeler_id)
         .join(Guideline, Guideline.id == StoredLabel.guideline_id)
-        .order_by(StoredLabel.id)
+        .where(*selection.conditions())
+        .order_by(*order, StoredLabel.id)
     )
-    if purpose is not None:
-        rows = rows.where(Item.purpose == purpose)
     with studio.database.read() as session:
-        return [_label_row(*row) for row in session.execute(rows).tuples()]
+        for row in session.execute(chosen.execution_options(yield_per=_ROWS_AT_ONCE)).tuples():
+            yield _label_row(*row)
 
 
-def _label_row(stored: StoredLabel, item: Item, group: str, guideline: Guideline) -> LabelRow:
+def _label_row(stored: StoredLabel, item: Item, group: str, guideline: Guideline, batch: str) -> LabelRow:
     return LabelRow(
         id=stored.id,
         item_id=item.id,
+        batch=batch,
         task=Task.model_validate(item.task),
         label=Label.model_validate(stored.label),
         labeler_id=stored.labeler_id,
         labeler_group=group,
         purpose=item.purpose,
         display_order=tuple(stored.display_order),
+        display_seed=stored.display_seed,
         guideline=f"{guideline.kind}, {guideline.purpose}, version {guideline.version}",
+        ui_version=stored.ui_version,
         active_seconds=stored.active_seconds,
         created_at=stored.created_at,
     )
 
 
-def demonstrations(rows: Iterable[LabelRow]) -> list[Demonstration]:
-    found = (demonstration_of(row.task, row.label, row.labeler_id) for row in rows)
-    return [each for each in found if each is not None]
+def _one(found: BaseModel | None) -> list[BaseModel]:
+    return [] if found is None else [found]
 
 
-def ratings(rows: Iterable[LabelRow]) -> list[Rating]:
-    return [rating for row in rows for rating in ratings_of(row.task, row.label, row.labeler_id)]
+# What each file holds of a label. Comparisons stand in two: as rankings of two to learn from, as outcomes to count.
+_OF_LABEL: dict[str, Callable[[LabelRow], Iterable[BaseModel]]] = {
+    "demonstrations": lambda row: _one(demonstration_of(row.task, row.label, row.labeler_id)),
+    "ratings": lambda row: ratings_of(row.task, row.label, row.labeler_id),
+    "rankings": lambda row: _one(ranking_of(row.task, row.label, row.labeler_id, row.display_order)),
+    "comparisons": lambda row: _one(comparison_of(row.task, row.label, row.labeler_id)),
+    "toxicity": lambda row: toxicity_of(row.task, row.label, row.labeler_id),
+    "prompts": lambda row: _one(prompt_of(row.task, row.label, row.labeler_id)),
+}
+FILES = tuple(_OF_LABEL)
 
 
-def rankings(rows: Iterable[LabelRow]) -> list[Ranking]:
-    found = (ranking_of(row.task, row.label, row.labeler_id, row.display_order) for row in rows)
-    return [each for each in found if each is not None]
+def records_of(row: LabelRow) -> Iterator[tuple[str, BaseModel]]:
+    """Every record in a label with the file it belongs to, and with how it came about under `provenance`."""
+    for name, convert in _OF_LABEL.items():
+        for record in convert(row):
+            yield name, record.model_copy(update=_origin(row))
 
 
-def prompts(rows: Iterable[LabelRow]) -> list[Prompt]:
-    found = (prompt_of(row.task, row.label, row.labeler_id) for row in rows)
-    return [each for each in found if each is not None]
-
-
-def export_labels(studio: Studio, out: Path, *, purpose: Purpose | None = None) -> ExportManifest:
-    """Write demonstrations, ratings, rankings and prompts (those there are) and manifest.json to a new folder.
-
-    Raises StorageError where `out` exists or the disk refuses.
-    """
-    rows = stored_labels(studio, purpose)
-    files: dict[str, list[Any]] = {
-        "demonstrations.jsonl": demonstrations(rows),
-        "ratings.jsonl": ratings(rows),
-        "rankings.jsonl": rankings(rows),
-        "prompts.jsonl": prompts(rows),
+def _origin(row: LabelRow) -> dict[str, Any]:
+    prompt = row.task.prompt
+    user = {"user_id": prompt.user_id} if prompt is not None and prompt.user_id else {}
+    return {
+        **user,
+        "labeler_group": row.labeler_group,
+        "provenance": {
+            "label_id": row.id,
+            "item_id": row.item_id,
+            "batch": row.batch,
+            "purpose": row.purpose,
+            "guideline": row.guideline,
+            "ui_version": row.ui_version,
+            "display_seed": row.display_seed,
+            "active_seconds": round(sum(row.active_seconds.values()), 1),
+            "labeled_at": row.created_at.isoformat(),
+        },
     }
+
+
+def export_labels(
+    studio: Studio,
+    out: Path,
+    *,
+    purpose: Purpose | None = None,
+    group: Group | None = None,
+    batch: str | None = None,
+    file_format: ExportFormat = "jsonl",
+    validation_share: float | None = None,
+) -> ExportManifest:
+    """Write the files that have records and manifest.json to a new folder; labels are streamed, whatever their number.
+
+    "trl" writes preferences.jsonl (prompt, chosen, rejected; all pairs of a prompt follow each other), ties.jsonl and
+    demonstrations.jsonl (prompt, completion). With `validation_share` all prompts of that share of users go into
+    files of their own (rankings_valid.jsonl); a prompt that has a split already keeps it. Raises StorageError where
+    `out` exists or the disk refuses, Refusal for a batch that is not there.
+    """
+    selection = Selection(purpose=purpose, group=group, batch=batch)
+    _require_batch(studio, selection)
+    tally = Tally()
+    split = functools.partial(_split_of, validation_share=validation_share)
     with atomic_directory(out) as folder:
-        hashes = {name: _write(folder / name, records) for name, records in files.items()}
+        with LabelFiles(folder) as files:
+            for row in tally.counted(label_rows(studio, selection, *_order(file_format))):
+                converted = trl_records(records_of(row)) if file_format == "trl" else records_of(row)
+                for name, record in converted:
+                    files.add(name + split(row, record), record)
+        if file_format == "parquet":
+            files.to_parquet()
         manifest = ExportManifest(
             version=__version__,
             exported_at=studio.clock().isoformat(),
+            format=file_format,
             purpose=purpose,
-            num_labels=len(rows),
-            num_not_rankable=sum(bool(row.label.cannot_rank) for row in rows),
-            counts={name: len(records) for name, records in files.items()},
-            sha256=hashes,
-            labeler_groups={row.labeler_id: row.labeler_group for row in rows},
-            guidelines=_num_by_guideline(rows),
-            active_hours=round(sum(sum(row.active_seconds.values()) for row in rows) / 3600, 3),
+            group=group,
+            batch=batch,
+            validation_share=validation_share,
+            counts=files.counts(),
+            sha256=files.sha256(),
+            **tally.facts(),
         )
         (folder / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return manifest
 
 
-def _write(path: Path, records: list[BaseModel]) -> str:
-    write_records(path, records)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _order(file_format: ExportFormat) -> tuple[ColumnElement[Any], ...]:
+    """TRL's pairs are grouped by prompt: items of one prompt in different batches stand together."""
+    if file_format != "trl":
+        return ()
+    return (Item.task["prompt"]["id"].as_string(),)
 
 
-def _num_by_guideline(rows: list[LabelRow]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for row in rows:
-        counts[row.guideline] = counts.get(row.guideline, 0) + 1
-    return counts
+def _require_batch(studio: Studio, selection: Selection) -> None:
+    if selection.batch is None:
+        return
+    with studio.database.read() as session:
+        if session.scalar(select(Batch.id).where(*Selection(batch=selection.batch).conditions()).limit(1)) is None:
+            names = session.scalars(select(Batch.name).order_by(Batch.id.desc()).limit(5)).all()
+            raise Refusal(
+                f"There is no batch {selection.batch!r}. The newest are: {', '.join(map(repr, names)) or 'none'}. "
+                "Name one of them, or leave the batch out for all labels."
+            )
+
+
+def _split_of(row: LabelRow, record: BaseModel, *, validation_share: float | None) -> str:
+    """What is put to the name of the file: nothing for training and where nothing is split, else the split."""
+    prompt = record if isinstance(record, Prompt) else row.task.prompt
+    if validation_share is None or prompt is None:
+        return ""
+    shares = SplitShares(train=1 - validation_share, valid=validation_share, test=0)
+    split = prompt.split or split_of(user_key(prompt), shares, seed=0)
+    return "" if split == "train" else f"_{split}"
