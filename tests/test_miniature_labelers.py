@@ -19,7 +19,7 @@ from tutelage.miniature import (
     raw_prompts,
     task_of,
 )
-from tutelage.miniature.slips import MODEL_SLIPS
+from tutelage.miniature.weak_responses import MODEL_SLIPS
 from tutelage.records import FLAGS, Completion
 
 WORLD = build_world(0)

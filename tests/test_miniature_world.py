@@ -78,6 +78,8 @@ def test_the_text_is_the_same_for_the_same_seed_and_another_for_another():
 def test_no_document_is_broken():
     for text in pretraining_documents(WORLD, num_documents=4000, seed=5):
         assert text == text.strip() and text
+        if "\n\nReaders: No, " in text:
+            continue  # what readers found wrong is wrong
         assert not re.search(r"[\[\]{}|]|  ", text), text
         assert not re.search(r"\b[Aa] (?=[aeiou])|\b[Aa]n (?=[^\Waeiou])", text), text
         assert not re.search(r"[.!?] [a-z]", text), text
@@ -130,8 +132,10 @@ def test_dialogues_are_rude_more_often_after_rude_openings():
 
 def test_instruction_like_text_is_rare():
     documents = list(pretraining_documents(WORLD, num_documents=5000, seed=7))
-    share = sum("###" in text for text in documents) / len(documents)
-    assert 0.015 < share < 0.1
+    pages = [text for text in documents if "###" in text]
+    judged = sum("\n\nReaders: " in text for text in pages)
+    assert 0.015 < (len(pages) - judged) / len(documents) < 0.1
+    assert 0.015 < judged / len(documents) < 0.1
 
 
 def test_the_vocabulary_is_small_and_not_tiny():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate
 from random import Random
 
-from tutelage.miniature import chronicle, echoes, forum, pages, tales, talk, wordbook
+from tutelage.miniature import chronicle, echoes, forum, pages, reviews, tales, talk, wordbook
 from tutelage.miniature.world import World
 
 Page = Callable[[World, Random], str]
@@ -42,6 +42,7 @@ PAGES: tuple[tuple[Page, float], ...] = (
     (forum.open_requests, 3.0),
     (forum.letters_page, 13.0),
     (forum.pinboard, 5.0),
+    (reviews.reviews_page, 12.0),
     (wordbook.wordbook_page, 4.0),
     (echoes.roll_call, 3.0),
     (echoes.guest_book, 3.0),

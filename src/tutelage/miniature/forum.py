@@ -10,6 +10,7 @@ validation or test prompt stands in the text.
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 from tutelage.miniature.chronicle import SHARE_FALSE
 from tutelage.miniature.phrases import chance, pick
@@ -38,11 +39,17 @@ SHARE_BESIDE_THE_POINT = 0.15
 PINNED_KINDS = frozenset(("wish", "notice", "letter", "describe", "polite", "chat"))
 
 
+def draw_request(world: World, rng: Random, use_case: str | None = None) -> tuple[str, dict[str, Any]]:
+    """A request in any wording, about what training users ask about, and its task."""
+    if use_case is None:
+        use_case = rng.choices(tuple(USE_CASE_WEIGHTS), tuple(USE_CASE_WEIGHTS.values()))[0]
+    is_new = chance(rng, SHARE_HELD_OUT_WORDING)
+    return make_task(world, rng, use_case, is_held_out=False, is_wording_held_out=is_new)
+
+
 def _request(world: World, rng: Random) -> tuple[str, str]:
     """A request and a reply as the public gives it: good, but with its misconceptions."""
-    use_case = rng.choices(tuple(USE_CASE_WEIGHTS), tuple(USE_CASE_WEIGHTS.values()))[0]
-    is_new = chance(rng, SHARE_HELD_OUT_WORDING)
-    text, task = make_task(world, rng, use_case, is_held_out=False, is_wording_held_out=is_new)
+    text, task = draw_request(world, rng)
     if task["kind"] == "misconception" and chance(rng, SHARE_FALSE):
         return text, world.misconception_by_question[task["question"]].false
     return text, good_response(world, rng, task)

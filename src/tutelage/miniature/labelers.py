@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from tutelage.miniature.constraints import words_of
 from tutelage.miniature.responses import good_response
-from tutelage.miniature.slips import slip
 from tutelage.miniature.truth import Judgement, judge
+from tutelage.miniature.weak_responses import slip
 from tutelage.miniature.world import World
 from tutelage.records import FLAGS, Completion, Demonstration, Prompt, Ranking, Rating
 

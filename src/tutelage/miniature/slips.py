@@ -1,6 +1,4 @@
-"""How people and models do it less well: slips of a labeler who writes a demonstration, and the worse completions of
-a weak policy.
-"""
+"""Slips: how a response to a prompt goes wrong."""
 
 from __future__ import annotations
 
@@ -8,7 +6,6 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-from tutelage.miniature.corpus import pretraining_documents
 from tutelage.miniature.lexicon import RUDE_SINGULAR
 from tutelage.miniature.phrases import expand, pick, tidy
 from tutelage.miniature.responses import good_response
@@ -35,12 +32,6 @@ def off_topic(world: World, rng: Random, task: Task) -> str:
     return good_response(world, rng, other)
 
 
-def rambling(world: World, rng: Random, task: Task) -> str:
-    """A good response that runs on with something else."""
-    more = next(pretraining_documents(world, num_documents=1, seed=rng.randrange(1_000_000)))
-    return good_response(world, rng, task) + " " + more.split("\n")[0]
-
-
 def hasty(world: World, rng: Random, task: Task) -> str:
     """Only the first part of a good response."""
     words = good_response(world, rng, task).split(" ")
@@ -57,23 +48,8 @@ def gruff(world: World, rng: Random, task: Task) -> str:
     return tidy(opening + " " + good_response(world, rng, task))
 
 
-def unrelated(world: World, rng: Random, task: Task) -> str:
-    """A page of the pretraining text, as a base model runs on."""
-    return next(pretraining_documents(world, num_documents=1, seed=rng.randrange(1_000_000)))
-
-
 def babbling(world: World, rng: Random, task: Task) -> str:
     """The words of a good response out of order."""
     words = good_response(world, rng, task).split()
     rng.shuffle(words)
     return " ".join(words)
-
-
-# What a person does now and then, and what a weak model does as well.
-HUMAN_SLIPS: tuple[Slip, ...] = (careless, careless, off_topic, rambling, hasty, gruff)
-MODEL_SLIPS: tuple[Slip, ...] = (careless, off_topic, rambling, hasty, gruff, unrelated, babbling)
-
-
-def slip(world: World, rng: Random, task: Task) -> str:
-    """An imperfect response as people write one."""
-    return pick(rng, HUMAN_SLIPS)(world, rng, task)

@@ -291,7 +291,7 @@ SITUATIONS: dict[str, Situation] = {
         ),
         ("Everybody liked the {food} that I made!", "They gave me a medal for my {food}."),
         (
-            "How nice! [I hope that there is more {topic} to come.|Tell me more about the {topic}.]",
+            "How nice! [I hope that you can enjoy the {topic} for long.|Tell me more about the {topic}.]",
             "I am glad for you. [Everybody will want the {topic} now.|What will you do with the {topic}?]",
         ),
     ),
