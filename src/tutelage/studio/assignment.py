@@ -20,6 +20,7 @@ from tutelage.labeling.assignment import PURPOSES_OF, Group, has_quota_left, sho
 from tutelage.labeling.display import display_order
 from tutelage.labeling.forms import SKIP_REASONS
 from tutelage.labeling.tasks import KINDS, Kind, Purpose, Task
+from tutelage.studio.gold import IS_GOLD, has_gold, num_turns, turns_of
 from tutelage.studio.people import record_action
 from tutelage.studio.studio import Refusal, Studio
 from tutelage.studio.tables import Item, ItemAuthor, Skip, Slot, StoredLabel, User
@@ -78,12 +79,39 @@ def _take(studio: Studio, session: Session, labeler: User, kind: Kind) -> Slot |
     first = (
         select(Slot.id)
         .join(Item)
-        .where(Item.kind == kind, *_may_take(labeler), _is_free(studio.clock()))
+        .where(Item.kind == kind, ~IS_GOLD, *_may_take(labeler), _is_free(studio.clock()))
         .order_by(Item.priority.desc(), Item.id, Slot.place)
         .limit(1)
         .with_for_update(of=Slot, skip_locked=True)
     )
+    gold = _gold_item(studio, session, labeler, kind)
+    if gold is not None and session.scalar(first) is not None:
+        return _take_gold(studio, session, labeler.id, gold)
     return _returned(session, leased(studio, labeler.id).where(Slot.id == first.scalar_subquery()))
+
+
+def _gold_item(studio: Studio, session: Session, labeler: User, kind: Kind) -> int | None:
+    """The gold item that this labeler gets at this turn, if it is a turn for gold and there is one left for them."""
+    if not has_gold(session, kind):
+        return None
+    turns, turn = turns_of(studio, labeler.id, kind), num_turns(session, labeler.id, kind)
+    if not turns.is_gold(turn):
+        return None
+    left = session.scalars(select(Item.id).where(Item.kind == kind, IS_GOLD, *_may_take(labeler))).all()
+    return turns.choose(turn, list(left)) if left else None
+
+
+def _take_gold(studio: Studio, session: Session, labeler_id: str, item_id: int) -> Slot | None:
+    """A place of a gold item: one that was given back, or a new one, since everybody may have gold."""
+    free = select(Slot.id).where(Slot.item_id == item_id, Slot.state == "free").order_by(Slot.place).limit(1)
+    slot_id = session.scalar(free)
+    if slot_id is None:
+        last = session.scalar(select(func.max(Slot.place)).where(Slot.item_id == item_id)) or 0
+        added = Slot(item_id=item_id, place=last + 1, state="free")
+        session.add(added)
+        session.flush()
+        slot_id = added.id
+    return _returned(session, leased(studio, labeler_id).where(Slot.id == slot_id))
 
 
 def _may_take(labeler: User) -> list[ColumnElement[bool]]:
@@ -220,10 +248,31 @@ def finish(studio: Studio, session: Session, labeler: User, slot_id: int, lease_
 
 
 def num_open(studio: Studio, labeler: User) -> dict[Kind, int]:
-    """How many items of each kind this labeler could be given now, those in their hands included."""
-    held = and_(Slot.labeler_id == labeler.id, Slot.state == "leased")
-    free = and_(*_may_take(labeler), _is_free(studio.clock()))
-    counts = select(Item.kind, func.count(Slot.item_id.distinct())).join(Item, Item.id == Slot.item_id)
+    """How many tasks of each kind this labeler could still do now, that in their hands and those of gold included.
+
+    The number goes down by one with each task, whether it was gold or not, so that it does not tell which were.
+    """
+    own, free = and_(Slot.labeler_id == labeler.id, Slot.state == "leased"), _is_free(studio.clock())
     with studio.database.read() as session:
-        found = dict(session.execute(counts.where(or_(held, free)).group_by(Item.kind)).tuples().all())
-    return {kind: found.get(kind, 0) for kind in KINDS}
+        held = _num_items(session, own)
+        ordinary = _num_items(session, free, ~IS_GOLD, *_may_take(labeler))
+        return {
+            kind: held.get(kind, 0) + _num_ahead(studio, session, labeler, kind, held, ordinary.get(kind, 0))
+            for kind in KINDS
+        }
+
+
+def _num_items(session: Session, *wanted: ColumnElement[bool]) -> dict[str, int]:
+    counts = select(Item.kind, func.count(Slot.item_id.distinct())).join(Item, Item.id == Slot.item_id)
+    return dict(session.execute(counts.where(*wanted).group_by(Item.kind)).tuples().all())
+
+
+def _num_ahead(
+    studio: Studio, session: Session, labeler: User, kind: Kind, held: dict[str, int], num_ordinary: int
+) -> int:
+    if not num_ordinary or not has_gold(session, kind):
+        return num_ordinary
+    of_kind = select(func.count()).select_from(Item).where(Item.kind == kind, IS_GOLD, *_may_take(labeler))
+    turn = num_turns(session, labeler.id, kind) + held.get(kind, 0)
+    turns = turns_of(studio, labeler.id, kind)
+    return turns.num_ahead(turn, num_ordinary=num_ordinary, num_gold=session.scalar(of_kind) or 0)

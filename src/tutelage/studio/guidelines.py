@@ -39,11 +39,16 @@ def current_guideline(studio: Studio, kind: Kind, purpose: Purpose) -> Guideline
 
 def publish_guideline(studio: Studio, kind: Kind, purpose: Purpose, markdown: str, *, by: str) -> Guideline:
     """Make a new version, which labelers see from now on. Labels keep the version that they were made under."""
-    with studio.database.write() as session:
-        newest = _newest(session, kind, purpose)
-        added = _add(studio, session, kind, purpose, markdown, version=newest.version + 1 if newest else 1)
-        record_action(studio, session, by, "publish guideline", f"{kind}, {purpose}, version {added.version}")
-        return added
+    while True:
+        try:
+            with studio.database.write() as session:
+                newest = _newest(session, kind, purpose)
+                added = _add(studio, session, kind, purpose, markdown, version=newest.version + 1 if newest else 1)
+                record_action(studio, session, by, "publish guideline", f"{kind}, {purpose}, version {added.version}")
+                return added
+        except IntegrityError:
+            # Somebody else published this version at the same moment: theirs stands, ours is the next one.
+            continue
 
 
 def _newest(session: Session, kind: Kind, purpose: Purpose) -> Guideline | None:

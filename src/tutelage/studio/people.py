@@ -14,7 +14,8 @@ from tutelage.studio.secrets import hash_password, is_password, new_token, token
 from tutelage.studio.studio import Refusal, Studio
 from tutelage.studio.tables import ApiToken, AuditEntry, BrowserSession, FailedSignIn, Invite, User
 
-Role = Literal["admin", "researcher", "labeler"]
+# A candidate takes the screening test and nothing else until somebody accepts them.
+Role = Literal["candidate", "admin", "researcher", "labeler"]
 ROLES: tuple[Role, ...] = get_args(Role)
 MIN_PASSWORD = 10
 MAX_PASSWORD = 200

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import case, func, select
 
+from tutelage.studio.gold import IS_GOLD
 from tutelage.studio.studio import Studio
 from tutelage.studio.tables import Item, Skip, Slot, StoredLabel, User
 
@@ -36,7 +37,7 @@ class LabelerProgress:
 
 
 def progress(studio: Studio) -> list[KindProgress]:
-    """One row a kind and purpose that has items."""
+    """One row a kind and purpose that has items; gold is not counted."""
     rows = (
         select(
             Item.kind,
@@ -47,6 +48,7 @@ def progress(studio: Studio) -> list[KindProgress]:
             func.count(case((Item.is_halted, Item.id)).distinct()),
         )
         .join(Slot, Slot.item_id == Item.id)
+        .where(~IS_GOLD)
         .group_by(Item.kind, Item.purpose)
         .order_by(Item.kind, Item.purpose)
     )

@@ -144,7 +144,8 @@ def _add(session: Session, batch_id: int, rows: list[dict[str, Any]]) -> None:
         for row in rows
         for author in sorted(_authors(row["task"]))
     ]
-    session.execute(insert(Slot), places)
+    if places:
+        session.execute(insert(Slot), places)
     if authors:
         session.execute(insert(ItemAuthor), authors)
 

@@ -21,7 +21,7 @@ class ScreeningBatch(Table):
     created_at: Mapped[datetime]
 
 
-class ScreeningTask(Table):
+class ScreeningTaskRow(Table):
     """One task of a screening test, with what researchers say about it where they have to say something."""
 
     __tablename__ = "screening_tasks"

@@ -35,6 +35,10 @@ class Settings:
     lock: timedelta = timedelta(minutes=15)
     # What one page may count towards paid time: a browser left open overnight is not work.
     longest_page: timedelta = timedelta(minutes=30)
+    # One task in twenty is one whose right label is known, where there are such.
+    gold_share: float = 0.05
+    # How long a labeler may change what they submitted.
+    revise: timedelta = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
