@@ -168,7 +168,7 @@ def test_validation_by_hand(tiny, encoded):
     for item in items:
         with torch.no_grad():
             scores = plain_scores(plain, [item.group])
-        lengths = [len(response) for response in item.group.responses]
+        lengths = [len(completion.text) for completion in item.record.completions]
         pairs = item.record.pairs()
         accuracy.append(sum(float(scores[a] > scores[b]) for a, b in pairs) / len(pairs))
         by_length.append(
@@ -274,3 +274,15 @@ def test_the_summary_tells_how_many_completions_were_cut(configured, tmp_path):
     assert summary["num_cut_completions"] == 3
     assert summary["num_completions"] == sum(len(row["completions"]) for row in [*rows, rows[0]])
     assert summary["validation_accuracy_low"] <= summary["validation_accuracy"] <= summary["validation_accuracy_high"]
+
+
+def test_the_length_baseline_is_that_of_whole_texts(tiny, configured, tmp_path):
+    """All completions are cut to the same number of tokens; the labeler saw that the chosen one was longer."""
+    rows = []
+    for number in range(6):
+        texts = [{"id": f"c{k}", "text": "where is it " * (20 + k)} for k in range(3)]
+        rows.append({"prompt": f"who {number}?", "completions": texts, "ranking": [["c2"], ["c1"], ["c0"]]})
+    path = write_rows(tmp_path / "long.jsonl", rows)
+    summary = train_reward(configured(rankings=path, validation=path))
+    assert summary["num_cut_completions"] == summary["num_completions"] == 36
+    assert summary["validation_length_only_accuracy"] == pytest.approx(1.0)

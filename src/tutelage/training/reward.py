@@ -136,7 +136,7 @@ def pair_indices(records: Sequence[Ranking], *, device: torch.device | str = "cp
 def validate(
     model: PreTrainedModel, rankings: Sequence[Encoded[Ranking]], tokens_per_microbatch: int
 ) -> dict[str, float]:
-    """Loss and accuracy per ranking, and the accuracy of choosing by length alone (longer or shorter, the better)."""
+    """Loss and accuracy per ranking, and the accuracy of choosing by the text's length alone (longer or shorter)."""
     return validation_metrics(_scores(model, rankings, tokens_per_microbatch), rankings)
 
 
@@ -147,7 +147,8 @@ def _scores(model: PreTrainedModel, rankings: Sequence[Encoded[Ranking]], tokens
 def validation_metrics(scores: Tensor, rankings: Sequence[Encoded[Ranking]]) -> dict[str, float]:
     """What `validate` returns, from the `scores` (C,) of all completions of `rankings`, laid end to end."""
     pairs, owner = pair_indices([item.record for item in rankings], device=scores.device)
-    lengths = torch.tensor([len(r) for item in rankings for r in item.group.responses], device=scores.device)
+    # Of the whole text, as the labeler saw it: completions that were cut are alike in length, and this would look weak.
+    lengths = torch.tensor([len(c.text) for item in rankings for c in item.record.completions], device=scores.device)
     by_score = ranking_loss(scores, pairs, owner, num_rankings=len(rankings))
     by_length = ranking_loss(lengths.to(scores.dtype), pairs, owner, num_rankings=len(rankings))
     longer = float(by_length.metrics["accuracy"] / by_length.count)
