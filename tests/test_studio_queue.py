@@ -63,23 +63,6 @@ def test_an_interrupted_batch_goes_on_and_nothing_is_queued_twice(studio: Studio
     assert numbers == [f"Prompt {number}" for number in range(700)], "in the order of the file"
 
 
-def test_two_who_queue_the_same_at_once_queue_it_once(studio: Studio) -> None:
-    tasks = [task("demonstrate", number=number) for number in range(60)]
-    found, start = [], threading.Barrier(4)
-
-    def put() -> None:
-        start.wait()
-        found.append(enqueue(studio, tasks).num_new)
-
-    threads = [threading.Thread(target=put) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-    assert sorted(found) == [0, 0, 0, 60]
-    assert _num(studio, Item) == 60
-
-
 def test_the_same_task_for_another_purpose_is_another_item(studio: Studio) -> None:
     queue(studio, task("demonstrate"))
     queue(studio, task("demonstrate"), purpose="evaluation")

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from tutelage import __version__
 from tutelage.labeling.fields import MAX_CHARACTERS, Submitted
@@ -48,6 +49,7 @@ def save_draft(
     longest = studio.settings.longest_page.total_seconds()
     seconds = min(max(seconds, 0.0), longest) if math.isfinite(seconds) else 0.0
     with studio.database.write() as session:
+        _take_turn(studio, session, assignment)
         draft = session.get(Draft, (assignment.item_id, assignment.labeler_id))
         if draft is None:
             draft = Draft(item_id=assignment.item_id, labeler_id=assignment.labeler_id, pages={}, active_seconds={})
@@ -56,6 +58,11 @@ def save_draft(
         draft.active_seconds = {**draft.active_seconds, page: draft.active_seconds.get(page, 0.0) + seconds}
         draft.saved_at = studio.clock()
         return Entered(pages=draft.pages, active_seconds=draft.active_seconds)
+
+
+def _take_turn(studio: Studio, session: Session, assignment: Assignment) -> None:
+    """Two pages of one task may be saved at the same moment, or saved and submitted: neither may undo the other."""
+    studio.database.take_turn(session, f"draft {assignment.item_id} {assignment.labeler_id}")
 
 
 def submit(studio: Studio, labeler: User, assignment: Assignment, *, lease_token: str, client_uuid: str) -> int:
@@ -80,6 +87,7 @@ def _store(studio: Studio, labeler: User, assignment: Assignment, lease_token: s
     label = read_label(assignment.task, entered.pages, assignment.order)
     guideline = current_guideline(studio, assignment.task.kind, assignment.purpose)
     with studio.database.write() as session:
+        _take_turn(studio, session, assignment)
         slot = finish(studio, session, labeler, assignment.slot_id, lease_token)
         stored = StoredLabel(
             slot_id=slot.id,

@@ -81,6 +81,8 @@ def accept_invite(studio: Studio, token: str, *, name: str, password: str) -> Us
     _check_password(password, name)
     password_hash = hash_password(password)
     with studio.database.write() as session:
+        # One link makes one account, and of one name there is one, also where two browsers send it at once.
+        studio.database.take_turn(session, "accounts")
         used = _open_invite(studio, session, token)
         if session.scalar(select(User.id).where(func.lower(User.name) == name.lower())) is not None:
             raise Refusal(f"The name {name!r} is taken. Choose another one.")
