@@ -39,12 +39,12 @@ class Shape:
 
 
 def _ppo(name: str, title: str, **others: object) -> Shape:
-    given = {"prompt_tokens": 64, "response_tokens": 128, "batch": 64, "minibatch": 32} | others
+    given = {"prompt_tokens": 64, "response_tokens": 128, "batch": 32, "minibatch": 16} | others
     return Shape(name=name, title=title, kind="ppo", **given)  # type: ignore[arg-type]
 
 
 def _reward(name: str, title: str, **others: object) -> Shape:
-    given = {"prompt_tokens": 64, "response_tokens": 64, "num_steps": 4} | others
+    given = {"prompt_tokens": 64, "response_tokens": 64, "num_steps": 2} | others
     return Shape(name=name, title=title, kind="reward", **given)  # type: ignore[arg-type]
 
 
@@ -56,24 +56,24 @@ def _sampling(name: str, title: str, **others: object) -> Shape:
 ROWS = (
     _ppo("ppo-varied", "PPO, responses end at different lengths", ending="varied"),
     _ppo("ppo-limit", "PPO, all responses run to the limit"),
-    # Half the response length: the peer keeps all logits of a rollout, and 64 x 128 x 50,257 are 1.6 GB a copy.
+    # Half the response length: the peer keeps all logits of a rollout, and 32 x 128 x 50,257 are 0.8 GB a copy.
     _ppo("ppo-memory", "PPO, vocabulary 50,257, all to the limit", vocab_size=50_257, response_tokens=64, num_steps=1),
     # `peer_pairs`: comparisons in one of the peer's micro-batches, near the 8,192 tokens of ours.
-    _reward("reward-k4", "Reward model, K = 4", completions=4, batch=16, peer_pairs=32),
-    _reward("reward-k9", "Reward model, K = 9", completions=9, batch=6, peer_pairs=36),
+    _reward("reward-k4", "Reward model, K = 4", completions=4, batch=8, peer_pairs=24),
+    _reward("reward-k9", "Reward model, K = 9", completions=9, batch=4, peer_pairs=36),
     _reward(
         "reward-k9-long",
         "Reward model, K = 9, prompt twice as long",
         prompt_tokens=128,
         completions=9,
-        batch=6,
+        batch=4,
         peer_pairs=24,
     ),
     _reward(
         "reward-k9-varied",
         "Reward model, K = 9, responses of 32 to 96 tokens",
         completions=9,
-        batch=6,
+        batch=4,
         peer_pairs=36,
         are_lengths_equal=False,
     ),
