@@ -15,7 +15,6 @@ from tutelage.labeling.tasks import KINDS
 from tutelage.studio.assignment import Assignment, LeaseLost, assignment_of, claim, give_back, num_open, renew, skip
 from tutelage.studio.guidelines import current_guideline
 from tutelage.studio.labels import Entered, draft_of, label_of_uuid, num_labels, save_draft, submit
-from tutelage.studio.studio import Studio
 from tutelage.studio.tables import User
 from tutelage.web.guards import Form, Labeler, Person, studio_of
 from tutelage.web.pages import page, see
@@ -29,12 +28,13 @@ _TO_PAGE = "page."
 
 
 @router.get("/")
-def show_tasks(request: Request, person: Person, labeler: Labeler, done: int = 0) -> HTMLResponse:
+def show_tasks(request: Request, person: Person, labeler: Labeler, done: int = 0, gone: int = 0) -> HTMLResponse:
     studio = studio_of(request)
     shown: dict[str, Any] = {
         "num_open": num_open(studio, labeler),
         "num_labels": num_labels(studio, labeler),
         "is_done": bool(done),
+        "is_gone": bool(gone),
     }
     return page(request, "tasks.html", person, **shown)
 
@@ -44,7 +44,7 @@ def start(request: Request, kind: str, labeler: Labeler, _form: Form) -> Respons
     if kind not in KINDS:
         raise HTTPException(404, f"There are no tasks of kind {kind!r}.")
     assignment = claim(studio_of(request), labeler, kind)
-    return see("/") if assignment is None else see(f"/work/{assignment.slot_id}")
+    return see("/?gone=1") if assignment is None else see(f"/work/{assignment.slot_id}")
 
 
 @router.get("/work/{slot_id}")

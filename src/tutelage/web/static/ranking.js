@@ -175,7 +175,6 @@ export function rank(form) {
     whole.removeAttribute("aria-label");
     card[letter].append(whole);
     card[letter].tabIndex = 0;
-    card[letter].setAttribute("role", "group");
   }
 
   function button(text, label, then) {

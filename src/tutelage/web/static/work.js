@@ -1,6 +1,7 @@
 // What the pages of a task can do beyond their forms. Without this script they lose comfort, and nothing else.
 import { keep } from "./keeping.js";
 import { obeyKeys } from "./keys.js";
+import { remember, remembered } from "./memory.js";
 import { rank } from "./ranking.js";
 
 const form = document.getElementById("work");
@@ -38,3 +39,11 @@ if (unfold) {
     unfold.textContent = isWhole ? "Show less" : "Show all";
   });
 }
+
+// Beside the task there is room for the guidelines on a wide screen; whoever closes them finds them closed.
+const guideline = document.getElementById("guideline");
+const GUIDELINE = "tutelage/guideline";
+guideline.open = matchMedia("(min-width: 60rem)").matches && remembered(GUIDELINE) !== "closed";
+guideline.querySelector("summary").addEventListener("click", () => {
+  remember(GUIDELINE, guideline.open ? "closed" : "open");
+});
