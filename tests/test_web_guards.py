@@ -14,14 +14,14 @@ from fastapi.testclient import TestClient
 from studio_world import PASSWORD, Browser, person, queue, task
 from tutelage.studio import people
 from tutelage.studio.assignment import claim
-from tutelage.web import accounts, api, guidelines, lead, tasks
+from tutelage.web import accounts, api, guidelines, lead, quality, revision, screening, tasks
 from tutelage.web.app import create_app
 from tutelage.web.guards import RequestLimit
 
 OPEN = {"/sign-in", "/invite/{token}"}
 ROUTES = [
     (method, route.path)
-    for room in (accounts, tasks, lead, guidelines, api)
+    for room in (accounts, tasks, revision, lead, quality, screening, guidelines, api)
     for route in room.router.routes
     if isinstance(route, APIRoute)
     for method in sorted(route.methods)
@@ -30,7 +30,8 @@ ROUTES = [
 
 def _filled(path: str, token: str = "x") -> str:
     values = {"kind": "demonstrate", "slot_id": "1", "page_name": "demonstration", "token": token, "user_id": "x"}
-    values |= {"purpose": "training", "token_id": "1"}
+    values |= {"purpose": "training", "token_id": "1", "label_id": "1", "item_id": "1", "screening_id": "1"}
+    values |= {"task_id": "1", "place": "1"}
     return re.sub(r"\{(\w+)\}", lambda match: values[match[1]], path)
 
 

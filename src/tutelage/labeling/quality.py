@@ -45,7 +45,7 @@ QUESTIONS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedAgreement:
-    """How often two of the paper's labelers agreed, with its standard error as printed."""
+    """How often two of the paper's labelers agreed, with its plus-minus, which it does not explain."""
 
     name: str
     share: float

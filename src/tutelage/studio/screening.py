@@ -49,7 +49,8 @@ class ScreeningPage:
 
     @property
     def is_complete(self) -> bool:
-        return not screening_problems(self.task, self.entries)
+        # A page that nobody has saved is open, also where nothing on it must be filled in.
+        return bool(self.entries) and not screening_problems(self.task, self.entries)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

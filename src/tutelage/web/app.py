@@ -9,7 +9,7 @@ from starlette.staticfiles import StaticFiles
 
 from tutelage import __version__
 from tutelage.studio.studio import Studio
-from tutelage.web import accounts, api, guidelines, lead, refusals, tasks, work_api
+from tutelage.web import accounts, api, guidelines, lead, quality, refusals, revision, screening, tasks, work_api
 from tutelage.web.guards import RequestLimit, limit_requests, secure_headers
 
 _STATIC = Path(__file__).parent / "static"
@@ -26,7 +26,7 @@ def create_app(studio: Studio, *, requests_per_minute: int = _REQUESTS_PER_MINUT
     app.middleware("http")(limit_requests(RequestLimit(per_minute=requests_per_minute)))
     app.middleware("http")(secure_headers)
     refusals.register(app)
-    for pages in (accounts, tasks, lead, guidelines):
+    for pages in (accounts, tasks, revision, lead, quality, screening, guidelines):
         app.include_router(pages.router, include_in_schema=False)
     app.include_router(api.router)
     app.include_router(work_api.router)

@@ -134,6 +134,8 @@ def _needs_role(*roles: Role) -> Callable[[SignedIn], User]:
 
 # Everybody may label: a lead who tries the tasks, and a labeler.
 Labeler = Annotated[User, Depends(_needs_role("labeler", "researcher", "admin"))]
+# Whoever takes the screening test, and may do nothing else yet.
+Candidate = Annotated[User, Depends(_needs_role("candidate"))]
 Lead = Annotated[User, Depends(_needs_role("researcher", "admin"))]
 Admin = Annotated[User, Depends(_needs_role("admin"))]
 

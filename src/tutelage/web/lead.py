@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
 from tutelage.labeling.assignment import GROUPS, Group
+from tutelage.labeling.forms import SKIP_REASONS
 from tutelage.studio.people import ROLES, Role, SignedIn, audit_log, invite, set_active
-from tutelage.studio.progress import labeler_progress, progress
+from tutelage.studio.progress import (
+    batch_progress,
+    labeler_progress,
+    labels_per_day,
+    skip_reasons,
+    work_of_labelers,
+)
 from tutelage.studio.studio import Refusal
 from tutelage.web.guards import Admin, Form, Lead, Person, studio_of
 from tutelage.web.pages import page, see
@@ -20,7 +27,16 @@ _NUM_AUDIT = 500
 
 @router.get("")
 def show_progress(request: Request, person: Person, _lead: Lead) -> HTMLResponse:
-    return page(request, "progress.html", person, kinds=progress(studio_of(request)))
+    studio = studio_of(request)
+    days = labels_per_day(studio)
+    shown: dict[str, Any] = {
+        "batches": batch_progress(studio),
+        "days": days,
+        "columns": [(f"{day:%A}, {day.day} {day:%B}", count) for day, count in days],
+        "everybody": work_of_labelers(studio),
+        "skips": {SKIP_REASONS.get(reason, reason): count for reason, count in skip_reasons(studio).items()},
+    }
+    return page(request, "progress.html", person, **shown)
 
 
 @router.get("/people")

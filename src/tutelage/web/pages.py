@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from tutelage import __version__
 from tutelage.labeling.forms import KIND_TITLES
 from tutelage.studio.people import SignedIn
+from tutelage.web import charts
 from tutelage.web.guards import FORM_COOKIE, csrf_token
 from tutelage.web.markdown import html_of
 
@@ -23,7 +24,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.globals |= {"version": __version__, "kind_titles": KIND_TITLES}
+_TEMPLATES.globals |= {"version": __version__, "kind_titles": KIND_TITLES, "charts": charts}
 _TEMPLATES.filters["markdown"] = html_of
 
 

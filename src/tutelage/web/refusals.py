@@ -10,7 +10,7 @@ from starlette.responses import Response
 from tutelage.studio.assignment import LeaseLost
 from tutelage.studio.studio import Refusal
 from tutelage.web.guards import NotAllowed, NotSignedIn, visitor
-from tutelage.web.pages import page
+from tutelage.web.pages import page, see
 
 _TITLES = {403: "Not for you", 404: "There is no such page", 409: "Not possible any more"}
 
@@ -39,6 +39,10 @@ def _not_signed_in(request: Request, error: Exception) -> Response:
 
 
 def _not_allowed(request: Request, error: Exception) -> Response:
+    person = visitor(request)
+    if request.url.path == "/" and person is not None and person.user.role == "candidate":
+        # The start page of a candidate is their test.
+        return see("/screening")
     return _told(request, 403, str(error))
 
 
