@@ -17,3 +17,6 @@ from tiny import tiny, tokenizer  # noqa: E402, F401
 # The labeling studio is an extra; its tests say so where it is not installed.
 if importlib.util.find_spec("fastapi"):
     from studio_world import clock, studio  # noqa: F401
+
+    if importlib.util.find_spec("playwright"):
+        from browser_world import address, chromium, open_page  # noqa: F401
