@@ -15,6 +15,7 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 _HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)"')
+_IDLE_SECONDS = 4.0
 _SOURCE = Path(__file__).resolve().parent.parent / "src"
 
 
@@ -74,6 +75,7 @@ class Labeler:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self._headers = {"Cookie": f"tutelage_session={session}"} if session else {}
         self.seconds: list[tuple[str, float]] = []
+        self._asked_at = 0.0
 
     def get(self, path: str) -> tuple[int, str, str]:
         """Status, text, and where the answer leads."""
@@ -85,10 +87,14 @@ class Labeler:
     def _ask(self, method: str, path: str, body: str | None = None) -> tuple[int, str, str]:
         kind = {"Content-Type": "application/x-www-form-urlencoded"} if body is not None else {}
         started = time.perf_counter()
+        if started - self._asked_at > _IDLE_SECONDS:
+            # The server closes what stands idle; a browser then connects again, and so does this.
+            self._connection.close()
         self._connection.request(method, path, body, {**self._headers, **kind})
         answer = self._connection.getresponse()
         text = answer.read().decode()
-        self.seconds.append((f"{method} {re.sub('[0-9]+', 'N', path)}", time.perf_counter() - started))
+        self._asked_at = time.perf_counter()
+        self.seconds.append((f"{method} {re.sub('[0-9]+', 'N', path)}", self._asked_at - started))
         return answer.status, text, answer.headers.get("Location", "")
 
     def __enter__(self) -> Self:

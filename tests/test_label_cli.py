@@ -65,8 +65,11 @@ def test_mistakes_are_told(tmp_path):
 def test_the_studio_needs_no_torch_and_help_needs_no_studio():
     script = """
 import sys
-for name in ("torch", "transformers"):
-    sys.modules[name] = None
+class Absent:
+    def find_spec(name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "transformers"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Absent)
 import tutelage.cli
 assert not {"sqlalchemy", "fastapi", "uvicorn", "alembic", "argon2"} & sys.modules.keys()
 import tutelage.web.app, tutelage.studio.export, tutelage.studio.queue

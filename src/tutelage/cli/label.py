@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import socket
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -56,41 +53,20 @@ def serve(
     Example: tutelage label serve --data studio --port 8000
     """
     studio = _studio(data, url, seed)
-    import uvicorn
-
     from tutelage.studio.people import invite as make_invite
     from tutelage.studio.people import people
     from tutelage.web.app import create_app
+    from tutelage.web.server import listen
+    from tutelage.web.server import serve as serve_app
 
     # Before an invite is made and an address is told that would not be ours.
-    listening = _listen(host, port)
+    listening = listen(host, port)
     address = f"http://{host}:{port}"
     if not people(studio):
         link = f"{address}/invite/{make_invite(studio, role='admin')}"
         typer.echo(f"Nobody has an account yet. Open this once to make yours:\n  {link}")
     typer.echo(f"The studio is at {address}; its data in {url or data}. Stop it with Ctrl-C.")
-    pages = create_app(studio, requests_per_minute=requests_per_minute)
-    server = uvicorn.Server(uvicorn.Config(pages, log_level="warning", server_header=False))
-    # Ctrl-C is how it is stopped: requests in hand are finished, and nothing went wrong.
-    with suppress(KeyboardInterrupt):
-        server.run(sockets=[listening])
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """A socket at this address. Raises UserError where there can be none: occupied, forbidden, not of this machine."""
-    from tutelage.errors import UserError
-
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        reason = "something listens there already" if taken else error.strerror
-        remedy = f"Choose another port, e.g. --port {port % 65535 + 1}, or stop what listens there."
-        raise UserError(
-            f"cannot serve at {host}, port {port}: {reason}. "
-            f"{remedy if taken else 'Choose a --host of this machine and a --port from 1024 on.'}"
-        ) from None
+    serve_app(create_app(studio, requests_per_minute=requests_per_minute), listening)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Update, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Update, and_, exists, func, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
@@ -22,8 +22,13 @@ from tutelage.labeling.forms import SKIP_REASONS
 from tutelage.labeling.tasks import KINDS, Kind, Purpose, Task
 from tutelage.studio.gold import IS_GOLD, has_gold, num_turns, turns_of
 from tutelage.studio.people import record_action
+from tutelage.studio.queue import place_of
 from tutelage.studio.studio import Refusal, Studio
 from tutelage.studio.tables import Item, ItemAuthor, Skip, Slot, StoredLabel, User
+
+MOST_COUNTED = 200
+# Written out, not bound: that is how both databases know that the index of open places will do.
+_IS_OPEN = text("slots.state <> 'done'")
 
 
 class LeaseLost(Refusal):
@@ -79,8 +84,8 @@ def _take(studio: Studio, session: Session, labeler: User, kind: Kind) -> Slot |
     first = (
         select(Slot.id)
         .join(Item)
-        .where(Item.kind == kind, ~IS_GOLD, *_may_take(labeler), _is_free(studio.clock()))
-        .order_by(Item.priority.desc(), Item.id, Slot.place)
+        .where(_IS_OPEN, Slot.kind == kind, ~IS_GOLD, *_may_take(labeler), _is_free(studio.clock()))
+        .order_by(Slot.order_key, Slot.item_id, Slot.place)
         .limit(1)
         .with_for_update(of=Slot, skip_locked=True)
     )
@@ -107,7 +112,8 @@ def _take_gold(studio: Studio, session: Session, labeler_id: str, item_id: int) 
     slot_id = session.scalar(free)
     if slot_id is None:
         last = session.scalar(select(func.max(Slot.place)).where(Slot.item_id == item_id)) or 0
-        added = Slot(item_id=item_id, place=last + 1, state="free")
+        item = session.get_one(Item, item_id)
+        added = Slot(**place_of(item_id, item.kind, item.priority, last + 1))
         session.add(added)
         session.flush()
         slot_id = added.id
@@ -180,11 +186,16 @@ def assignment_of(studio: Studio, labeler: User, slot_id: int) -> Assignment:
 
 def renew(studio: Studio, labeler: User, slot_id: int) -> datetime:
     """A heartbeat: hold a place for another lease; returns until when. Raises LeaseLost."""
-    until = studio.clock() + studio.settings.lease
-    held = update(Slot).where(Slot.id == slot_id, Slot.labeler_id == labeler.id, Slot.state == "leased")
     with studio.database.write() as session:
-        if _returned(session, held.values(leased_until=until)) is None:
-            raise LeaseLost("This task is not yours, or not any more. Go back to your tasks.")
+        return hold(studio, session, labeler.id, slot_id)
+
+
+def hold(studio: Studio, session: Session, labeler_id: str, slot_id: int) -> datetime:
+    """Hold a place for another lease, in the transaction that saves what is entered there. Raises LeaseLost."""
+    until = studio.clock() + studio.settings.lease
+    held = update(Slot).where(Slot.id == slot_id, Slot.labeler_id == labeler_id, Slot.state == "leased")
+    if _returned(session, held.values(leased_until=until)) is None:
+        raise LeaseLost("This task is not yours, or not any more. Go back to your tasks.")
     return until
 
 
@@ -250,21 +261,37 @@ def finish(studio: Studio, session: Session, labeler: User, slot_id: int, lease_
 def num_open(studio: Studio, labeler: User) -> dict[Kind, int]:
     """How many tasks of each kind this labeler could still do now, that in their hands and those of gold included.
 
-    The number goes down by one with each task, whether it was gold or not, so that it does not tell which were.
+    The number goes down by one with each task, whether it was gold or not, so that it does not tell which were. It is
+    counted no further than MOST_COUNTED: the list of tasks is opened after every task, by everybody.
     """
     own, free = and_(Slot.labeler_id == labeler.id, Slot.state == "leased"), _is_free(studio.clock())
     with studio.database.read() as session:
         held = _num_items(session, own)
-        ordinary = _num_items(session, free, ~IS_GOLD, *_may_take(labeler))
+        queued = set(session.scalars(select(Slot.kind).where(_IS_OPEN).distinct()))
         return {
-            kind: held.get(kind, 0) + _num_ahead(studio, session, labeler, kind, held, ordinary.get(kind, 0))
+            kind: held.get(kind, 0)
+            + _num_ahead(studio, session, labeler, kind, held, _num_free(session, labeler, kind, free))
+            if kind in queued
+            else 0
             for kind in KINDS
         }
 
 
 def _num_items(session: Session, *wanted: ColumnElement[bool]) -> dict[str, int]:
-    counts = select(Item.kind, func.count(Slot.item_id.distinct())).join(Item, Item.id == Slot.item_id)
-    return dict(session.execute(counts.where(*wanted).group_by(Item.kind)).tuples().all())
+    counts = select(Slot.kind, func.count(Slot.item_id.distinct()))
+    return dict(session.execute(counts.where(*wanted).group_by(Slot.kind)).tuples().all())
+
+
+def _num_free(session: Session, labeler: User, kind: Kind, is_free: ColumnElement[bool]) -> int:
+    """How many items this labeler could be given, gold left out; counted no further than MOST_COUNTED."""
+    items = (
+        select(Slot.item_id)
+        .join(Item)
+        .where(_IS_OPEN, Slot.kind == kind, is_free, ~IS_GOLD, *_may_take(labeler))
+        .distinct()
+        .limit(MOST_COUNTED)
+    )
+    return session.scalar(select(func.count()).select_from(items.subquery())) or 0
 
 
 def _num_ahead(

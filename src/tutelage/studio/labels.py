@@ -15,7 +15,7 @@ from tutelage import __version__
 from tutelage.labeling.fields import MAX_CHARACTERS, Submitted
 from tutelage.labeling.forms import pages_of
 from tutelage.labeling.labels import LabelError, read_label
-from tutelage.studio.assignment import Assignment, finish
+from tutelage.studio.assignment import Assignment, finish, hold
 from tutelage.studio.guidelines import current_guideline
 from tutelage.studio.studio import Refusal, Studio
 from tutelage.studio.tables import Draft, StoredLabel, User
@@ -39,9 +39,18 @@ def draft_of(studio: Studio, assignment: Assignment) -> Entered:
 
 
 def save_draft(
-    studio: Studio, assignment: Assignment, page: str, submitted: Submitted, *, seconds: float = 0.0
+    studio: Studio,
+    assignment: Assignment,
+    page: str,
+    submitted: Submitted,
+    *,
+    seconds: float = 0.0,
+    should_hold: bool = False,
 ) -> Entered:
-    """Keep one page, whole or half done, and add to its time. Raises Refusal for a page the task does not have."""
+    """Keep one page, whole or half done, and add to its time; with `should_hold`, renew the lease as well.
+
+    Raises Refusal for a page the task does not have, and LeaseLost where the lease cannot be renewed.
+    """
     if page not in {each.name for each in pages_of(assignment.task)}:
         raise Refusal(f"This task has no page {page!r}.")
     if sum(map(len, submitted.values())) > _MAX_DRAFT:
@@ -50,6 +59,8 @@ def save_draft(
     seconds = min(max(seconds, 0.0), longest) if math.isfinite(seconds) else 0.0
     with studio.database.write() as session:
         _take_turn(studio, session, assignment)
+        if should_hold:
+            hold(studio, session, assignment.labeler_id, assignment.slot_id)
         draft = session.get(Draft, (assignment.item_id, assignment.labeler_id))
         if draft is None:
             draft = Draft(item_id=assignment.item_id, labeler_id=assignment.labeler_id, pages={}, active_seconds={})

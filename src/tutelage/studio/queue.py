@@ -135,7 +135,7 @@ def _add(session: Session, batch_id: int, rows: list[dict[str, Any]]) -> None:
     adding = insert(Item).returning(Item.id, Item.content_key)
     id_of = {key: item_id for item_id, key in session.execute(adding, [row | {"batch_id": batch_id} for row in rows])}
     places = [
-        {"item_id": id_of[row["content_key"]], "place": place, "state": "free"}
+        place_of(id_of[row["content_key"]], row["kind"], row["priority"], place)
         for row in rows
         for place in range(1, row["overlap"] + 1)
     ]
@@ -144,10 +144,14 @@ def _add(session: Session, batch_id: int, rows: list[dict[str, Any]]) -> None:
         for row in rows
         for author in sorted(_authors(row["task"]))
     ]
-    if places:
-        session.execute(insert(Slot), places)
-    if authors:
-        session.execute(insert(ItemAuthor), authors)
+    for table, own in ((Slot, places), (ItemAuthor, authors)):
+        if own:
+            session.execute(insert(table), own)
+
+
+def place_of(item_id: int, kind: str, priority: int, place: int) -> dict[str, Any]:
+    """The row of a free place of an item."""
+    return {"item_id": item_id, "kind": kind, "order_key": -priority, "place": place, "state": "free"}
 
 
 def _authors(task: dict[str, Any]) -> set[str]:

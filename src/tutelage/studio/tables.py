@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -174,16 +175,31 @@ class ItemAuthor(Table):
 
 
 class Slot(Table):
-    """One of the places of an item: free, leased to a labeler until a time, or done. Overlap is the number of rows."""
+    """One of the places of an item: free, leased to a labeler until a time, or done. Overlap is the number of rows.
+
+    `kind` is the item's and `order_key` minus its priority: one index then has the open places in the order in which
+    they are handed out, and the next one is found in it at once, however long the queue is.
+    """
 
     __tablename__ = "slots"
     __table_args__ = (
         UniqueConstraint("item_id", "place"),
         UniqueConstraint("item_id", "labeler_id"),
         Index(None, "labeler_id", "state"),
+        Index(
+            "ix_slots_open",
+            "kind",
+            "order_key",
+            "item_id",
+            "place",
+            sqlite_where=text("state <> 'done'"),
+            postgresql_where=text("state <> 'done'"),
+        ),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
+    kind: Mapped[str] = mapped_column(String(16), server_default="")
+    order_key: Mapped[int] = mapped_column(server_default="0")
     place: Mapped[int]
     state: Mapped[str] = mapped_column(String(8), default="free")
     labeler_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))

@@ -12,7 +12,16 @@ from starlette.responses import HTMLResponse, Response
 from tutelage.labeling.forms import SKIP_REASONS, Page, letters_of, pages_of
 from tutelage.labeling.labels import LabelError, Problems, page_problems
 from tutelage.labeling.tasks import KINDS
-from tutelage.studio.assignment import Assignment, LeaseLost, assignment_of, claim, give_back, num_open, renew, skip
+from tutelage.studio.assignment import (
+    MOST_COUNTED,
+    Assignment,
+    LeaseLost,
+    assignment_of,
+    claim,
+    give_back,
+    num_open,
+    skip,
+)
 from tutelage.studio.guidelines import current_guideline
 from tutelage.studio.labels import Entered, draft_of, label_of_uuid, num_labels, save_draft, submit
 from tutelage.studio.tables import User
@@ -32,6 +41,7 @@ def show_tasks(request: Request, person: Person, labeler: Labeler, done: int = 0
     studio = studio_of(request)
     shown: dict[str, Any] = {
         "num_open": num_open(studio, labeler),
+        "most_counted": MOST_COUNTED,
         "num_labels": num_labels(studio, labeler),
         "is_done": bool(done),
         "is_gone": bool(gone),
@@ -92,8 +102,8 @@ def _saved(request: Request, slot_id: int, page_name: str, person: Person, label
     assignment = assignment_of(studio, labeler, slot_id)
     this = _page_of(assignment, page_name)
     entries = entries_of(form)
-    renew(studio, labeler, slot_id)
-    draft = save_draft(studio, assignment, this.name, entries, seconds=seconds_of(studio, form))
+    seconds = seconds_of(studio, form)
+    draft = save_draft(studio, assignment, this.name, entries, seconds=seconds, should_hold=True)
     if go == "back":
         return see(f"/work/{slot_id}/{_neighbour(assignment, this, -1)}")
     if go.startswith(_TO_PAGE):

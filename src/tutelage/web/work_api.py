@@ -47,9 +47,10 @@ def keep(request: Request, slot_id: SlotId, page_name: str, labeler: Labeler, fo
     """Keep what is on the page, whatever it is worth, and hold the lease."""
     studio = studio_of(request)
     assignment = assignment_of(studio, labeler, slot_id)
-    until = renew(studio, labeler, slot_id)
-    draft = save_draft(studio, assignment, page_name, entries_of(form), seconds=seconds_of(studio, form))
-    return Kept(lease_seconds=_seconds_left(studio, until), total_seconds=sum(draft.active_seconds.values()))
+    seconds = seconds_of(studio, form)
+    draft = save_draft(studio, assignment, page_name, entries_of(form), seconds=seconds, should_hold=True)
+    held_for = studio.settings.lease.total_seconds()
+    return Kept(lease_seconds=held_for, total_seconds=sum(draft.active_seconds.values()))
 
 
 @router.post("/work/{slot_id}/lease")
