@@ -238,7 +238,7 @@ def test_the_page_of_quality_shows_agreement_beside_the_papers(studio):
     person(studio, "Rita", role="researcher")
     lead = browser(studio, "Rita")
     page = lead.open("/lead/quality").text
-    assert "<b>50.0 %</b>" in page and "<b>72.6 %</b>" in page and "<b>77.3 %</b>" in page
+    assert all(f"<b>{share}\u00a0%</b>" in page for share in ("50.0", "72.6", "77.3"))
     assert "1 item is disputed" in page
     assert "nobody judged the same" in lead.open("/lead/quality?kind=evaluate").text
     assert lead.open("/lead/quality?ties=half&purpose=training&kind=compare").status_code == 200
@@ -274,4 +274,4 @@ def test_plots_are_to_scale():
     assert [charts.nice_end(value) for value in (0, 1, 3, 9, 10, 11, 45, 81, 400, 401)] == [
         1, 1, 4, 10, 10, 20, 50, 100, 400, 500,
     ]  # fmt: skip
-    assert charts.in_words([Interval(mean=0.714, low=0, high=1, n=1)] * 2) == "71 %, 71 %"
+    assert charts.in_words([Interval(mean=0.714, low=0, high=1, n=1)] * 2) == "71\u00a0%, 71\u00a0%"

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from tutelage import __version__
-from tutelage.cli import label, models, prompts, runs, stages
+from tutelage.cli import label, label_quality, models, prompts, runs, stages
 from tutelage.errors import UserError
 
 STOPPED = 130  # the shell's status for a command that Ctrl-C ended
@@ -21,6 +21,7 @@ app = typer.Typer(
     epilog="Start with: tutelage quickstart",
 )
 app.add_typer(prompts.app, name="prompts")
+label_quality.register(label.app)
 app.add_typer(label.app, name="label")
 runs.register(app)
 stages.register(app)

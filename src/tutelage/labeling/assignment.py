@@ -10,6 +10,7 @@ from tutelage.labeling.tasks import Purpose
 
 Group = Literal["training", "heldout"]
 GROUPS: tuple[Group, ...] = get_args(Group)
+GROUP_NAMES: dict[Group, str] = {"training": "training", "heldout": "held-out"}
 # Training labelers also evaluate; held-out labelers never touch what a model is trained on (paper 3.4).
 PURPOSES_OF: dict[Group, tuple[Purpose, ...]] = {
     "training": ("training", "evaluation"),

@@ -18,8 +18,8 @@ _SVG = Markup('<svg class="plot {0}" role="img" aria-label="{1}"><title>{1}</tit
 
 
 def share(value: float) -> str:
-    """A share as people read it: 0.7264 is "72.6 %"."""
-    return f"{100 * value:.1f} %"
+    """A share as people read it: 0.7264 is "72.6 %", never broken over two lines."""
+    return f"{100 * value:.1f}\u00a0%"
 
 
 def spread(interval: Interval) -> str:
@@ -29,7 +29,7 @@ def spread(interval: Interval) -> str:
 
 def in_words(intervals: Iterable[Interval]) -> str:
     """Shares one after the other: "71 %, 65 %"."""
-    return ", ".join(f"{100 * interval.mean:.0f} %" for interval in intervals)
+    return ", ".join(f"{100 * interval.mean:.0f}\u00a0%" for interval in intervals)
 
 
 def around(mean: float, error: float) -> Interval:

@@ -7,7 +7,7 @@ from typing import Any, cast
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
-from tutelage.labeling.assignment import GROUPS, Group
+from tutelage.labeling.assignment import GROUP_NAMES, GROUPS, Group
 from tutelage.labeling.forms import SKIP_REASONS
 from tutelage.studio.people import ROLES, Role, SignedIn, audit_log, invite, set_active
 from tutelage.studio.progress import (
@@ -32,6 +32,7 @@ def show_progress(request: Request, person: Person, _lead: Lead) -> HTMLResponse
     shown: dict[str, Any] = {
         "batches": batch_progress(studio),
         "days": days,
+        "groups": GROUP_NAMES,
         "columns": [(f"{day:%A}, {day.day} {day:%B}", count) for day, count in days],
         "everybody": work_of_labelers(studio),
         "skips": {SKIP_REASONS.get(reason, reason): count for reason, count in skip_reasons(studio).items()},

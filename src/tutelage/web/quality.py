@@ -9,10 +9,11 @@ from typing import Any, get_args
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
+from tutelage.labeling.assignment import GROUP_NAMES
 from tutelage.labeling.fields import Submitted
 from tutelage.labeling.forms import Page, letters_of, pages_of
 from tutelage.labeling.labels import LabelError, Problems
-from tutelage.labeling.quality import PAPER_AGREEMENT, QUESTIONS
+from tutelage.labeling.quality import PAPER_AGREEMENT, QUESTIONS, Agreement
 from tutelage.labeling.ranking import dense_ranks
 from tutelage.labeling.revision import submitted_of
 from tutelage.labeling.tasks import KINDS, PURPOSES, Task
@@ -38,13 +39,18 @@ TIE_RULES: dict[TieRule, str] = {
 def show_quality(
     request: Request, person: Person, _lead: Lead, purpose: str = "", kind: str = "", ties: str = "category"
 ) -> HTMLResponse:
+    found = quality(
+        studio_of(request),
+        _one_of(purpose, PURPOSES, "purpose"),
+        _one_of(kind, KINDS, "kind"),
+        ties=_one_of(ties, get_args(TieRule), "ties") or "category",
+    )
     shown: dict[str, Any] = {
-        "quality": quality(
-            studio_of(request),
-            _one_of(purpose, PURPOSES, "purpose"),
-            _one_of(kind, KINDS, "kind"),
-            ties=_one_of(ties, get_args(TieRule), "ties") or "category",
-        ),
+        "quality": found,
+        "differing": [each for each in found.agreements if each.share and each.alphas["nominal"].value is not None],
+        "same": [QUESTIONS[each.question] for each in found.agreements if _is_all_the_same(each)],
+        "once": [QUESTIONS[each.question] for each in found.agreements if each.share is None],
+        "groups": GROUP_NAMES,
         "purpose": purpose,
         "kind": kind,
         "ties": ties,
@@ -56,6 +62,10 @@ def show_quality(
         "num_cases": len(adjudication_queue(studio_of(request))),
     }
     return page(request, "quality.html", person, **shown)
+
+
+def _is_all_the_same(agreement: Agreement) -> bool:
+    return agreement.share is not None and agreement.alphas["nominal"].value is None
 
 
 def _one_of(value: str, known: tuple[Any, ...], name: str) -> Any:
