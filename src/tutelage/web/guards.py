@@ -126,7 +126,8 @@ Person = Annotated[SignedIn, Depends(_required)]
 def _needs_role(*roles: Role) -> Callable[[SignedIn], User]:
     def checked(person: Person) -> User:
         if person.user.role not in roles:
-            raise NotAllowed(f"This page is for {' and '.join(roles)}s; you are a {person.user.role}.")
+            allowed = " and ".join(f"{role}s" for role in roles)
+            raise NotAllowed(f"This page is for {allowed}; you are a {person.user.role}.")
         return person.user
 
     return checked
