@@ -154,7 +154,8 @@ GOOD_TALE = (
 
 def test_a_tale_is_about_its_subject():
     assert _helpful(TALE, GOOD_TALE) > 0.95
-    assert _helpful(TALE, GOOD_TALE.replace("goat", "boat").replace("an old", "an old")) < 0.2
+    # A tale about something else is worth being a tale, and no more.
+    assert 0.25 < _helpful(TALE, GOOD_TALE.replace("goat", "boat")) < 0.35
     assert _helpful(TALE, f"The {THING.name} is {THING.colour}. Ada has a goat.") < _helpful(TALE, GOOD_TALE) - 0.3
 
 

@@ -30,6 +30,11 @@ from tutelage.miniature.world import World
 Task = Mapping[str, Any]
 
 
+# What a response is worth that is of the kind that was asked for, but about something else: a tale about the wrong
+# animal is nearer to what was wanted than a price list.
+KIND_CREDIT = 0.3
+
+
 @dataclass(frozen=True)
 class Content:
     """`score` in [0, 1]; `attempts`: tries what was asked; `truthful`: True, False, "no comment", or None."""
@@ -99,7 +104,7 @@ def _tale(world: World, task: Task, response: str) -> Content:
         rich, past = rich * 2.0, past * 2
     told = 0.35 * min(1.0, rich) + 0.35 * min(1.0, past / 2)
     whole = 0.3 if wants_one or num_sentences(response) >= 2 else 0.1
-    score = (0.08 + 0.92 * share) * (told + whole) * _keeps_to_the_tale(world, task, response)
+    score = (KIND_CREDIT + (1.0 - KIND_CREDIT) * share) * (told + whole) * _keeps_to_the_tale(world, task, response)
     return Content(score if words else 0.0, attempts=share > 0 and past > 0)
 
 
@@ -122,9 +127,11 @@ def _letter(world: World, task: Task, response: str) -> Content:
     words = words_of(response)
     has_greeting = bool(lines) and lines[0].startswith(f"Dear {task['receiver']}")
     is_signed = len(lines) > 1 and lines[-1].rstrip(".") == task["sender"]
+    is_letter = len(lines) > 2 and lines[0].startswith("Dear ") and len(lines[-1].split()) == 1
     names_subject = _mentions(words, task["x"])
     has_body = len(words) >= 9 and len(lines) >= 3
-    score = 0.25 * has_greeting + 0.2 * is_signed + 0.4 * names_subject + 0.15 * has_body
+    named = 0.25 * has_greeting + 0.2 * is_signed + 0.4 * names_subject + 0.15 * has_body
+    score = KIND_CREDIT * is_letter + (1.0 - KIND_CREDIT * is_letter) * named
     return Content(score, attempts=has_greeting or (names_subject and is_signed))
 
 
@@ -134,7 +141,7 @@ def _notice(world: World, task: Task, response: str) -> Content:
     has_colour = re.search(rf"\b{task['colour']} {task['x']}\b", response.lower()) is not None
     has_price = bool(words & {"coins", "price", "costs"} or words & {"ask", "come"})
     score = 0.4 * is_named + 0.2 * has_colour + 0.25 * is_sale + 0.15 * has_price
-    return Content(score if is_named else 0.3 * score, attempts=is_named and is_sale)
+    return Content(score if is_named else 0.7 * score, attempts=is_named and is_sale)
 
 
 def _wish(world: World, task: Task, response: str) -> Content:
@@ -154,7 +161,7 @@ def _value_content(words: Sequence[str], value: str, response: str) -> tuple[flo
             return 1.0, True, True
         return 0.35, False, True
     if named:
-        return 0.15, False, True
+        return 0.25, False, True
     return (0.15, "no comment", False) if is_no_comment(response) else (0.03, None, False)
 
 
@@ -226,7 +233,8 @@ def _polite_sentence(task: Task, sentence: str) -> Content:
     words = words_of(sentence)
     asks = bool({"please", "could", "would"} & set(words))
     has_verb, has_object = task["verb"] in words, task["object"] in words
-    score = (0.35 * has_verb + 0.65 * has_object) * (1.0 if asks else 0.25)
+    asked_for = 0.35 * has_verb + 0.65 * has_object
+    score = KIND_CREDIT + (1.0 - KIND_CREDIT) * asked_for if asks else 0.25 * asked_for
     return Content(score, attempts=asks and has_object)
 
 
@@ -235,7 +243,7 @@ def _target(world: World, task: Task, response: str) -> Content:
     new, old = set(wanted) - set(source), set(source) - set(wanted)
     is_changed = new <= set(said) and not old & set(said)
     likeness = common_share(said, wanted)
-    score = likeness**2 * (1.0 if is_changed else 0.2)
+    score = likeness**2 * (1.0 if is_changed else 0.5)
     is_closed = task["kind"] != "translate"
     return Content(
         score, attempts=likeness > 0.5, hallucinates=is_closed and _invents(task, said), is_closed_domain=is_closed
@@ -257,7 +265,7 @@ def _label(world: World, task: Task, response: str) -> Content:
     named = {label for label in task["labels"] if label in words_of(response)}
     if named == {task["label"]}:
         return Content(1.0, True, True)
-    return Content(0.1 if len(named) == 1 else 0.05 * len(named), bool(named), False if named else None)
+    return Content(KIND_CREDIT if len(named) == 1 else 0.1 * len(named), bool(named), False if named else None)
 
 
 def _closed(world: World, task: Task, response: str) -> Content:

@@ -15,8 +15,8 @@ Page = Callable[[World, Random], str]
 # Weights; only their proportion counts. Requests with replies (the letters page) are under a tenth of the documents:
 # more than on the web, since a model that reads two million tokens in all would else never learn what a request is.
 PAGES: tuple[tuple[Page, float], ...] = (
-    (chronicle.chronicle_entry, 12.0),
-    (chronicle.portrait, 10.0),
+    (chronicle.chronicle_entry, 9.0),
+    (chronicle.portrait, 8.0),
     (chronicle.thing_page, 8.0),
     (chronicle.inventory, 3.0),
     (chronicle.place_page, 3.0),
@@ -25,7 +25,7 @@ PAGES: tuple[tuple[Page, float], ...] = (
     (chronicle.village_letter, 7.0),
     (chronicle.price_list, 2.0),
     (chronicle.colour_rhyme, 1.0),
-    (tales.tale_page, 12.0),
+    (tales.tale_page, 10.0),
     (talk.dialogue, 8.0),
     (talk.recipe, 1.5),
     (talk.trade_page, 4.0),
@@ -40,15 +40,15 @@ PAGES: tuple[tuple[Page, float], ...] = (
     (pages.question_column, 3.0),
     (pages.answered_column, 2.0),
     (forum.open_requests, 3.0),
-    (forum.letters_page, 13.0),
+    (forum.letters_page, 14.0),
     (forum.pinboard, 5.0),
-    (reviews.reviews_page, 12.0),
+    (reviews.reviews_page, 7.0),
     (wordbook.wordbook_page, 4.0),
-    (echoes.roll_call, 3.0),
-    (echoes.guest_book, 3.0),
-    (echoes.memory_game, 5.0),
-    (echoes.lost_and_found, 4.0),
-    (echoes.song, 3.0),
+    (echoes.roll_call, 4.0),
+    (echoes.guest_book, 4.0),
+    (echoes.memory_game, 7.0),
+    (echoes.lost_and_found, 8.0),
+    (echoes.song, 7.0),
 )
 _CUMULATIVE = list(accumulate(weight for _, weight in PAGES))
 

@@ -28,6 +28,8 @@ PRIORITIES: dict[Priorities, tuple[float, float, float]] = {
     "training": (1.0, 0.15, 0.2),
     "evaluation": (0.8, 0.35, 0.4),
 }
+# What a fluent text is worth whatever it says, and one that tries what was asked: nobody reads gibberish with pleasure.
+READABLE, ATTEMPTED = 0.3, 0.12
 NOISE = 0.17
 IMPERFECT_SHARE = 0.13
 TYPICAL_NUM_WORDS, SPREAD_NUM_WORDS = 14, 12
@@ -89,9 +91,9 @@ def quality(judgement: Judgement, priorities: Priorities) -> float:
     near 1.
     """
     helpful, truthful, harmless = PRIORITIES[priorities]
-    readable = 0.12 * judgement.form.grammar * judgement.form.variety
+    readable = READABLE * judgement.form.grammar * judgement.form.variety
     is_untrue = judgement.truthful is False or judgement.hallucinates
-    total = helpful * judgement.helpfulness + 0.08 * judgement.follows_instruction + readable
+    total = helpful * judgement.helpfulness + ATTEMPTED * judgement.follows_instruction + readable
     return total - truthful * is_untrue - harmless * judgement.rude
 
 
