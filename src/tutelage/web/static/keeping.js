@@ -205,7 +205,7 @@ function activity() {
   let seconds = 0;
   const count = () => {
     const now = Date.now();
-    seconds += Math.min(now - last, IDLE_AFTER) / 1000;
+    seconds += Math.max(0, Math.min(now - last, IDLE_AFTER)) / 1000; // a clock that is set back counts nothing
     last = now;
   };
   const moved = () => {
