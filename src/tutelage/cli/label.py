@@ -25,7 +25,7 @@ Url = Annotated[
 _DATA = Path("studio")
 
 
-def _studio(data: Path, url: str | None, seed: int = 0) -> Studio:
+def _studio(data: Path, url: str | None, seed: int = 0, gold_share: float = 0.05) -> Studio:
     from tutelage.errors import UserError
 
     try:
@@ -34,7 +34,7 @@ def _studio(data: Path, url: str | None, seed: int = 0) -> Studio:
         raise UserError(
             f"{error.name} is not installed. The labeling studio needs: pip install 'tutelage[studio]'"
         ) from None
-    return open_studio(data, url=url, settings=Settings(seed=seed))
+    return open_studio(data, url=url, settings=Settings(seed=seed, gold_share=gold_share))
 
 
 @app.command()
@@ -44,6 +44,9 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen at; 0.0.0.0 for other machines too.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
     seed: Annotated[int, typer.Option(help="Decides in which order each labeler sees completions.")] = 0,
+    gold_share: Annotated[
+        float, typer.Option(min=0, max=0.5, help="The share of tasks whose right label is known, where there are such.")
+    ] = 0.05,
     requests_per_minute: Annotated[
         int, typer.Option(min=0, help="The most that one address may ask; an office is one address. 0 is no limit.")
     ] = 6000,
@@ -52,7 +55,7 @@ def serve(
 
     Example: tutelage label serve --data studio --port 8000
     """
-    studio = _studio(data, url, seed)
+    studio = _studio(data, url, seed, gold_share)
     from tutelage.studio.people import invite as make_invite
     from tutelage.studio.people import people
     from tutelage.web.app import create_app
@@ -74,7 +77,7 @@ def invite(
     data: Data = _DATA,
     url: Url = None,
     role: Annotated[
-        Literal["admin", "researcher", "labeler"], typer.Option(help="What the person may do.")
+        Literal["admin", "researcher", "labeler", "candidate"], typer.Option(help="What the person may do; a candidate takes the screening test.")
     ] = "labeler",
     group: Annotated[
         Literal["training", "heldout"], typer.Option(help="Held-out labelers only evaluate, and never train.")
@@ -144,6 +147,46 @@ def queue(
         batch = name or source
         done = queued.enqueue(studio, tasks(), purpose=purpose, overlap=overlap, priority=priority, name=batch)
         typer.echo(f"{source}: {done.num_new} tasks queued, {done.num_known} were there already")
+
+
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="Label Studio's or Argilla's JSON, OASST, HH, TRL, or our own files.")],
+    data: Data = _DATA,
+    url: Url = None,
+    into: Annotated[
+        Literal["labels", "tasks"],
+        typer.Option("--as", help="labels: finished, with their labelers. tasks: to be labeled here."),
+    ] = "labels",
+    purpose: Annotated[Literal["training", "evaluation"], typer.Option(help="What they are for.")] = "training",
+    group: Annotated[
+        Literal["training", "heldout"], typer.Option(help="The group of the labelers who come with the labels.")
+    ] = "training",
+    overlap: Annotated[int, typer.Option(min=1, max=100, help="With --as tasks: how many labelers do each.")] = 1,
+    name: Annotated[str, typer.Option("--batch", help="What the batch is called; otherwise its file's name.")] = "",
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave malformed records out, count and list them.")
+    ] = False,
+) -> None:
+    """Take in what was labeled elsewhere; what is there already is left as it is.
+
+    Example: tutelage label import label-studio.json --as labels --batch pilot
+    """
+    studio = _studio(data, url)
+    from tutelage.studio import imports
+
+    left_out: list[str] = []
+    found = imports.read_imported(source, skip_bad=skip_bad, on_skip=lambda record: left_out.append(record.message))
+    batch = name or source.name
+    if into == "tasks":
+        done = imports.import_tasks(studio, found, name=batch, purpose=purpose, overlap=overlap)
+    else:
+        done = imports.import_labels(studio, found, name=batch, purpose=purpose, group=group)
+    typer.echo(f"{source}: {done.num_new} {into} taken in, {done.num_known} were there already")
+    for message in left_out[:5]:
+        typer.echo(f"left out: {message}", err=True)
+    if len(left_out) > 5:
+        typer.echo(f"left out: {len(left_out) - 5} more", err=True)
 
 
 @app.command()
