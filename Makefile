@@ -50,6 +50,7 @@ faults: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	PYTHON="$(PYTHON)" $(BIN)/python benchmarks/run.py --out docs/speed.md
+	$(BIN)/python benchmarks/studio_load.py --write docs/speed.md
 
 clean:
 	rm -rf $(VENV) .bench-venv build dist

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import argon2
+import table
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 sys.path.insert(0, str(ROOT / "src"))
 
-from table import machine  # noqa: E402
 
 from studio_server import Labeler, Server, hidden  # noqa: E402
 from tutelage.labeling.tasks import Task  # noqa: E402
@@ -79,7 +79,7 @@ def measure(data: Path, chosen: argparse.Namespace) -> dict[str, Any]:
     studio.database.close()
     stored = Counter(str(row.label.fields["response"]) for row in rows)
     return {
-        **machine(),
+        **table.machine(),
         "load_before": load_before,
         "labelers": chosen.labelers,
         "seconds": chosen.seconds,
@@ -185,7 +185,7 @@ def _cpu_seconds(pid: int) -> float:
 
 def write_section(found: dict[str, Any], path: Path) -> None:
     """Put the figures between their marks; what else is in the file stays."""
-    text = path.read_text() if path.exists() else "# Speed\n"
+    text = path.read_text() if path.exists() else f"# Speed\n\n{table.BEGIN}\n{table.END}\n"
     if BEGIN not in text:
         text = f"{text.rstrip()}\n\n{HEADING}\n\n{BEGIN}\n{END}\n"
     before, rest = text.split(BEGIN, 1)
@@ -195,23 +195,23 @@ def write_section(found: dict[str, Any], path: Path) -> None:
 
 def section(found: dict[str, Any]) -> str:
     rows = [("all", found["pages"]), *found["by_page"].items()]
-    table = [
+    lines = [
         f"| {name} | {row['n']:,} | {1000 * row['p50']:.0f} | {1000 * row['p95']:.0f} | {1000 * row['p99']:.0f} |"
         for name, row in rows
     ]
     return "\n".join(
         [
-            f"{found['labelers']} simulated labelers at once on SQLite, against a real server over loopback: each reads "
-            "the list of tasks, takes",
-            "one, reads its page, saves a draft, submits; between two requests a mean of "
-            f"{found['think_seconds']:g} s. {found['labels']:,} labels in {found['seconds']:.0f} s,",
-            f"{found['lost']} lost. {found['processor']}, {found['cores']} cores, which the server, the labelers and "
-            "other programs share; the server used",
-            f"{found['server_cpu_share']:.0%} of one core. The load of the machine before: {found['load_before']:.1f}.",
+            f"{found['labelers']} simulated labelers at once on SQLite, against a real server over loopback. Each",
+            "reads the list of tasks, takes one, reads its page, saves a draft and submits; between two it waits",
+            f"{found['think_seconds']:g} s on average. {found['labels']:,} labels in {found['seconds']:.0f} s, "
+            f"{found['lost']} lost, {sum(found['faults'].values())} requests failed.",
+            f"{found['processor']}, {found['cores']} cores, shared by the server (which used "
+            f"{found['server_cpu_share']:.0%} of one), the labelers and",
+            f"other programs: the load average before was {found['load_before']:.1f}. An idle machine is faster.",
             "",
             "| request (N: a number) | times asked | median, ms | p95, ms | p99, ms |",
             "|---|---|---|---|---|",
-            *table,
+            *lines,
         ]
     )
 

@@ -73,8 +73,9 @@ class Labeler:
 
     def __init__(self, port: int, session: str) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        self._headers = {"Cookie": f"tutelage_session={session}"} if session else {}
+        self.headers = {"Cookie": f"tutelage_session={session}"} if session else {}
         self.seconds: list[tuple[str, float]] = []
+        self.cookies = ""
         self._asked_at = 0.0
 
     def get(self, path: str) -> tuple[int, str, str]:
@@ -90,9 +91,9 @@ class Labeler:
         if started - self._asked_at > _IDLE_SECONDS:
             # The server closes what stands idle; a browser then connects again, and so does this.
             self._connection.close()
-        self._connection.request(method, path, body, {**self._headers, **kind})
+        self._connection.request(method, path, body, {**self.headers, **kind})
         answer = self._connection.getresponse()
-        text = answer.read().decode()
+        text, self.cookies = answer.read().decode(), answer.headers.get("Set-Cookie", "")
         self._asked_at = time.perf_counter()
         self.seconds.append((f"{method} {re.sub('[0-9]+', 'N', path)}", self._asked_at - started))
         return answer.status, text, answer.headers.get("Location", "")

@@ -83,7 +83,7 @@ class TiedPair(Record):
 
     prompt: str | Turns
     completions: tuple[str, str]
-    is_tie: bool = True
+    is_tie: bool
     prompt_id: str | None = None
     labeler_id: str | None = None
 
@@ -115,7 +115,7 @@ def _pairs(ranking: Ranking) -> Iterator[tuple[str, BaseModel]]:
         yield "preferences", PreferencePair(**_shared(ranking), **sides)
     for group in ranking.ranking:
         for first, second in combinations(group, 2):
-            yield "ties", TiedPair(**_shared(ranking), completions=(text_of[first], text_of[second]))
+            yield "ties", TiedPair(**_shared(ranking), is_tie=True, completions=(text_of[first], text_of[second]))
 
 
 def _shared(record: Demonstration | Ranking) -> dict[str, Any]:

@@ -113,8 +113,19 @@ def _rows(part: Sequence[Task], *, purpose: Purpose, overlap: int, priority: int
     for task in part:
         row: dict[str, Any] = {"content_key": content_key(task, purpose), "kind": task.kind, "purpose": purpose}
         row |= {"priority": priority, "overlap": overlap, "is_halted": False}
-        rows.setdefault(row["content_key"], row | {"task": task.model_dump(mode="json", exclude_defaults=True)})
+        rows.setdefault(
+            row["content_key"], row | {"task": _storable(task.model_dump(mode="json", exclude_defaults=True))}
+        )
     return list(rows.values())
+
+
+def _storable(value: Any) -> Any:
+    """The value with U+FFFD for U+0000, as browsers show it: PostgreSQL cannot hold the one, models may sample it."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if isinstance(value, dict):
+        return {key: _storable(item) for key, item in value.items()}
+    return [_storable(item) for item in value] if isinstance(value, list) else value
 
 
 def _unknown(session: Session, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

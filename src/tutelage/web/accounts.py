@@ -17,7 +17,7 @@ from tutelage.studio.people import (
     signed_in,
 )
 from tutelage.studio.studio import Refusal
-from tutelage.web.guards import SESSION_COOKIE, Form, Person, Visitor, studio_of
+from tutelage.web.guards import SESSION_COOKIE, Form, Person, RowId, Visitor, studio_of
 from tutelage.web.pages import local_path, page, see, set_cookie
 
 router = APIRouter()
@@ -89,7 +89,7 @@ def do_make_token(request: Request, person: Person, form: Form) -> HTMLResponse:
 
 
 @router.post("/account/tokens/{token_id}/revoke")
-def do_revoke_token(request: Request, token_id: int, person: Person, _form: Form) -> RedirectResponse:
+def do_revoke_token(request: Request, token_id: RowId, person: Person, _form: Form) -> RedirectResponse:
     revoke_api_token(studio_of(request), person.user, token_id)
     return see("/account")
 

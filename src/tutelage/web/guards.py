@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Path, Request, Response
 from starlette.datastructures import FormData
 from starlette.responses import PlainTextResponse
 
@@ -31,6 +31,8 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 Next = Callable[[Request], Awaitable[Response]]
+# A row's number in an address: no database takes larger ones.
+RowId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 class NotSignedIn(Exception):
@@ -107,8 +109,9 @@ async def _form(request: Request) -> FormData:
 
 
 def _texts(form: FormData) -> dict[str, str]:
-    """The text fields; the first value of each name."""
-    return {name: value for name, value in reversed(form.multi_items()) if isinstance(value, str)}
+    """The text fields, the first value of each name; U+0000, which PostgreSQL cannot hold, as browsers show it."""
+    texts = {name: value for name, value in reversed(form.multi_items()) if isinstance(value, str)}
+    return {name.replace("\0", "\ufffd"): value.replace("\0", "\ufffd") for name, value in texts.items()}
 
 
 Visitor = Annotated[SignedIn | None, Depends(visitor)]

@@ -23,7 +23,7 @@ from tutelage.studio.gold import make_gold
 from tutelage.studio.people import SignedIn
 from tutelage.studio.quality import quality
 from tutelage.studio.studio import Refusal
-from tutelage.web.guards import Form, Lead, Person, studio_of
+from tutelage.web.guards import Form, Lead, Person, RowId, studio_of
 from tutelage.web.pages import page, see
 
 router = APIRouter(prefix="/lead")
@@ -84,14 +84,14 @@ def show_cases(request: Request, person: Person, _lead: Lead) -> HTMLResponse:
 
 
 @router.get("/cases/{item_id}")
-def show_case(request: Request, item_id: int, person: Person, _lead: Lead) -> HTMLResponse:
+def show_case(request: Request, item_id: RowId, person: Person, _lead: Lead) -> HTMLResponse:
     case = case_of(studio_of(request), item_id)
     entered = submitted_of(case.task, case.ruling.label, case.order) if case.ruling else {}
     return _case_page(request, person, case, entered, {})
 
 
 @router.post("/cases/{item_id}")
-def do_decide(request: Request, item_id: int, person: Person, lead: Lead, form: Form) -> Response:
+def do_decide(request: Request, item_id: RowId, person: Person, lead: Lead, form: Form) -> Response:
     """Store the decision; with the box ticked the item is gold from now on."""
     studio = studio_of(request)
     case = case_of(studio, item_id)

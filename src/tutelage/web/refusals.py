@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -21,6 +22,7 @@ def register(app: FastAPI) -> None:
     app.add_exception_handler(NotAllowed, _not_allowed)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _malformed)
 
 
 def _told(request: Request, status: int, message: str) -> Response:
@@ -53,3 +55,10 @@ def _refused(request: Request, error: Exception) -> Response:
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return _told(request, error.status_code, str(error.detail))
+
+
+def _malformed(request: Request, error: Exception) -> Response:
+    """What was sent is not repeated: it may hold what no answer can."""
+    assert isinstance(error, RequestValidationError)
+    places = ("/".join(map(str, fault["loc"])) + f": {fault['msg']}" for fault in error.errors())
+    return _told(request, 422, ascii("; ".join(places))[1:-1][:500])

@@ -25,7 +25,7 @@ from tutelage.studio.assignment import (
 from tutelage.studio.guidelines import current_guideline
 from tutelage.studio.labels import Entered, draft_of, label_of_uuid, num_labels, save_draft, submit
 from tutelage.studio.tables import User
-from tutelage.web.guards import Form, Labeler, Person, studio_of
+from tutelage.web.guards import Form, Labeler, Person, RowId, studio_of
 from tutelage.web.pages import page, see
 from tutelage.web.shortcuts import keys_of
 from tutelage.web.work_forms import entries_of, seconds_of
@@ -58,7 +58,7 @@ def start(request: Request, kind: str, labeler: Labeler, _form: Form) -> Respons
 
 
 @router.get("/work/{slot_id}")
-def resume(request: Request, slot_id: int, labeler: Labeler) -> Response:
+def resume(request: Request, slot_id: RowId, labeler: Labeler) -> Response:
     """To the first page that is not complete."""
     studio = studio_of(request)
     assignment = assignment_of(studio, labeler, slot_id)
@@ -66,26 +66,28 @@ def resume(request: Request, slot_id: int, labeler: Labeler) -> Response:
 
 
 @router.get("/work/{slot_id}/{page_name}")
-def show_work(request: Request, slot_id: int, page_name: str, person: Person, labeler: Labeler) -> HTMLResponse:
+def show_work(request: Request, slot_id: RowId, page_name: str, person: Person, labeler: Labeler) -> HTMLResponse:
     studio = studio_of(request)
     assignment = assignment_of(studio, labeler, slot_id)
     return _work_page(request, person, assignment, _page_of(assignment, page_name), draft_of(studio, assignment), {})
 
 
 @router.post("/work/{slot_id}/skip")
-def do_skip(request: Request, slot_id: int, labeler: Labeler, form: Form) -> Response:
+def do_skip(request: Request, slot_id: RowId, labeler: Labeler, form: Form) -> Response:
     skip(studio_of(request), labeler, slot_id, reason=form.get("reason", ""), note=form.get("skip_note", ""))
     return see("/")
 
 
 @router.post("/work/{slot_id}/give-back")
-def do_give_back(request: Request, slot_id: int, labeler: Labeler, _form: Form) -> Response:
+def do_give_back(request: Request, slot_id: RowId, labeler: Labeler, _form: Form) -> Response:
     give_back(studio_of(request), labeler, slot_id)
     return see("/")
 
 
 @router.post("/work/{slot_id}/{page_name}")
-def save_work(request: Request, slot_id: int, page_name: str, person: Person, labeler: Labeler, form: Form) -> Response:
+def save_work(
+    request: Request, slot_id: RowId, page_name: str, person: Person, labeler: Labeler, form: Form
+) -> Response:
     """Save the page whatever it holds; then another page, the next one if this is complete, or submit them all."""
     studio, go = studio_of(request), form.get("go", "next")
     if go == "submit" and label_of_uuid(studio, labeler, form.get("client_uuid", "")) is not None:
