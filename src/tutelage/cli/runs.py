@@ -23,6 +23,9 @@ def quickstart(
         list[str] | None,
         typer.Option("--set", help="Override one key of the recipe, e.g. --set ppo.num_episodes=2048."),
     ] = None,
+    label_yourself: Annotated[
+        bool, typer.Option("--label-yourself", help="Put 20 of its final comparisons before you, blind, at the end.")
+    ] = False,
 ) -> None:
     """Run the whole loop on the miniature: demonstrations, SFT, rankings, reward model, PPO-ptx, win rates, report.
 
@@ -31,6 +34,10 @@ def quickstart(
     # Threads that wait without spinning: on a machine busy with other work, spinning ones cost most of the time.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from rich.console import Console
+
+    if label_yourself:
+        # What is missing is told now, and not after the run.
+        _require_studio()
 
     from tutelage.pipeline.quickstart import quickstart as run
     from tutelage.report import terminal_table, write_report
@@ -41,6 +48,26 @@ def quickstart(
     console.print(terminal_table(out))
     console.print(f"\nreport   {page}\nnumbers  {out / 'summary.json'}\n", soft_wrap=True, highlight=False)
     console.print(f"Talk to the model: tutelage chat {out / 'ppo_ptx' / 'model'}", soft_wrap=True, highlight=False)
+    if label_yourself:
+        from tutelage.pipeline.label_yourself import label_yourself as hand_over
+
+        folder = hand_over(out)
+        console.print(
+            f"\nCompare PPO-ptx with SFT yourself: tutelage label serve --data {folder}\n"
+            f"Then see what you preferred:       tutelage label export --data {folder} --out {out / 'your-labels'}",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+
+def _require_studio() -> None:
+    from importlib.util import find_spec
+
+    from tutelage.errors import UserError
+
+    missing = [name for name in ("fastapi", "sqlalchemy", "uvicorn") if find_spec(name) is None]
+    if missing:
+        raise UserError(f"--label-yourself needs {', '.join(missing)}. Run: pip install 'tutelage[studio]'")
 
 
 def report(
