@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from tutelage.labeling.revision import submitted_of
 from tutelage.studio import guidelines
 from tutelage.studio.adjudication import adjudicate, adjudication_queue, case_of, rulings
 from tutelage.studio.assignment import claim, give_back, num_open, skip
+from tutelage.studio.export import export_labels
 from tutelage.studio.gold import gold_outcomes, make_gold, queue_gold
 from tutelage.studio.labels import save_draft, submit
 from tutelage.studio.progress import progress
@@ -207,6 +209,34 @@ def test_a_researcher_decides_where_labelers_differ_and_the_labels_stay(studio):
     for number in (0, 99):
         with pytest.raises(Refusal, match="no item"):
             case_of(studio, number)
+
+
+def test_an_export_marks_what_was_changed_or_decided_and_keeps_gold_and_decisions_apart(studio, tmp_path):
+    queue(studio, task("compare", number=1), task("compare", number=2), overlap=2)
+    labelers, rita = [person(studio, name) for name in ("Ada", "Bob")], person(studio, "Rita", role="researcher")
+    for labeler in labelers:
+        for _ in range(2):
+            label_compare(studio, labeler, claim(studio, labeler, "compare"), "tie")
+    own = own_label(studio, labelers[0], 1)
+    assert revise(studio, labelers[0], 1, {"comparison": {"preference": "A"}})
+    case = case_of(studio, 1)
+    for letter in "AB":
+        adjudicate(studio, case, {"comparison": {"preference": letter}}, note="clearer", by=rita)
+    make_gold(studio, 2, Label(ranking=(("p2c1",), ("p2c2",))))
+    manifest = export_labels(studio, tmp_path / "out")
+    read = {
+        name: [json.loads(line) for line in (tmp_path / "out" / f"{name}.jsonl").read_text().splitlines()]
+        for name in ("rankings", "rankings_gold", "rankings_ruled")
+    }
+    assert {name: len(rows) for name, rows in read.items()} == {"rankings": 2, "rankings_gold": 2, "rankings_ruled": 1}
+    marks = [(row["provenance"]["num_changes"], row["provenance"]["is_ruled"]) for row in read["rankings"]]
+    assert marks == [(1, True), (0, True)] and read["rankings"][0]["ranking"][0] == [own.order[0]]
+    (ruled,) = read["rankings_ruled"]
+    assert (ruled["ranking"][0], ruled["labeler_id"]) == ([case.order[1]], rita.id)
+    assert ruled["provenance"]["note"] == "clearer" and ruled["labeler_group"] == "researcher"
+    assert {row["provenance"]["is_ruled"] for row in read["rankings_gold"]} == {False}
+    assert manifest.num_labels == 4
+    assert "rankings_ruled.jsonl" not in export_labels(studio, tmp_path / "some", group="training").counts
 
 
 def test_two_who_publish_a_guideline_at_the_same_moment_both_have_a_version(studio, monkeypatch):

@@ -25,7 +25,8 @@ Url = Annotated[
 _DATA = Path("studio")
 
 
-def _studio(data: Path, url: str | None, seed: int = 0, gold_share: float = 0.05) -> Studio:
+def studio_of(data: Path, url: str | None, seed: int = 0, gold_share: float = 0.05) -> Studio:
+    """The studio in a folder or at a URL; where its libraries are missing, a UserError that says what to install."""
     from tutelage.errors import UserError
 
     try:
@@ -55,7 +56,7 @@ def serve(
 
     Example: tutelage label serve --data studio --port 8000
     """
-    studio = _studio(data, url, seed, gold_share)
+    studio = studio_of(data, url, seed, gold_share)
     from tutelage.studio.people import invite as make_invite
     from tutelage.studio.people import people
     from tutelage.web.app import create_app
@@ -77,7 +78,8 @@ def invite(
     data: Data = _DATA,
     url: Url = None,
     role: Annotated[
-        Literal["admin", "researcher", "labeler", "candidate"], typer.Option(help="What the person may do; a candidate takes the screening test.")
+        Literal["admin", "researcher", "labeler", "candidate"],
+        typer.Option(help="What the person may do; a candidate takes the screening test."),
     ] = "labeler",
     group: Annotated[
         Literal["training", "heldout"], typer.Option(help="Held-out labelers only evaluate, and never train.")
@@ -90,7 +92,7 @@ def invite(
 
     Example: tutelage label invite --role labeler --group heldout --count 10 --address https://label.example.org
     """
-    studio = _studio(data, url)
+    studio = studio_of(data, url)
     from tutelage.studio.people import invite as make_invite
 
     for _ in range(count):
@@ -126,7 +128,7 @@ def queue(
     """
     from tutelage.errors import UserError
 
-    studio = _studio(data, url)
+    studio = studio_of(data, url)
     from tutelage.studio import queue as queued
 
     sources: list[tuple[str, Callable[[], Iterator[Task]]]] = []
@@ -172,7 +174,7 @@ def import_(
 
     Example: tutelage label import label-studio.json --as labels --batch pilot
     """
-    studio = _studio(data, url)
+    studio = studio_of(data, url)
     from tutelage.studio import imports
 
     left_out: list[str] = []
@@ -216,7 +218,7 @@ def export(
 
     Example: tutelage label export --out runs/labels --purpose training --validation-share 0.1
     """
-    studio = _studio(data, url)
+    studio = studio_of(data, url)
     from tutelage.studio.export import export_labels
 
     manifest = export_labels(

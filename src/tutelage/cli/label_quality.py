@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tutelage.cli.label import Data, Url
-from tutelage.cli.label import _studio as studio_of
+from tutelage.cli.label import Data, Url, studio_of
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -88,7 +88,7 @@ def case_of(studio: Studio, item_id: int) -> Case:
         item_id=item_id,
         task=task,
         purpose=item.purpose,
-        order=display_order(studio.settings.seed, "adjudication", item_id, [each.id for each in task.completions]),
+        order=case_order(studio, item_id, task),
         opinions=tuple(
             Opinion(
                 labeler_id=stored.labeler_id,
@@ -101,6 +101,11 @@ def case_of(studio: Studio, item_id: int) -> Case:
         ruling=_ruling(*ruled) if ruled else None,
         is_gold=is_gold,
     )
+
+
+def case_order(studio: Studio, item_id: int, task: Task) -> tuple[str, ...]:
+    """The completions of an item as researchers see them, A first."""
+    return display_order(studio.settings.seed, "adjudication", item_id, [each.id for each in task.completions])
 
 
 def adjudicate(studio: Studio, case: Case, submitted: Mapping[str, Submitted], *, note: str, by: User) -> Label:

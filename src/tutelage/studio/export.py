@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, exists, func, select
 
 from tutelage import __version__
 from tutelage.labeling.assignment import Group
@@ -28,18 +28,26 @@ from tutelage.prompts.config import SplitShares
 from tutelage.prompts.split import split_of, user_key
 from tutelage.records import Prompt
 from tutelage.store.atomic import atomic_directory
+from tutelage.studio.adjudication import case_order
 from tutelage.studio.export_files import LabelFiles, trl_records
 from tutelage.studio.export_manifest import ExportManifest, Tally
+from tutelage.studio.gold import IS_GOLD
 from tutelage.studio.studio import Refusal, Studio
-from tutelage.studio.tables import Batch, Guideline, Item, StoredLabel, User
+from tutelage.studio.tables import Adjudication, Batch, Guideline, Item, LabelVersion, StoredLabel, User
 
 ExportFormat = Literal["jsonl", "trl", "parquet"]
 _ROWS_AT_ONCE = 500
+_NUM_CHANGES = select(func.count()).where(LabelVersion.label_id == StoredLabel.id).scalar_subquery()
+_IS_RULED = exists().where(Adjudication.item_id == Item.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelRow:
-    """A stored label as it is read back, with what it belongs to."""
+    """A stored label as it is read back, with what it belongs to.
+
+    `num_changes`: how often its labeler changed it. `is_gold`: of an item whose right label is known. `is_ruled`: a
+    researcher has decided the item; `note` is theirs, where the label itself is what they decided.
+    """
 
     id: int
     item_id: int
@@ -55,6 +63,10 @@ class LabelRow:
     ui_version: str
     active_seconds: dict[str, float]
     created_at: datetime
+    num_changes: int = 0
+    is_gold: bool = False
+    is_ruled: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +97,7 @@ def stored_labels(studio: Studio, purpose: Purpose | None = None) -> list[LabelR
 def label_rows(studio: Studio, selection: Selection, *order: Any) -> Iterator[LabelRow]:
     """The chosen labels, streamed as they were at one moment; in the order in which they were made unless told."""
     chosen = (
-        select(StoredLabel, Item, User.labeler_group, Guideline, Batch.name)
+        select(StoredLabel, Item, User.labeler_group, Guideline, Batch.name, _NUM_CHANGES, IS_GOLD, _IS_RULED)
         .join(Item, Item.id == StoredLabel.item_id)
         .join(Batch, Batch.id == Item.batch_id)
         .join(User, User.id == StoredLabel.labeler_id)
@@ -98,7 +110,53 @@ def label_rows(studio: Studio, selection: Selection, *order: Any) -> Iterator[La
             yield _label_row(*row)
 
 
-def _label_row(stored: StoredLabel, item: Item, group: str, guideline: Guideline, batch: str) -> LabelRow:
+def ruled_rows(studio: Studio, selection: Selection) -> Iterator[LabelRow]:
+    """What researchers decided about the chosen items, as labels of theirs. A group of labelers has none."""
+    newest = select(func.max(Adjudication.id)).group_by(Adjudication.item_id)
+    chosen = (
+        select(Adjudication, Item, Batch.name)
+        .join(Item, Item.id == Adjudication.item_id)
+        .join(Batch, Batch.id == Item.batch_id)
+        .where(Adjudication.id.in_(newest), *selection.conditions())
+        .order_by(Adjudication.id)
+    )
+    if selection.group is None:
+        with studio.database.read() as session:
+            yield from (_ruled_row(studio, *row) for row in session.execute(chosen).tuples().all())
+
+
+def _ruled_row(studio: Studio, ruling: Adjudication, item: Item, batch: str) -> LabelRow:
+    task = Task.model_validate(item.task)
+    return LabelRow(
+        id=ruling.id,
+        item_id=item.id,
+        batch=batch,
+        task=task,
+        label=Label.model_validate(ruling.label),
+        labeler_id=ruling.adjudicated_by,
+        labeler_group="researcher",
+        purpose=item.purpose,
+        display_order=case_order(studio, item.id, task),
+        display_seed=studio.settings.seed,
+        guideline="",
+        ui_version="",
+        active_seconds={},
+        created_at=ruling.created_at,
+        is_ruled=True,
+        note=ruling.note,
+    )
+
+
+def _label_row(
+    stored: StoredLabel,
+    item: Item,
+    group: str,
+    guideline: Guideline,
+    batch: str,
+    num_changes: int,
+    is_gold: bool,
+    is_ruled: bool,
+) -> LabelRow:
     return LabelRow(
         id=stored.id,
         item_id=item.id,
@@ -114,6 +172,9 @@ def _label_row(stored: StoredLabel, item: Item, group: str, guideline: Guideline
         ui_version=stored.ui_version,
         active_seconds=stored.active_seconds,
         created_at=stored.created_at,
+        num_changes=num_changes,
+        is_gold=is_gold,
+        is_ruled=is_ruled,
     )
 
 
@@ -156,6 +217,9 @@ def _origin(row: LabelRow) -> dict[str, Any]:
             "display_seed": row.display_seed,
             "active_seconds": round(sum(row.active_seconds.values()), 1),
             "labeled_at": row.created_at.isoformat(),
+            "num_changes": row.num_changes,
+            "is_ruled": row.is_ruled,
+            **({"note": row.note} if row.note else {}),
         },
     }
 
@@ -174,7 +238,9 @@ def export_labels(
 
     "trl" writes preferences.jsonl (prompt, chosen, rejected; all pairs of a prompt follow each other), ties.jsonl and
     demonstrations.jsonl (prompt, completion). With `validation_share` all prompts of that share of users go into
-    files of their own (rankings_valid.jsonl); a prompt that has a split already keeps it. Raises StorageError where
+    files of their own (rankings_valid.jsonl); a prompt that has a split already keeps it. Labels of gold items stand in
+    files of their own too (rankings_gold.jsonl), because dozens label the same one, and so does what researchers
+    decided (rankings_ruled.jsonl), beside the labels that they decided about. Raises StorageError where
     `out` exists or the disk refuses, Refusal for a batch that is not there.
     """
     selection = Selection(purpose=purpose, group=group, batch=batch)
@@ -186,7 +252,11 @@ def export_labels(
             for row in tally.counted(label_rows(studio, selection, *_order(file_format))):
                 converted = trl_records(records_of(row)) if file_format == "trl" else records_of(row)
                 for name, record in converted:
-                    files.add(name + split(row, record), record)
+                    files.add(name + ("_gold" if row.is_gold else split(row, record)), record)
+            for row in ruled_rows(studio, selection):
+                converted = trl_records(records_of(row)) if file_format == "trl" else records_of(row)
+                for name, record in converted:
+                    files.add(f"{name}_ruled", record)
         if file_format == "parquet":
             files.to_parquet()
         manifest = ExportManifest(
