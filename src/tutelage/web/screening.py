@@ -25,7 +25,7 @@ from tutelage.studio.screening import (
     screening_of,
 )
 from tutelage.studio.studio import Refusal
-from tutelage.web.guards import Candidate, Form, Lead, Person, studio_of
+from tutelage.web.guards import Candidate, Form, Lead, Person, RowId, studio_of
 from tutelage.web.pages import page, see
 
 router = APIRouter()
@@ -71,15 +71,15 @@ def show_candidates(request: Request, person: Person, _lead: Lead) -> HTMLRespon
 
 
 @router.get("/lead/screening/{screening_id}")
-def show_candidate(request: Request, screening_id: int, person: Person, _lead: Lead) -> HTMLResponse:
+def show_candidate(request: Request, screening_id: RowId, person: Person, _lead: Lead) -> HTMLResponse:
     """One candidate without their name, so that their work is judged and nothing else."""
     own = candidacy(studio_of(request), screening_id)
-    shown = {"own": own, "standings": standings(own.scores), "suggestion": suggested(own.scores)}
+    shown: dict[str, Any] = {"own": own, "standings": standings(own.scores), "suggestion": suggested(own.scores)}
     return page(request, "candidate.html", person, **shown)
 
 
 @router.post("/lead/screening/{screening_id}/rate/{task_id}")
-def do_rate(request: Request, screening_id: int, task_id: int, lead: Lead, form: Form) -> Response:
+def do_rate(request: Request, screening_id: RowId, task_id: RowId, lead: Lead, form: Form) -> Response:
     score = form.get("score", "")
     if score not in tuple("1234567"):
         raise Refusal("Choose a rating from 1 to 7.")
@@ -88,7 +88,7 @@ def do_rate(request: Request, screening_id: int, task_id: int, lead: Lead, form:
 
 
 @router.post("/lead/screening/{screening_id}/decide")
-def do_decide(request: Request, screening_id: int, lead: Lead, form: Form) -> Response:
+def do_decide(request: Request, screening_id: RowId, lead: Lead, form: Form) -> Response:
     decision = cast(Decision, form.get("decision", ""))
     decide(studio_of(request), screening_id, decision, note=form.get("decision_note", ""), by=lead)
     return see(f"/lead/screening/{screening_id}")
