@@ -117,7 +117,7 @@ def prepare(data: Path, chosen: argparse.Namespace) -> list[str]:
 class Crowd:
     """All labelers, each a thread; they come in one after the other, as people do in the morning."""
 
-    RAMP_SECONDS = 5.0
+    RAMP_SECONDS = 10.0
 
     def __init__(self, port: int, sessions: list[str], chosen: argparse.Namespace) -> None:
         self.acknowledged: list[str] = []
