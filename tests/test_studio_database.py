@@ -9,12 +9,16 @@ import pytest
 
 pytest.importorskip("sqlalchemy", reason="the labeling studio is an extra")
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import select, text
 
+from studio_world import person, queue, task
 from tutelage.errors import StorageError, UserError
-from tutelage.studio.database import open_database
+from tutelage.studio.assignment import claim
+from tutelage.studio.database import _MIGRATIONS, open_database
 from tutelage.studio.studio import open_studio
 from tutelage.studio.tables import Batch, Table
 
@@ -85,3 +89,18 @@ def test_databases_that_cannot_be_opened_are_the_users_mistake(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be made"):
         open_studio(tmp_path / "file")
+
+
+def test_places_from_before_they_knew_their_order_are_handed_out_in_it(studio, tmp_path):
+    queue(studio, task("demonstrate", number=1), task("compare", number=2))
+    queue(studio, task("demonstrate", number=3), priority=5)
+    ada = person(studio, "Ada")
+    with studio.database.engine.execution_options(is_writing=True).begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.downgrade(config, "v0002")
+    again = open_studio(tmp_path / "studio")
+    given = claim(again, ada, "demonstrate")
+    again.database.close()
+    assert given.task.prompt.id == "p3", "the urgent one first"
