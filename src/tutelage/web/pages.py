@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from tutelage import __version__
 from tutelage.labeling.forms import KIND_TITLES
@@ -38,7 +38,7 @@ def page(request: Request, template: str, person: SignedIn | None, *, status: in
     return response
 
 
-def set_cookie(request: Request, response: HTMLResponse | RedirectResponse, name: str, value: str) -> None:
+def set_cookie(request: Request, response: Response, name: str, value: str) -> None:
     """A cookie that no script can read and no other site can send."""
     is_https = request.url.scheme == "https"
     response.set_cookie(name, value, httponly=True, samesite="lax", secure=is_https)
