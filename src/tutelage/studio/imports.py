@@ -65,12 +65,11 @@ def _records(path: Path, log: SkipLog, skip_bad: bool, on_skip: OnSkip | None) -
         if matches(first):
             yield from _foreign(path, log, convert)
             return
-    how = {"skip_bad": skip_bad, "on_skip": on_skip}
     try:
-        yield from load_rankings(path, **how)
+        yield from load_rankings(path, skip_bad=skip_bad, on_skip=on_skip)
     except DataError as error:
         try:
-            yield from load_demonstrations(path, **how)
+            yield from load_demonstrations(path, skip_bad=skip_bad, on_skip=on_skip)
         except DataError:
             raise DataError(f"{error} Label Studio's and Argilla's JSON exports are read too.") from None
 
