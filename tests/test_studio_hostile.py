@@ -67,7 +67,7 @@ def test_hostile_text_is_shown_as_text_and_exported_unchanged(studio: Studio, tm
     export_labels(studio, tmp_path / "out")
     (ranking,) = load_rankings(tmp_path / "out/rankings.jsonl")
     assert ranking.prompt == text and [each.text for each in ranking.completions] == [text, f"{text} b"]
-    (row,) = [json.loads(line) for line in (tmp_path / "out/demonstrations.jsonl").open(encoding="utf-8")]
+    (row,) = map(json.loads, (tmp_path / "out/demonstrations.jsonl").read_bytes().splitlines())
     assert row["response"] == response.replace("\r\n", "\n")
     (manifest,) = read_records(_one_line(tmp_path), ExportManifest)
     assert manifest.batches[text[:80]] == 1

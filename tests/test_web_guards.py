@@ -31,7 +31,7 @@ ROUTES = [
 def _filled(path: str, token: str = "x") -> str:
     values = {"kind": "demonstrate", "slot_id": "1", "page_name": "demonstration", "token": token, "user_id": "x"}
     values |= {"purpose": "training", "token_id": "1", "label_id": "1", "item_id": "1", "screening_id": "1"}
-    values |= {"task_id": "1", "place": "1"}
+    values |= {"task_id": "1", "place": "1", "name": "demonstrations"}
     return re.sub(r"\{(\w+)\}", lambda match: values[match[1]], path)
 
 

@@ -18,7 +18,7 @@ from tutelage.config import Config, config_hash
 from tutelage.errors import CheckpointError
 from tutelage.records import Prompt
 from tutelage.seeds import derived_seed
-from tutelage.store.atomic import atomic_file
+from tutelage.store.atomic import atomic_file, clean_partial
 from tutelage.store.jsonl import read_records
 from tutelage.training.config import PPOConfig, RewardConfig, SFTConfig, TextConfig
 
@@ -49,6 +49,8 @@ class Run:
     def __init__(self, out: Path, config: QuickstartConfig, seed: int) -> None:
         self.out, self.config, self.seed = Path(out), config, seed
         self.progress_path = self.out / "progress.json"
+        for folder in (self.out, *self.out.glob("*/")):
+            clean_partial(folder)
         self.progress = self._open_progress()
         self.world = miniature.build_world(derived_seed(seed, "world"))
         labelers = miniature.labelers(
