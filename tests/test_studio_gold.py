@@ -108,6 +108,24 @@ def test_gold_given_back_comes_again_and_gold_skipped_does_not(sharing):
     assert not is_gold(sharing, claim(sharing, ada, "compare").item_id)
 
 
+def test_gold_given_back_is_no_ordinary_task_for_anybody_else(sharing):
+    queue_gold(sharing, [golden(0)])
+    queue(sharing, *(task("compare", number=number) for number in range(1, 9)), overlap=2)
+    giver, other = person(sharing, "Ada"), person(sharing, "Ben")
+    for _ in range(8):
+        assignment = claim(sharing, giver, "compare")
+        if is_gold(sharing, assignment.item_id):
+            give_back(sharing, giver, assignment.slot_id)
+            break
+        label_compare(sharing, giver, assignment, assignment.order[0])
+    else:
+        raise AssertionError("a quarter is gold: it must have come among eight")
+    # A quarter of nothing: whatever comes now comes as an ordinary task.
+    plain = replace(sharing, settings=replace(sharing.settings, gold_share=0.0))
+    seen, _ = work(plain, other)
+    assert seen and not any(seen)
+
+
 def test_nobody_has_a_gold_item_twice_when_everybody_reaches_for_it_at_once(sharing):
     queue(sharing, *(task("compare", number=number) for number in range(8)), overlap=8)
     queue_gold(sharing, [golden(100), golden(101)])
