@@ -107,7 +107,7 @@ def start(page: Page, kind_title: str, *, has_script: bool = True) -> None:
     """From anywhere to the first open page of a task of this kind."""
     page.goto("/")
     page.get_by_role("button", name=f"Start: {kind_title}").click()
-    page.wait_for_url("**/work/*/*")
+    page.wait_for_url("**/task/*/*")
     if has_script:
         wait_for_script(page)
 

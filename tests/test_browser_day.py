@@ -44,7 +44,7 @@ def tab_to(page: Page, name: str) -> None:
 def start_by_keys(page: Page, title: str) -> None:
     tab_to(page, f"Start: {title}")
     press(page, "Enter")
-    page.wait_for_url("**/work/*/*")
+    page.wait_for_url("**/task/*/*")
     wait_for_script(page)
 
 

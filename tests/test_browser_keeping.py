@@ -21,7 +21,7 @@ from tutelage.studio.studio import Studio
 from tutelage.studio.tables import User
 
 WRITE = "Write a response"
-SAVES = "**/api/work/**"
+SAVES = "**/api/task/**"
 
 
 def abort(route: Route) -> None:
@@ -29,7 +29,7 @@ def abort(route: Route) -> None:
 
 
 def slot_of(page: Page) -> int:
-    return int(re.search(r"/work/(\d+)/", page.url)[1])
+    return int(re.search(r"/task/(\d+)/", page.url)[1])
 
 
 def draft(studio: Studio, labeler: User, slot: int) -> str:
@@ -79,7 +79,7 @@ def test_a_failed_save_keeps_the_page_says_so_and_catches_up(studio: Studio, ada
     page.get_by_role("button", name="Submit").click()
     expect(page.locator("#kept")).to_have_text("Not saved")
     expect(page.get_by_label("Your response")).to_have_value("written without a network")
-    assert "/work/" in page.url and draft(studio, ada, slot) == "" and stored_labels(studio) == []
+    assert "/task/" in page.url and draft(studio, ada, slot) == "" and stored_labels(studio) == []
     # Even a page that is closed now has it, and sends it when the studio answers again.
     page.reload()
     expect(page.get_by_label("Your response")).to_have_value("written without a network")
@@ -169,8 +169,8 @@ def test_two_browsers_race_for_one_place(studio: Studio, ada: User, open_page: O
         # The click is made in the page, so that it does not wait for what comes of it.
         page.evaluate("setTimeout(() => document.querySelector('form[action=\"/tasks/demonstrate\"] button').click())")
     for page in pages:
-        page.wait_for_url(re.compile(r"/work/\d+/demonstration|/\?gone=1"))
-    winners = [page for page in pages if "/work/" in page.url]
+        page.wait_for_url(re.compile(r"/task/\d+/demonstration|/\?gone=1"))
+    winners = [page for page in pages if "/task/" in page.url]
     assert len(winners) == 1
     (late,) = [page for page in pages if page not in winners]
     expect(late.get_by_role("status")).to_contain_text("Somebody else was faster")

@@ -28,11 +28,11 @@ def ranking_page(studio: Studio, open_page: OpenPage, *, k: int = 4, **options: 
     page = open_page("Ada", **options)
     has_script = options.get("java_script_enabled", True)
     start(page, "Rate and rank completions", has_script=has_script)
-    slot = re.search(r"/work/(\d+)/", page.url)[1]
+    slot = re.search(r"/task/(\d+)/", page.url)[1]
     for letter in "ABCDEFGHI"[:k]:
         page.locator("input[name=overall][value='4']").check(force=True)
         page.get_by_role("button", name="Save and go on").click()
-        page.wait_for_url(f"**/work/{slot}/{'ranking' if letter == 'ABCDEFGHI'[k - 1] else chr(ord(letter) + 1)}")
+        page.wait_for_url(f"**/task/{slot}/{'ranking' if letter == 'ABCDEFGHI'[k - 1] else chr(ord(letter) + 1)}")
     if has_script:
         wait_for_script(page)
     return page

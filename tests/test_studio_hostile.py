@@ -114,7 +114,7 @@ def test_labels_are_given_to_researchers_only_and_every_time_is_noted(studio: St
     assert admin.open("/lead/audit").text.count("demonstrations.jsonl") == 2
 
 
-ADDRESSES = ("/work/{}/ranking", "/lead/people/{}/active", "/invite/{}", "/static/{}", "/lead/guidelines/{}/training")
+ADDRESSES = ("/task/{}/ranking", "/lead/people/{}/active", "/invite/{}", "/static/{}", "/lead/guidelines/{}/training")
 VALUES = ("9" * 30, "2147483648", "-1", "0", "x", "%00", "..%2f..%2fetc%2fpasswd", "%ff%fe", "a" * 5000, "1;--")
 
 

@@ -134,7 +134,7 @@ def test_an_expired_session_signs_in_again_and_loses_nothing(
     assert browser.send(None, response="<b>long</b> &amp; work\n\nkept", go="submit").status_code == 401
     browser.send("/sign-in", name="Ada", password=PASSWORD)
     assert "Welcome back" in browser.page.text
-    form = re.search(r'<form method="post" action="(/work/[^"]+)"', browser.page.text)
+    form = re.search(r'<form method="post" action="(/task/[^"]+)"', browser.page.text)
     assert browser.send(form[1]).url.path == "/"
     assert "1 task done" in browser.page.text
 

@@ -79,11 +79,11 @@ def test_the_task_of_another_labeler_is_refused(studio):
     browser = Browser(studio)
     browser.sign_in("Bob")
     csrf = re.search(r'name="csrf_token" value="([^"]+)"', browser.page.text)[1]
-    assert browser.open(f"/work/{slot}/demonstration").status_code == 409
+    assert browser.open(f"/task/{slot}/demonstration").status_code == 409
     assert "Prompt 1" not in browser.page.text
     for path in ("demonstration", "skip", "give-back"):
         data = {"csrf_token": csrf, "response": "mine", "reason": "other", "go": "submit"}
-        assert browser.client.post(f"/work/{slot}/{path}", data=data).status_code == 409
+        assert browser.client.post(f"/task/{slot}/{path}", data=data).status_code == 409
 
 
 def test_an_admin_invites_once_and_locks_out(studio):

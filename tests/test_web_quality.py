@@ -89,7 +89,7 @@ def test_candidates_do_nothing_but_their_test(studio):
     assert opened.page.status_code == 400 and "not ready yet" in opened.page.text
     add_screening(studio, TEST)
     assert opened.open("/").url.path == "/screening"
-    for path in ("/labels", "/lead", "/work/1"):
+    for path in ("/labels", "/lead", "/task/1"):
         assert opened.open(path).status_code == 403
     opened.open("/screening")
     assert opened.client.post("/tasks/demonstrate", data={"csrf_token": csrf_of(opened)}).status_code == 403

@@ -62,30 +62,30 @@ def test_a_page_is_kept_and_the_place_held(
 ) -> None:
     browser, slot, header = work
     clock.move(minutes=20)
-    path, sent = f"/api/work/{slot}/pages/demonstration", {"response": "half", "active_seconds": "12.5", "go": "next"}
+    path, sent = f"/api/task/{slot}/pages/demonstration", {"response": "half", "active_seconds": "12.5", "go": "next"}
     kept = browser.client.post(path, data=sent, headers=header)
     assert (kept.status_code, kept.json()) == (200, {"lease_seconds": 1800.0, "total_seconds": 12.5})
     assignment = assignment_of(studio, ada, slot)
     assert draft_of(studio, assignment).pages == {"demonstration": {"response": "half"}}
     assert (assignment.leased_until - clock()).total_seconds() == 1800
     clock.move(minutes=29)
-    assert browser.client.post(f"/api/work/{slot}/lease", headers=header).json() == {"lease_seconds": 1800.0}
+    assert browser.client.post(f"/api/task/{slot}/lease", headers=header).json() == {"lease_seconds": 1800.0}
 
 
 def test_only_ones_own_page_with_its_token_is_kept(
     studio: Studio, work: tuple[Browser, int, dict[str, str]], clock: Clock
 ) -> None:
     browser, slot, header = work
-    path = f"/api/work/{slot}/pages/demonstration"
+    path = f"/api/task/{slot}/pages/demonstration"
     assert browser.client.post(path, data={"response": "x"}).status_code == 403
     assert browser.client.post(path, data={"response": "x"}, headers={"X-CSRF-Token": "wrong"}).status_code == 403
-    assert browser.client.post(f"/api/work/{slot}/pages/ranking", headers=header).status_code == 400
-    assert browser.client.post(f"/api/work/{2**70}/pages/ranking", headers=header).status_code == 422
+    assert browser.client.post(f"/api/task/{slot}/pages/ranking", headers=header).status_code == 400
+    assert browser.client.post(f"/api/task/{2**70}/pages/ranking", headers=header).status_code == 422
     person(studio, "Bob")
     other = Browser(studio)
     other.sign_in("Bob")
     of_bob = {"X-CSRF-Token": other.client.get("/api/session").json()["csrf_token"]}
-    for address in (path, f"/api/work/{slot}/lease"):
+    for address in (path, f"/api/task/{slot}/lease"):
         answer = other.client.post(address, data={"response": "x"}, headers=of_bob)
         assert answer.status_code == 409 and "not yours" in answer.json()["detail"]
     clock.move(hours=13)
@@ -108,5 +108,5 @@ def test_a_session_begins_again_without_leaving_the_page(
     again = browser.client.post("/api/session", data=entry, headers=token).json()
     assert again["labeler_id"] == ada.id and again["csrf_token"] not in (nobody["csrf_token"], header["X-CSRF-Token"])
     new = {"X-CSRF-Token": again["csrf_token"]}
-    path = f"/api/work/{slot}/pages/demonstration"
+    path = f"/api/task/{slot}/pages/demonstration"
     assert browser.client.post(path, data={"response": "on"}, headers=new).status_code == 200

@@ -54,37 +54,37 @@ def start(request: Request, kind: str, labeler: Labeler, _form: Form) -> Respons
     if kind not in KINDS:
         raise HTTPException(404, f"There are no tasks of kind {kind!r}.")
     assignment = claim(studio_of(request), labeler, kind)
-    return see("/?gone=1") if assignment is None else see(f"/work/{assignment.slot_id}")
+    return see("/?gone=1") if assignment is None else see(f"/task/{assignment.slot_id}")
 
 
-@router.get("/work/{slot_id}")
+@router.get("/task/{slot_id}")
 def resume(request: Request, slot_id: RowId, labeler: Labeler) -> Response:
     """To the first page that is not complete."""
     studio = studio_of(request)
     assignment = assignment_of(studio, labeler, slot_id)
-    return see(f"/work/{slot_id}/{_next_page(assignment, draft_of(studio, assignment))}")
+    return see(f"/task/{slot_id}/{_next_page(assignment, draft_of(studio, assignment))}")
 
 
-@router.get("/work/{slot_id}/{page_name}")
+@router.get("/task/{slot_id}/{page_name}")
 def show_work(request: Request, slot_id: RowId, page_name: str, person: Person, labeler: Labeler) -> HTMLResponse:
     studio = studio_of(request)
     assignment = assignment_of(studio, labeler, slot_id)
     return _work_page(request, person, assignment, _page_of(assignment, page_name), draft_of(studio, assignment), {})
 
 
-@router.post("/work/{slot_id}/skip")
+@router.post("/task/{slot_id}/skip")
 def do_skip(request: Request, slot_id: RowId, labeler: Labeler, form: Form) -> Response:
     skip(studio_of(request), labeler, slot_id, reason=form.get("reason", ""), note=form.get("skip_note", ""))
     return see("/")
 
 
-@router.post("/work/{slot_id}/give-back")
+@router.post("/task/{slot_id}/give-back")
 def do_give_back(request: Request, slot_id: RowId, labeler: Labeler, _form: Form) -> Response:
     give_back(studio_of(request), labeler, slot_id)
     return see("/")
 
 
-@router.post("/work/{slot_id}/{page_name}")
+@router.post("/task/{slot_id}/{page_name}")
 def save_work(
     request: Request, slot_id: RowId, page_name: str, person: Person, labeler: Labeler, form: Form
 ) -> Response:
@@ -107,13 +107,13 @@ def _saved(request: Request, slot_id: int, page_name: str, person: Person, label
     seconds = seconds_of(studio, form)
     draft = save_draft(studio, assignment, this.name, entries, seconds=seconds, should_hold=True)
     if go == "back":
-        return see(f"/work/{slot_id}/{_neighbour(assignment, this, -1)}")
+        return see(f"/task/{slot_id}/{_neighbour(assignment, this, -1)}")
     if go.startswith(_TO_PAGE):
-        return see(f"/work/{slot_id}/{_page_of(assignment, go.removeprefix(_TO_PAGE)).name}")
+        return see(f"/task/{slot_id}/{_page_of(assignment, go.removeprefix(_TO_PAGE)).name}")
     if problems := page_problems(assignment.task, this, entries):
         return _work_page(request, person, assignment, this, draft, problems, status=422)
     if go != "submit":
-        return see(f"/work/{slot_id}/{_neighbour(assignment, this, 1)}")
+        return see(f"/task/{slot_id}/{_neighbour(assignment, this, 1)}")
     return _submitted(request, person, labeler, assignment, form)
 
 

@@ -42,7 +42,7 @@ class Session(BaseModel):
     csrf_token: str
 
 
-@router.post("/work/{slot_id}/pages/{page_name}")
+@router.post("/task/{slot_id}/pages/{page_name}")
 def keep(request: Request, slot_id: SlotId, page_name: str, labeler: Labeler, form: Form) -> Kept:
     """Keep what is on the page, whatever it is worth, and hold the lease."""
     studio = studio_of(request)
@@ -53,7 +53,7 @@ def keep(request: Request, slot_id: SlotId, page_name: str, labeler: Labeler, fo
     return Kept(lease_seconds=held_for, total_seconds=sum(draft.active_seconds.values()))
 
 
-@router.post("/work/{slot_id}/lease")
+@router.post("/task/{slot_id}/lease")
 def hold(request: Request, slot_id: SlotId, labeler: Labeler, _form: Form) -> Held:
     """A heartbeat: the labeler is still at it."""
     studio = studio_of(request)

@@ -71,7 +71,7 @@ export function keep(form) {
     const sending = written();
     const seconds = clock.take();
     try {
-      const told = await send(`/api/work/${slot}/pages/${page}`, body(seconds), labeler, { isQuiet: isDeclined });
+      const told = await send(`/api/task/${slot}/pages/${page}`, body(seconds), labeler, { isQuiet: isDeclined });
       accepted(sending, told);
       return true;
     } catch (error) {
@@ -133,7 +133,7 @@ export function keep(form) {
   async function beat() {
     if (isLost || isDeclined || !clock.isActive()) return;
     try {
-      await send(`/api/work/${slot}/lease`, new URLSearchParams(), labeler);
+      await send(`/api/task/${slot}/lease`, new URLSearchParams(), labeler);
     } catch (error) {
       // Without network nothing is wrong yet: saving will tell.
       if (!(error instanceof TypeError)) failed(error);
@@ -166,7 +166,7 @@ export function keep(form) {
   addEventListener("pagehide", () => {
     const seconds = clock.take();
     if (isLost || isLeaving || (written() === saved && seconds < 1)) return;
-    send(`/api/work/${slot}/pages/${page}`, body(seconds), labeler, { isQuiet: true, keepalive: true }).catch(() => clock.giveBack(seconds));
+    send(`/api/task/${slot}/pages/${page}`, body(seconds), labeler, { isQuiet: true, keepalive: true }).catch(() => clock.giveBack(seconds));
   });
   setInterval(beat, HEARTBEAT);
 
