@@ -128,6 +128,21 @@ def press(page: Page, *keys: str) -> None:
         page.keyboard.press(key)
 
 
+def wait_for_rest(page: Page) -> None:
+    """Wait until the page lies still: a flick goes on by itself, and a finger that comes down on it only stops it."""
+    page.evaluate(
+        """() => new Promise((resolve) => {
+            let place = scrollY, still = 0;
+            const look = () => {
+                still = scrollY === place ? still + 1 : 0;
+                place = scrollY;
+                if (still >= 15) resolve(); else requestAnimationFrame(look);
+            };
+            look();
+        })"""
+    )
+
+
 class Finger:
     """One finger on a touch screen, as the device tells of it: the browser decides what is scrolling."""
 

@@ -11,7 +11,7 @@ pytest.importorskip("playwright", reason="a real browser is an extra: pip instal
 
 from playwright.sync_api import Page, expect
 
-from browser_world import PHONE, Finger, OpenPage, press, ranks, start, wait_for_script
+from browser_world import PHONE, Finger, OpenPage, press, ranks, start, wait_for_rest, wait_for_script
 from studio_world import person, queue, task
 from tutelage.studio.export import stored_labels
 from tutelage.studio.studio import Studio
@@ -115,6 +115,7 @@ def test_on_a_phone_scrolling_never_reorders_and_the_handle_does(studio: Studio,
             finger.move(160, height - 20 * step)
         finger.up()
         page.wait_for_function("before => scrollY > before + 50", arg=before)
+        wait_for_rest(page)
     assert ranks(page) == {"A": "1", "B": "2", "C": "3", "D": "4"}
     # The prompt stays in sight, and leaves most of the screen to the work.
     prompt = page.locator("#prompt").bounding_box()
@@ -123,6 +124,7 @@ def test_on_a_phone_scrolling_never_reorders_and_the_handle_does(studio: Studio,
     page.evaluate("scrollTo(0, 0)")
     handle = page.locator("[data-letter=B] .handle")
     handle.evaluate("each => each.scrollIntoView({ block: 'center' })")
+    wait_for_rest(page)
     box = handle.bounding_box()
     x, y = box["x"] + 15, box["y"] + 15
     finger.down(x, y)
