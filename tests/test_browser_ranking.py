@@ -105,22 +105,23 @@ def test_on_a_phone_scrolling_never_reorders_and_the_handle_does(studio: Studio,
     page = ranking_page(studio, open_page, **PHONE)
     for number, letter in enumerate("ABCD", start=1):
         page.locator(f"[data-letter={letter}] select").select_option(str(number))
-    page.evaluate("scrollTo(0, 300)")
     finger = Finger(page)
     # A finger on every part of the screen: texts, buttons, headings.
     for height in (300, 400, 500, 600, 700):
+        page.evaluate("scrollTo(0, 300)")
+        wait_for_rest(page)
         before = page.evaluate("scrollY")
         finger.down(160, height)
         for step in range(1, 10):
             finger.move(160, height - 20 * step)
         finger.up()
         page.wait_for_function("before => scrollY > before + 50", arg=before)
-        wait_for_rest(page)
     assert ranks(page) == {"A": "1", "B": "2", "C": "3", "D": "4"}
     # The prompt stays in sight, and leaves most of the screen to the work.
     prompt = page.locator("#prompt").bounding_box()
     assert prompt["y"] == pytest.approx(0, abs=2) and prompt["height"] < 0.25 * 844
 
+    wait_for_rest(page)
     page.evaluate("scrollTo(0, 0)")
     handle = page.locator("[data-letter=B] .handle")
     handle.evaluate("each => each.scrollIntoView({ block: 'center' })")
