@@ -137,8 +137,6 @@ class SequenceLayout:
     def __init__(self, lengths: list[int], device: torch.device) -> None:
         order = sorted(range(len(lengths)), key=lengths.__getitem__)
         blocks = _blocks_of_like_length([lengths[i] for i in order])
-        self.rectangles = [Rectangle(block, device) for block in blocks]
-        self.sizes = [sum(block) for block in blocks]
         # Where each packed token stands for the layers, and where each of theirs is packed; None: the same place.
         self.place: Tensor | None = None
         self.packed_place: Tensor | None = None
@@ -148,7 +146,9 @@ class SequenceLayout:
             self.packed_place = torch.tensor(places, device=device)
             self.place = self.packed_place.argsort()
         else:
-            self.rectangles = [Rectangle(lengths, device)]
+            blocks = [lengths]  # as they are packed: one rectangle holds them in any order
+        self.rectangles = [Rectangle(block, device) for block in blocks]
+        self.sizes = [sum(block) for block in blocks]
 
     def attend(self, layer_index: int, queries: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
         parts = zip(
