@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tutelage.errors import DataError, RecordError
 from tutelage.records import Demonstration, Message, Prompt, Ranking, Rating
-from tutelage.store.jsonl import Skipped, read_records, record_line, write_records
+from tutelage.store.jsonl import Skipped, read_records, read_rows, record_line, write_records, write_rows
 
 PROMPTS = [
     Prompt(text="Explain tides to a child.", user_id="u1", source="api", split="train", purpose="sft"),
@@ -42,6 +42,33 @@ def test_records_are_read_as_they_were_written(tmp_path, suffix):
     assert write_records(path, [RANKING, JUDGED]) == 2
     assert list(read_records(path, Ranking)) == [RANKING, JUDGED]
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".jsonl.xz"])
+def test_rows_are_read_as_they_were_written(tmp_path, suffix):
+    """Also where a text holds what other readers take for the end of a line."""
+    rows = [{"text": "one\u2028two\u2029three\u0085four\x0bfive\nsix"}, {"é": [1, None, 0.5, True]}, {}]
+    path = tmp_path / f"rows{suffix}"
+    assert write_rows(path, iter(rows)) == 3
+    assert list(read_rows(path)) == list(enumerate(rows, start=1))
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_rows_that_cannot_be_written_leave_the_file_as_it_was(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    write_rows(path, [{"é": "\u2028"}])
+    assert path.read_bytes() == '{"é": "\u2028"}\n'.encode()
+    with pytest.raises(TypeError, match="set is not JSON serializable"):
+        write_rows(path, [{"a": 1}, {"a": set()}])
+    assert list(read_rows(path)) == [(1, {"é": "\u2028"})]
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_without_a_log_the_first_bad_row_is_an_error(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'{"a": 1}\n[2]\n{"a": 3}\n')
+    with pytest.raises(RecordError, match=r"line 2: .* it must be one JSON object"):
+        list(read_rows(path))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

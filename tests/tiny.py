@@ -63,7 +63,7 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
 def config_of(family: str, vocab_size: int = 64, **others: Any) -> Any:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,9 +16,8 @@ from tutelage.model.sampling import SamplingSettings
 from tutelage.progress import progress
 from tutelage.records import Completion, Prompt
 from tutelage.store.annotated import prompts_of_annotations
-from tutelage.store.atomic import atomic_file
 from tutelage.store.documents import END_OF_TEXT
-from tutelage.store.jsonl import SkipLog, Skipped, read_rows, record_error
+from tutelage.store.jsonl import SkipLog, Skipped, read_rows, record_error, write_rows
 from tutelage.store.sources import load_prompts
 from tutelage.text.render import PromptFormat, Renderer
 
@@ -81,7 +79,7 @@ def sample_file(
     ]
     if not rows:
         raise DataError(f"{prompts} has no prompt that fits. {choices.left_out[0]}")
-    _write(out, rows)
+    write_rows(out, rows)
     return len(rows)
 
 
@@ -105,7 +103,7 @@ def score_file(reward_model: str | Path, source: str, out: Path, *, choices: Fil
     if not lines:
         raise DataError(f"{source} has no line that can be scored; {len(choices.left_out)} were left out")
     scores = score_completions(model, renderer, [x.prompt for x in lines], [x.completions for x in lines])
-    _write(out, (_scored(line, own) for line, own in zip(lines, scores, strict=True)))
+    write_rows(out, (_scored(line, own) for line, own in zip(lines, scores, strict=True)))
     flat = [score for own in scores for score in own]
     return f"{len(lines)} lines, {len(flat)} scores, mean {sum(flat) / max(1, len(flat)):.4f}: {out}"
 
@@ -184,8 +182,3 @@ def _scored(line: _Line, scores: list[float]) -> dict[str, Any]:
         return {**line.row, "score": scores[0]}
     own = zip(line.completions, scores, strict=True)
     return {**line.row, "completions": [{**completion.model_dump(), "score": score} for completion, score in own]}
-
-
-def _write(out: Path, rows: Iterable[dict[str, Any]]) -> None:
-    with atomic_file(out) as handle:
-        handle.writelines(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)

@@ -21,10 +21,10 @@ from tutelage.model.loading import load_policy, load_tokenizer
 from tutelage.model.measure import kl_to_reference, mean_language_loss
 from tutelage.model.packing import Group
 from tutelage.pipeline.models import complete_prompts, scores_by_reward_model, scores_of_rankings
-from tutelage.pipeline.run import Run, read_rows, write_rows
+from tutelage.pipeline.run import Run
 from tutelage.records import Completion, Prompt, Ranking
 from tutelage.statistics.likert import likert_mean
-from tutelage.store.jsonl import read_records
+from tutelage.store.jsonl import read_records, read_rows, write_rows
 from tutelage.text.render import Renderer
 from tutelage.training.corpus import load_corpora
 
@@ -156,7 +156,7 @@ def _tokens(renderer: Renderer, completion: Completion) -> list[int]:
 def _test_completions(run: Run) -> tuple[list[Prompt], dict[str, list[Completion]]]:
     prompts: dict[str, Prompt] = {}
     completions: dict[str, list[Completion]] = {}
-    for row in read_rows(run.out / "evaluation" / "completions.jsonl"):
+    for _, row in read_rows(run.out / "evaluation" / "completions.jsonl"):
         prompts.setdefault(
             row["prompt_id"],
             Prompt(id=row["prompt_id"], text=row["prompt"], use_case=row["use_case"], task=row["task"]),

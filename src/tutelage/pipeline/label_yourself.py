@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from tutelage.errors import DataError
 from tutelage.labeling.tasks import Task
 from tutelage.records import Completion, Prompt
 from tutelage.store.atomic import storage_refusals
+from tutelage.store.jsonl import read_rows
 from tutelage.studio.queue import enqueue
 from tutelage.studio.studio import open_studio
 
@@ -36,9 +36,8 @@ def _tasks(path: Path, *policies: str) -> list[Task]:
     if not path.exists():
         raise DataError(f"{path} does not exist. Give the folder of a quickstart that has come to its end.")
     completions: dict[str, dict[str, dict[str, Any]]] = {}
-    with path.open(encoding="utf-8") as lines:
-        for row in map(json.loads, lines):
-            completions.setdefault(row["prompt_id"], {})[row["arm"]] = row
+    for _, row in read_rows(path):
+        completions.setdefault(row["prompt_id"], {})[row["arm"]] = row
     found = []
     for prompt_id, by_policy in completions.items():
         rows = [by_policy[policy] for policy in policies if policy in by_policy]

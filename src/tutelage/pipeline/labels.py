@@ -9,12 +9,12 @@ from tutelage import miniature
 from tutelage.curation.build import build_prompts
 from tutelage.evaluation.completions import Arm, is_complete
 from tutelage.pipeline.models import complete_prompts
-from tutelage.pipeline.run import Run, read_rows, write_rows
+from tutelage.pipeline.run import Run
 from tutelage.prompts.config import PromptsConfig
 from tutelage.records import Completion, Demonstration, Prompt, Ranking
 from tutelage.seeds import derived_seed
 from tutelage.store.atomic import atomic_file
-from tutelage.store.jsonl import write_records
+from tutelage.store.jsonl import read_rows, write_records, write_rows
 
 
 def write_world(run: Run) -> dict[str, int]:
@@ -70,8 +70,7 @@ def sample_for_rankings(run: Run) -> dict[str, int]:
             }
             for prompt, own, other in zip(prompts, supervised, initial, strict=True)
         ]
-        write_rows(run.data / f"completions_{split}.jsonl", rows)
-        counts[split] = len(rows)
+        counts[split] = write_rows(run.data / f"completions_{split}.jsonl", rows)
     return counts
 
 
@@ -80,14 +79,14 @@ def write_rankings(run: Run) -> dict[str, int]:
     rng = run.rng("rankings")
     training = [
         _rank(run, row, rng.choice(run.training_labelers), rng)
-        for row in read_rows(run.data / "completions_train.jsonl")
+        for _, row in read_rows(run.data / "completions_train.jsonl")
     ]
     write_records(run.data / "rankings.jsonl", training)
     counts = {"train": len(training)}
     for name, group in (("rankings_valid", run.training_labelers), ("rankings_heldout", run.heldout_labelers)):
         ranked = [
             _rank(run, row, labeler, rng)
-            for row in read_rows(run.data / "completions_valid.jsonl")
+            for _, row in read_rows(run.data / "completions_valid.jsonl")
             for labeler in rng.sample(group, 2)
         ]
         counts[name] = write_records(run.data / f"{name}.jsonl", ranked)

@@ -6,7 +6,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -159,12 +159,3 @@ def peak_memory_gib() -> float:
     """Highest resident memory of this process so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**30 if sys.platform == "darwin" else 2**20), 3)
-
-
-def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    with atomic_file(path) as handle:
-        handle.writelines(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -7,7 +7,7 @@ import json
 import logging
 import lzma
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,9 +166,13 @@ def _array_rows(path: Path, log: SkipLog) -> Iterator[tuple[int, dict[str, Any]]
             log.refuse(error)
 
 
-def read_rows(path: Path | str, log: SkipLog) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Every object of a file of records with its line (or row) number, unvalidated."""
+def read_rows(path: Path | str, log: SkipLog | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Every object of a file of records with its line (or row) number, unvalidated.
+
+    What is no object goes to `log`; without one the first of them raises `RecordError`.
+    """
     path = Path(path)
+    log = SkipLog(path, skip_bad=False, on_skip=None) if log is None else log
     if not is_record_file(path):
         raise DataError(
             f"{path} is not a file of records: its name must end in {', '.join(SUFFIXES)}. Rename or convert it."
@@ -251,9 +255,21 @@ def write_records(path: Path | str, records: Iterable[BaseModel]) -> int:
     if path.suffix == ".parquet":
         with atomic_file(path) as handle:
             return write_parquet(handle, [record.model_dump(exclude_defaults=True) for record in records], path)
+    return _write_lines(path, map(record_line, records))
+
+
+def write_rows(path: Path | str, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Write plain objects as JSON lines in the place of `path`, whole or not at all; gz and xz by suffix.
+
+    `read_rows` gives them back. Returns how many. Raises `StorageError` where the disk refuses.
+    """
+    return _write_lines(Path(path), (json.dumps(row, ensure_ascii=False) for row in rows))
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> int:
     count = 0
     with atomic_file(path) as handle, _compressed(path, handle) as stream:
-        for record in records:
-            stream.write(record_line(record).encode() + b"\n")
+        for line in lines:
+            stream.write(line.encode() + b"\n")
             count += 1
     return count
