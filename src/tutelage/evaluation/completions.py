@@ -115,19 +115,21 @@ def score_completions(
     tokens_per_microbatch: int = 8192,
 ) -> list[list[float]]:
     """The reward model's score of every completion."""
-    groups = [_group(renderer, prompt, own) for prompt, own in zip(prompts, completions, strict=True)]
+    groups = [group_to_score(renderer, prompt, own) for prompt, own in zip(prompts, completions, strict=True)]
+    return score_groups(reward_model, groups, tokens_per_microbatch=tokens_per_microbatch)
+
+
+def score_groups(
+    reward_model: object, groups: Sequence[Group], *, tokens_per_microbatch: int = 8192
+) -> list[list[float]]:
+    """The reward model's score of every response, group by group."""
     flat = scores_of(reward_model, groups, tokens_per_microbatch=tokens_per_microbatch).tolist()  # type: ignore[arg-type]
     scores = iter(flat)
-    return [[next(scores) for _ in own] for own in completions]
+    return [[next(scores) for _ in group.responses] for group in groups]
 
 
-def num_scored_tokens(renderer: Renderer, prompt: Prompt, completions: Sequence[Completion]) -> int:
-    """Tokens of a prompt with the longest of its completions, as `score_completions` reads them."""
-    group = _group(renderer, prompt, completions)
-    return len(group.prompt) + max(map(len, group.responses), default=0)
-
-
-def _group(renderer: Renderer, prompt: Prompt, completions: Sequence[Completion]) -> Group:
+def group_to_score(renderer: Renderer, prompt: Prompt, completions: Sequence[Completion]) -> Group:
+    """A prompt and its completions as the reward model reads them; a completion that was cut off has no stop token."""
     return Group(
         prompt=renderer.prompt_tokens(prompt),
         responses=[renderer.truncated_response_tokens(c.text, is_complete=is_complete(c)) for c in completions],

@@ -10,8 +10,9 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from tutelage.errors import DataError, RecordError
-from tutelage.evaluation.completions import Arm, complete, num_scored_tokens, score_completions
+from tutelage.evaluation.completions import Arm, complete, group_to_score, score_groups
 from tutelage.model.loading import context_limit, device_of, load_scalar_model, load_tokenizer
+from tutelage.model.packing import Group
 from tutelage.model.sampling import SamplingSettings
 from tutelage.progress import progress
 from tutelage.records import Completion, Prompt
@@ -95,14 +96,15 @@ def score_file(reward_model: str | Path, source: str, out: Path, *, choices: Fil
     """Every line with the score of each completion (`score` by its text) or of its response; returns what it did."""
     model = load_scalar_model(reward_model, device=device_of(choices.device))
     renderer = Renderer(tokenizer=load_tokenizer(reward_model), prompt_format=choices.prompt_format)
-    lines = [
-        line
-        for line in _lines(source, choices)
-        if _fits(line, num_scored_tokens(renderer, line.prompt, line.completions), context_limit(model), choices)
-    ]
+    lines, groups = [], []
+    for line in _lines(source, choices):
+        group = group_to_score(renderer, line.prompt, line.completions)
+        if _fits(line, group, context_limit(model), choices):
+            lines.append(line)
+            groups.append(group)
     if not lines:
         raise DataError(f"{source} has no line that can be scored; {len(choices.left_out)} were left out")
-    scores = score_completions(model, renderer, [x.prompt for x in lines], [x.completions for x in lines])
+    scores = score_groups(model, groups)
     write_rows(out, (_scored(line, own) for line, own in zip(lines, scores, strict=True)))
     flat = [score for own in scores for score in own]
     return f"{len(lines)} lines, {len(flat)} scores, mean {sum(flat) / max(1, len(flat)):.4f}: {out}"
@@ -167,7 +169,8 @@ def _response(row: dict[str, Any]) -> Completion:
     return Completion.model_validate({"id": "response", "text": text, "is_complete": row.get("is_complete", True)})
 
 
-def _fits(line: _Line, num_tokens: int, context: int, choices: FileChoices) -> bool:
+def _fits(line: _Line, group: Group, context: int, choices: FileChoices) -> bool:
+    num_tokens = len(group.prompt) + max(map(len, group.responses), default=0)
     if num_tokens <= context:
         return True
     choices.refuse_long(
