@@ -6,12 +6,15 @@ import importlib.util
 import os
 import shutil
 import sys
-import time
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    import torch
 
 # (package, what needs it, the extra that brings it)
 PACKAGES = (
@@ -68,16 +71,10 @@ def _add_devices(table: Table, memory: float) -> float:
     return float(torch.cuda.get_device_properties(0).total_memory)
 
 
-def _gflops(dtype: object) -> float:
-    import torch
+def _gflops(dtype: torch.dtype, width: int = 512) -> float:
+    from tutelage.model.speed import seconds_of_product
 
-    left = torch.randn(512, 512).to(dtype)  # type: ignore[call-overload]
-    best = float("inf")
-    for _ in range(4):
-        started = time.perf_counter()
-        left @ left
-        best = min(best, time.perf_counter() - started)
-    return 2 * 512**3 / best / 1e9
+    return 2 * width**3 / seconds_of_product(dtype, width=width) / 1e9
 
 
 def _packages() -> Table:

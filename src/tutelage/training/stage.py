@@ -18,6 +18,7 @@ from tutelage.config import config_hash, dump_config
 from tutelage.errors import CheckpointError
 from tutelage.model.adapters import merged
 from tutelage.model.loading import device_of, save_model
+from tutelage.model.speed import seconds_of_product
 from tutelage.progress import progress
 from tutelage.seeds import derived_seed
 from tutelage.store.atomic import atomic_directory
@@ -50,7 +51,7 @@ class Stage:
         self.folder.write_config(dump_config(config))
         self.device = device_of(config.device)
         if config.dtype == "bfloat16" and self.device.type == "cpu":
-            _warn_of_slow_bfloat16(_seconds_of_product(torch.bfloat16) / _seconds_of_product(torch.float32))
+            _warn_of_slow_bfloat16(seconds_of_product(torch.bfloat16) / seconds_of_product(torch.float32))
         self.components: dict[str, Stateful] = {}
         self.notes: dict[str, Any] = {}  # small plain values that a loop wants back after a resume
         self.started = time.monotonic()
@@ -172,17 +173,6 @@ def _require_same(before: Mapping[str, Any], config: StageConfig, out: Path) -> 
             f"{out} cannot be resumed with another configuration: {shown}. Put the old values back, or choose another "
             "`out`"
         )
-
-
-def _seconds_of_product(dtype: torch.dtype) -> float:
-    matrix = torch.ones(256, 256, dtype=dtype)
-    matrix @ matrix
-    best = float("inf")
-    for _ in range(3):
-        started = time.perf_counter()
-        matrix @ matrix
-        best = min(best, time.perf_counter() - started)
-    return best
 
 
 def _warn_of_slow_bfloat16(slowdown: float) -> None:
