@@ -11,7 +11,7 @@ from random import Random
 from tutelage.miniature.forum import BLOCK_BREAK, draw_request
 from tutelage.miniature.phrases import chance, expand, pick
 from tutelage.miniature.responses import good_response
-from tutelage.miniature.slips import Slip, Task, babbling, careless, gruff, hasty
+from tutelage.miniature.slips import Slip, Task, babbling, careless, gruff, hasty, response_to_another
 from tutelage.miniature.world import World
 
 SHARE_GOOD = 0.45
@@ -20,11 +20,11 @@ NUM_DRAWS = 40
 
 def _beside_the_point(world: World, rng: Random, task: Task) -> str:
     """A good reply to another request of the same kind."""
-    for _ in range(NUM_DRAWS):
-        _, other = draw_request(world, rng, task["use_case"])
-        if other["kind"] == task["kind"] and other["prompt"] != task["prompt"]:
-            break
-    return good_response(world, rng, other)
+
+    def draw() -> Task:
+        return draw_request(world, rng, task["use_case"])[1]
+
+    return response_to_another(world, rng, task, draw=draw, num_draws=NUM_DRAWS)
 
 
 # What went wrong, how often, and what readers say of it.

@@ -25,10 +25,19 @@ def careless(world: World, rng: Random, task: Task) -> str:
 
 def off_topic(world: World, rng: Random, task: Task) -> str:
     """A good response to another prompt of the same kind."""
-    for _ in range(20):
-        _, other = make_task(world, rng, task["use_case"], is_held_out=rng.random() < 0.3)
+
+    def draw() -> Task:
+        return make_task(world, rng, task["use_case"], is_held_out=rng.random() < 0.3)[1]
+
+    return response_to_another(world, rng, task, draw=draw, num_draws=20)
+
+
+def response_to_another(world: World, rng: Random, task: Task, *, draw: Callable[[], Task], num_draws: int) -> str:
+    """A good response to the first other task of the same kind, or to the last of `num_draws` where none is."""
+    for _ in range(num_draws):
+        other = draw()
         if other["kind"] == task["kind"] and other["prompt"] != task["prompt"]:
-            return good_response(world, rng, other)
+            break
     return good_response(world, rng, other)
 
 
