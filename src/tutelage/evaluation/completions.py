@@ -50,7 +50,7 @@ def complete(
     tokens = [renderer.prompt_tokens(_prefixed(prompt, arm.prefix)) for prompt in prompts]
     room = context_limit(policy) - settings.max_response_tokens
     fitting = [place for place, own in enumerate(tokens) if len(own) <= room]
-    for place in sorted(set(range(len(prompts))) - set(fitting)):
+    for place in (place for place, own in enumerate(tokens) if len(own) > room):
         (on_too_long or _refuse)(
             f"prompt {prompts[place].id} has {len(tokens[place])} tokens; with {settings.max_response_tokens} for the "
             f"response the context has room for {room}. Shorten the prompt or lower the number of response tokens"

@@ -81,7 +81,7 @@ class Optimizer:
 def _layer_matrices(model: torch.nn.Module) -> list[torch.nn.Parameter]:
     """Trainable weight matrices but for embeddings and heads, whose rows are read or written one at a time."""
     outer = [module.weight for module in model.modules() if isinstance(module, torch.nn.Embedding)]
-    outer += [module.weight for name, module in model.named_children() if isinstance(module, torch.nn.Linear)]
+    outer += [module.weight for module in model.children() if isinstance(module, torch.nn.Linear)]
     kept_out = {id(weight) for weight in outer}
     return [p for p in model.parameters() if p.requires_grad and p.ndim == 2 and id(p) not in kept_out]
 

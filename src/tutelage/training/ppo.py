@@ -123,9 +123,10 @@ class PPOTrainer:
         )
         metrics = self._describe(rollout, scores, returns)
         sums: dict[str, float] = {}
+        names = [self.prompts[i].name for i in self._chosen(step)]
         minibatches = self._minibatches(step)
         for number, episodes in enumerate(minibatches):
-            minibatch = self._minibatch(rollout, episodes, step)
+            minibatch = self._minibatch(rollout, episodes, names)
             found = add_policy_gradient(self.policy, minibatch, advantages, terms=terms)
             found |= add_value_gradient(self.value_model, minibatch, returns, terms=terms)
             for name in ("policy_loss", "value_loss"):
@@ -140,8 +141,7 @@ class PPOTrainer:
     def roll_out(self, step: int) -> Rollout:
         """Sample one response to each of the step's prompts; its score, reference log-probabilities and values."""
         config, device = self.config, self.stage.device
-        chosen = self.prompt_order.take(step * config.episodes_per_step, config.episodes_per_step)
-        prompts = [self.prompts[i].group.prompt for i in chosen]
+        prompts = [self.prompts[i].group.prompt for i in self._chosen(step)]
         with self.stage.precision():
             sampled = sample_responses(
                 self.policy,
@@ -176,6 +176,10 @@ class PPOTrainer:
             ended=ended,
         )
 
+    def _chosen(self, step: int) -> list[int]:
+        """The places of the step's prompts, one an episode."""
+        return self.prompt_order.take(step * self.config.episodes_per_step, self.config.episodes_per_step)
+
     def _rows(self, model: PreTrainedModel, groups: Sequence[Group], *, is_reference: bool) -> Tensor:
         """(B, R) reference log-probabilities, at the sampling temperature, or values."""
         config = self.config
@@ -207,12 +211,12 @@ class PPOTrainer:
             minibatches += [order[start : start + size] for start in range(0, len(order), size)]
         return minibatches
 
-    def _minibatch(self, rollout: Rollout, episodes: list[int], step: int) -> Minibatch:
-        chosen = self.prompt_order.take(step * self.config.episodes_per_step, self.config.episodes_per_step)
+    def _minibatch(self, rollout: Rollout, episodes: list[int], names: list[str]) -> Minibatch:
+        """Some of the rollout's episodes; `names` are those of all its prompts."""
         return Minibatch(
             rollout=rollout,
             episodes=episodes,
-            names=", ".join(self.prompts[chosen[i]].name for i in episodes[:8]),
+            names=", ".join(names[i] for i in episodes[:8]),
             temperature=self.config.temperature,
             tokens_per_microbatch=self.config.tokens_per_microbatch,
             device=self.stage.device,
