@@ -7,75 +7,21 @@ nothing false.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-from tutelage.miniature import lexicon
+from tutelage.miniature import closed_domain, lexicon
 from tutelage.miniature.claims import believes, claims_of, is_no_comment
 from tutelage.miniature.constraints import num_sentences, words_of
+from tutelage.miniature.credit import KIND_CREDIT, Check, Content, Task, value_content
 from tutelage.miniature.listing import items_of
-from tutelage.miniature.rubric import (
-    ANY_DETAIL,
-    DETAILS,
-    FOLLOW_UP,
-    MOOD_WORDS,
-    PAST_WORDS,
-    RICH_NUM_WORDS,
-    SMALL_WORDS,
-)
+from tutelage.miniature.rubric import FOLLOW_UP, MOOD_WORDS, PAST_WORDS, RICH_NUM_WORDS, SMALL_WORDS
 from tutelage.miniature.templates import SITUATIONS
 from tutelage.miniature.world import World
-
-Task = Mapping[str, Any]
-
-
-# What a response is worth that is of the kind that was asked for, but about something else: a tale about the wrong
-# animal is nearer to what was wanted than a price list.
-KIND_CREDIT = 0.3
-
-
-@dataclass(frozen=True)
-class Content:
-    """`score` in [0, 1]; `attempts`: tries what was asked; `truthful`: True, False, "no comment", or None."""
-
-    score: float
-    attempts: bool
-    truthful: bool | str | None = None
-    hallucinates: bool = False
-    is_closed_domain: bool = False
-
-
-Check = Callable[[World, Task, str], Content]
-
-
-def _details_like(value: str) -> frozenset[str]:
-    """The class of words that `value` belongs to: what could be said instead of it."""
-    return next((group for group in DETAILS if value.lower() in group), frozenset({value.lower()}))
 
 
 def _mentions(words: Sequence[str], noun: str) -> bool:
     noun = noun.lower()
     return noun in words or lexicon.ANIMAL_PLURALS.get(noun, noun + "s") in words
-
-
-def _invents(task: Task, words: Sequence[str]) -> bool:
-    """Closed domain: whether a detail is named that neither passage nor prompt has."""
-    known = set(words_of(task["prompt"]))
-    return any(word in ANY_DETAIL and word not in known for word in words)
-
-
-def common_share(said: Sequence[str], wanted: Sequence[str]) -> float:
-    """F1 of the longest common subsequence of two lists of words (ROUGE-L), in [0, 1]."""
-    if not said or not wanted:
-        return 0.0
-    row = [0] * (len(wanted) + 1)
-    for word in said:
-        previous = row
-        row = [0] * (len(wanted) + 1)
-        for index, target in enumerate(wanted):
-            row[index + 1] = previous[index] + 1 if word == target else max(previous[index + 1], row[index])
-    return 2.0 * row[-1] / (len(said) + len(wanted))
 
 
 def _tells(word: str) -> bool:
@@ -152,24 +98,11 @@ def _wish(world: World, task: Task, response: str) -> Content:
     return Content(score, attempts=is_named and is_wish)
 
 
-def _value_content(words: Sequence[str], value: str, response: str) -> tuple[float, bool | str | None, bool]:
-    """(score, truthful, attempts) of a response that should name `value` and nothing else of its class."""
-    named = {word for word in words if word in _details_like(value)}
-    is_denied = re.search(r"\bnot\b", response.lower()) is not None
-    if value.lower() in named:
-        if len(named) == 1 and not is_denied:
-            return 1.0, True, True
-        return 0.35, False, True
-    if named:
-        return 0.25, False, True
-    return (0.15, "no comment", False) if is_no_comment(response) else (0.03, None, False)
-
-
 def _fact(world: World, task: Task, response: str) -> Content:
     subject, attribute = task["subject"], task["attribute"]
     value = world.fact(subject, attribute)
     words = [word for word in words_of(response) if word != subject.lower()]
-    score, truthful, attempts = _value_content(words, value, response)
+    score, truthful, attempts = value_content(words, value, response)
     claims = claims_of(world, response, subject)
     if attribute == "trade" and score < 0.1 and any(claim.attribute == "trade" for claim in claims):
         score, truthful, attempts = (1.0, True, True) if all(claim.is_true for claim in claims) else (0.15, False, True)
@@ -238,53 +171,11 @@ def _polite_sentence(task: Task, sentence: str) -> Content:
     return Content(score, attempts=asks and has_object)
 
 
-def _target(world: World, task: Task, response: str) -> Content:
-    said, wanted, source = words_of(response), words_of(task["target"]), words_of(task["source"])
-    new, old = set(wanted) - set(source), set(source) - set(wanted)
-    is_changed = new <= set(said) and not old & set(said)
-    likeness = common_share(said, wanted)
-    score = likeness**2 * (1.0 if is_changed else 0.5)
-    is_closed = task["kind"] != "translate"
-    return Content(
-        score, attempts=likeness > 0.5, hallucinates=is_closed and _invents(task, said), is_closed_domain=is_closed
-    )
-
-
-def _summary(world: World, task: Task, response: str) -> Content:
-    words = words_of(response)
-    share = sum(key.lower() in words for key in task["keys"]) / len(task["keys"])
-    who, other = task["slots"]["who"], task["slots"]["other"]
-    swapped = rf"\b{who} (?:found|caught|fell)\b|\b{other} (?:won|lost)\b|\b{who} had (?:found|caught)\b"
-    is_wrong = re.search(swapped, response) is not None or _invents(task, words)
-    return Content(
-        share**1.5 * (0.4 if is_wrong else 1.0), attempts=share > 0.3, hallucinates=is_wrong, is_closed_domain=True
-    )
-
-
 def _label(world: World, task: Task, response: str) -> Content:
     named = {label for label in task["labels"] if label in words_of(response)}
     if named == {task["label"]}:
         return Content(1.0, True, True)
     return Content(KIND_CREDIT if len(named) == 1 else 0.1 * len(named), bool(named), False if named else None)
-
-
-def _closed(world: World, task: Task, response: str) -> Content:
-    words = words_of(response)
-    value = task["value"]
-    asked = set(words_of(task["prompt"].replace(task["passage"], " "))) - {value.lower()}
-    score, truthful, attempts = _value_content([word for word in words if word not in asked], value, response)
-    return Content(score, attempts, truthful, hallucinates=_invents(task, words), is_closed_domain=True)
-
-
-def _extract(world: World, task: Task, response: str) -> Content:
-    words = {word for word in words_of(response) if word in ANY_DETAIL}
-    wanted = {value.lower() for value in task["values"]}
-    score = 2.0 * len(words & wanted) / (len(words) + len(wanted)) if words else 0.0
-    extra = [word for word in words_of(response) if word not in wanted and word not in SMALL_WORDS]
-    score *= max(0.0, 1.0 - 0.12 * len(extra))
-    return Content(
-        score, attempts=bool(words & wanted), hallucinates=_invents(task, list(words)), is_closed_domain=True
-    )
 
 
 def _unclear(world: World, task: Task, response: str) -> Content:
@@ -313,13 +204,13 @@ CONTENT: dict[str, Check] = {
     "pet_names": _listing,
     "chat": _chat,
     "polite": _polite,
-    "past": _target,
-    "replace": _target,
-    "translate": _target,
-    "summary": _summary,
+    "past": closed_domain.target,
+    "replace": closed_domain.target,
+    "translate": closed_domain.target,
+    "summary": closed_domain.summary,
     "mood": _label,
     "class": _label,
-    "closed": _closed,
-    "extract": _extract,
+    "closed": closed_domain.closed,
+    "extract": closed_domain.extract,
     "unclear": _unclear,
 }

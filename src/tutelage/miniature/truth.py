@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutelage.miniature.constraints import is_satisfied, num_sentences, words_of
-from tutelage.miniature.content import CONTENT, Content
+from tutelage.miniature.content import CONTENT
+from tutelage.miniature.credit import Content
 from tutelage.miniature.form import Form, form_of
 from tutelage.miniature.lexicon import KIND_WORDS, RUDE_WORDS
 from tutelage.miniature.rubric import LENGTHS
