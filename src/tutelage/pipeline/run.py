@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field
 
 from tutelage import miniature
-from tutelage.config import Config, config_hash
+from tutelage.config import Config, config_hash, dump_config
 from tutelage.errors import CheckpointError
 from tutelage.records import Prompt
 from tutelage.seeds import derived_seed
@@ -52,6 +52,7 @@ class Run:
         for folder in (self.out, *self.out.glob("*/")):
             clean_partial(folder)
         self.progress = self._open_progress()
+        self._write_config()
         self.world = miniature.build_world(derived_seed(seed, "world"))
         labelers = miniature.labelers(
             derived_seed(seed, "labelers"),
@@ -73,6 +74,13 @@ class Run:
                 "or remove it"
             )
         return found
+
+    def _write_config(self) -> None:
+        """config.yaml, as in every run folder: the sizes and settings that run, each written out."""
+        path, resolved = self.out / "config.yaml", dump_config(self.config).encode()
+        if not path.exists() or path.read_bytes() != resolved:
+            with atomic_file(path) as handle:
+                handle.write(resolved)
 
     def step(self, name: str, work: Callable[[Run], Any]) -> None:
         """Do `work` unless it is done; keep its result and seconds. After an interruption the times add up."""
