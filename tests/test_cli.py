@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import tutelage
 from tiny import CONTEXT, read_rows, write_rows
 from tutelage.cli import machine, main
 from tutelage.model.loading import load_policy, load_tokenizer, save_model
+from tutelage.serving.chat import ContextFullError, Conversation
 from tutelage.text.tokenizers import train_tokenizer
 
 TEXT = {"max_prompt_tokens": 40, "max_response_tokens": 24}
@@ -120,9 +122,24 @@ def test_chat_responds_line_by_line_until_an_empty_one(run, tiny):
 
 
 def test_chat_says_when_the_context_is_full(run, tiny):
-    said = run("chat", tiny.policy, "--device", "cpu", stdin="where " * CONTEXT + "\n")
-    assert said.status == 2
-    assert f"fills the model's context of {CONTEXT}" in said.stderr
+    """In one line; the dialogue goes on as if the line that is too long had not been there."""
+    long, options = "where " * CONTEXT, ["--max-response-tokens", "5", "--device", "cpu"]
+    said = run("chat", tiny.policy, *options, stdin=f"A cat?\n{long}\nA dog?\n\n")
+    assert said.status == 0
+    assert re.fullmatch(rf"not sent: .* fills the model's context of {CONTEXT}; write less, .*\n", said.stderr)
+    first, refused, second, last = said.stdout.split("you> ")[1:]
+    assert not refused.strip()
+    without = run("chat", tiny.policy, *options, stdin="A cat?\nA dog?\n\n")
+    assert ([first, second, last], "") == (without.stdout.split("you> ")[1:], without.stderr)
+
+    settings = {"temperature": 0.0, "max_response_tokens": 5, "prompt_format": "plain", "seed": 0, "device": "cpu"}
+    conversation = Conversation(tiny.policy, **settings)
+    conversation.reply("A cat?")
+    kept = list(conversation.messages)
+    with pytest.raises(ContextFullError):
+        conversation.reply(long)
+    assert conversation.messages == kept
+    assert [message.role for message in kept] == ["user", "assistant"]
 
 
 def test_doctor_tells_what_would_run(run, monkeypatch):

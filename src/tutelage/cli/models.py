@@ -106,7 +106,7 @@ def chat(
     With the plain format each line is a prompt of its own; with the chat format the dialogue goes on.
     Example: tutelage chat runs/quickstart/ppo_ptx/model
     """
-    from tutelage.serving.chat import Conversation
+    from tutelage.serving.chat import ContextFullError, Conversation
 
     conversation = Conversation(
         model,
@@ -123,4 +123,7 @@ def chat(
             line = ""
         if not line.strip():
             break
-        typer.echo(conversation.reply(line) + "\n")
+        try:
+            typer.echo(conversation.reply(line) + "\n")
+        except ContextFullError as error:
+            typer.echo(f"not sent: {error}", err=True)

@@ -14,6 +14,10 @@ from tutelage.seeds import derived_seed
 from tutelage.text.render import PromptFormat, Renderer
 
 
+class ContextFullError(DataError):
+    """What the user said has no room in the model's context; the conversation stands as it was before."""
+
+
 class Conversation:
     """Turns of a user and a model. In the plain format each turn stands alone; in "chat" the dialogue goes on."""
 
@@ -34,14 +38,13 @@ class Conversation:
         self.num_turns = 0
 
     def reply(self, text: str) -> str:
-        """The model's response to what the user said. Raises `DataError` when the context is full."""
-        self.messages.append(Message(role="user", content=text))
-        prompt = Prompt(messages=tuple(self.messages)) if self.prompt_format == "chat" else Prompt(text=text)
+        """The model's response to what the user said; both are kept. Raises `ContextFullError`, and keeps nothing."""
+        said = Message(role="user", content=text)
+        prompt = Prompt(messages=(*self.messages, said)) if self.prompt_format == "chat" else Prompt(text=text)
         tokens = self.renderer.prompt_tokens(prompt)
         room = context_limit(self.policy) - len(tokens)
         if room < 1:
-            self.messages.pop()
-            raise DataError(
+            raise ContextFullError(
                 f"the prompt has {len(tokens)} tokens and fills the model's context of {context_limit(self.policy)}; "
                 "write less, or start a new conversation"
             )
@@ -56,5 +59,5 @@ class Conversation:
             generator=torch.Generator().manual_seed(derived_seed(self.seed, "chat", self.num_turns)),
         )
         response = self.renderer.decode(sampled[0][0].tokens).strip()
-        self.messages.append(Message(role="assistant", content=response))
+        self.messages += [said, Message(role="assistant", content=response)]
         return response
