@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import Field
 
 from tutelage.labeling.fields import Entry, EntryError, Submitted
+from tutelage.labeling.fields import Field as FormField
 from tutelage.labeling.forms import Page, letters_of, pages_of
 from tutelage.labeling.ranking import Groups, read_ranking
 from tutelage.labeling.tasks import Task
@@ -40,15 +41,22 @@ class LabelError(ValueError):
 
 def page_problems(task: Task, page: Page, submitted: Submitted) -> Problems:
     """What is wrong with one page as submitted; nothing, if it may be saved."""
+    return entry_problems(page.fields, submitted, to_rank=letters_of(task) if page.about == "ranking" else None)
+
+
+def entry_problems(
+    fields: Iterable[FormField], submitted: Submitted, *, to_rank: Sequence[str] | None = None
+) -> Problems:
+    """What is wrong with the entries of `fields`, by field, and with a ranking of the letters `to_rank`, if any."""
     problems: Problems = {}
-    for field in page.fields:
+    for field in fields:
         try:
             field.read(submitted)
         except EntryError as error:
             problems[field.name] = str(error)
-    if page.about == "ranking":
+    if to_rank is not None:
         try:
-            read_ranking(letters_of(task), submitted)
+            read_ranking(to_rank, submitted)
         except EntryError as error:
             problems["ranking"] = str(error)
     return problems

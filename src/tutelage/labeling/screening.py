@@ -13,9 +13,9 @@ from typing import Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from tutelage.labeling.display import LETTERS
-from tutelage.labeling.fields import Choice, EntryError, Flag, Submitted, Text
+from tutelage.labeling.fields import Choice, Flag, Submitted, Text
 from tutelage.labeling.fields import Field as FormField
-from tutelage.labeling.labels import Problems
+from tutelage.labeling.labels import Problems, entry_problems
 from tutelage.labeling.ranking import Groups, read_ranking
 from tutelage.labeling.tasks import MAX_COMPLETIONS
 from tutelage.records import Completion, NonEmpty, Record
@@ -127,18 +127,8 @@ def screening_fields(task: ScreeningTask) -> tuple[FormField, ...]:
 
 def screening_problems(task: ScreeningTask, submitted: Submitted) -> Problems:
     """What keeps the entries from being complete; nothing, if they are."""
-    problems: Problems = {}
-    for field in screening_fields(task):
-        try:
-            field.read(submitted)
-        except EntryError as error:
-            problems[field.name] = str(error)
-    if task.part == "ranking":
-        try:
-            read_ranking(task.letters, submitted)
-        except EntryError as error:
-            problems["ranking"] = str(error)
-    return problems
+    to_rank = task.letters if task.part == "ranking" else None
+    return entry_problems(screening_fields(task), submitted, to_rank=to_rank)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
