@@ -110,6 +110,18 @@ def test_new_model_and_its_folder(tmp_path, tokenizer):
     assert ids == tokenizer("Where is the cat?")["input_ids"]
 
 
+def test_a_new_model_may_normalise_queries_and_keys(tmp_path, tokenizer):
+    shape = {"vocab_size": len(tokenizer), "context_tokens": 64, "width": 48, "num_layers": 2, "num_heads": 2}
+    model = new_language_model(**shape, has_query_key_norm=True, rope_theta=500.0, seed=0, tokenizer=tokenizer)
+    with torch.no_grad():
+        model.model.layers[0].self_attn.q_norm.weight.mul_(3.0)
+    save_model(model, tokenizer, tmp_path)
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert (plain.config.model_type, plain.config.head_dim) == ("qwen3", 24)
+    assert plain.config.rope_parameters["rope_theta"] == 500.0
+    assert torch.equal(plain.model.layers[0].self_attn.q_norm.weight, torch.full((24,), 3.0))
+
+
 # What is refused.
 
 

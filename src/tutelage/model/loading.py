@@ -142,17 +142,32 @@ def load_scalar_model(
 
 
 def new_language_model(
-    *, vocab_size: int, context_tokens: int, width: int, num_layers: int, num_heads: int, seed: int, tokenizer: Any
+    *,
+    vocab_size: int,
+    context_tokens: int,
+    width: int,
+    num_layers: int,
+    num_heads: int,
+    seed: int,
+    tokenizer: Any,
+    has_query_key_norm: bool = False,
+    rope_theta: float = 10_000.0,
 ) -> PreTrainedModel:
-    """A Llama-shaped model with random weights and tied embeddings; its feed-forward is 8/3 of the width."""
+    """A Llama-shaped model with random weights and tied embeddings; its feed-forward is 8/3 of the width.
+
+    `has_query_key_norm` normalises each head's queries and keys (Henry et al. 2020): the family is then Qwen3, which is
+    Llama with this norm. `rope_theta`: base of the rotary positions (Su et al. 2021).
+    """
     config = AutoConfig.for_model(
-        "llama",
+        "qwen3" if has_query_key_norm else "llama",
         vocab_size=vocab_size,
         hidden_size=width,
         intermediate_size=_rounded(width * 8 / 3, 32),
         num_hidden_layers=num_layers,
         num_attention_heads=num_heads,
         num_key_value_heads=num_heads,
+        head_dim=width // num_heads,
+        rope_theta=rope_theta,
         max_position_embeddings=context_tokens,
         tie_word_embeddings=True,
         bos_token_id=tokenizer.bos_token_id,

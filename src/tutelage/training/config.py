@@ -70,6 +70,8 @@ class NewModelConfig(Config):
     num_layers: int = Field(6, gt=0)
     num_heads: int = Field(8, gt=0)
     context_tokens: int = Field(512, gt=0)
+    has_query_key_norm: bool = False  # small models learn sooner and bear higher learning rates; the family is Qwen3
+    rope_theta: float = Field(10_000.0, gt=1)  # Su et al. 2021; a short context does with less
 
     @model_validator(mode="after")
     def _check(self) -> Self:

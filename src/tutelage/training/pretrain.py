@@ -87,6 +87,8 @@ def _model_and_tokenizer(config: PretrainConfig) -> tuple[PreTrainedModel, Any]:
         width=new.width,
         num_layers=new.num_layers,
         num_heads=new.num_heads,
+        has_query_key_norm=new.has_query_key_norm,
+        rope_theta=new.rope_theta,
         seed=derived_seed(config.seed, "weights"),
         tokenizer=tokenizer,
     )
