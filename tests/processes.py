@@ -23,6 +23,7 @@ _PRELOADED = (
     "tutelage.cli",
     "tutelage.evaluation.files",
     "tutelage.pipeline",
+    "tutelage.training.dpo",
     "tutelage.training.ppo",
     "tutelage.training.pretrain",
     "tutelage.training.reward",

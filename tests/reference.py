@@ -4,8 +4,8 @@ the package.
 A batch of responses is a list of lists, one per response and without padding; there is no mask, so no masking mistake
 can be shared. `pad` and `unpad` translate to and from the padded arrays that the package reads.
 
-Sources: Ouyang et al. 2022 (equations 1 and 2), Schulman et al. 2015 (GAE, equation 16) and 2017 (clipped objective,
-equation 7), Ziegler et al. 2019 (section 2.2) and the code that was published with it (clipped value loss, whitening).
+Sources: Ouyang et al. 2022 (equations 1 and 2), Rafailov et al. 2023 (equation 7), Mitchell 2023 (conservative DPO),
+Schulman et al. 2015 (GAE, equation 16) and 2017 (clipped objective, equation 7), Ziegler et al. 2019 (section 2.2) and the code that was published with it (clipped value loss, whitening).
 """
 
 from __future__ import annotations
@@ -133,6 +133,36 @@ def ranking_loss(scores: Sequence[float], rankings: Sequence[Sequence[Sequence[i
         sums["total"] += mean([math.log(1.0 + math.exp(-margin)) for margin in margins])
         sums["accuracy"] += mean([1.0 if margin > 0 else 0.5 if margin == 0 else 0.0 for margin in margins])
         sums["margin"] += mean(margins)
+    return sums
+
+
+def dpo_loss(
+    logprobs: Rows, reference_logprobs: Rows, rankings: Sequence[Sequence[Sequence[int]]], kl_coef: float,
+    label_smoothing: float = 0.0,
+) -> dict[str, float]:  # fmt: skip
+    """Equation 7 of Rafailov et al. 2023 on every comparison, from the log-probabilities of each completion's tokens;
+    Mitchell's conservative form: with chance epsilon the label was the other way round.
+    """
+    ratios = [sum(own) - sum(other) for own, other in zip(logprobs, reference_logprobs, strict=True)]
+    names = ("total", "count", "accuracy", "margin", "chosen_log_ratio", "rejected_log_ratio")
+    sums = dict.fromkeys(names, 0.0)
+    for ranking in rankings:
+        pairs = comparisons(ranking)
+        if not pairs:
+            continue
+        losses, right, margins = [], [], []
+        for chosen, rejected in pairs:
+            margin = kl_coef * ratios[chosen] - kl_coef * ratios[rejected]
+            chance = 1.0 / (1.0 + math.exp(-margin))
+            losses.append(-(1.0 - label_smoothing) * math.log(chance) - label_smoothing * math.log(1.0 - chance))
+            right.append(1.0 if margin > 0 else 0.5 if margin == 0 else 0.0)
+            margins.append(margin)
+        sums["count"] += 1
+        sums["total"] += mean(losses)
+        sums["accuracy"] += mean(right)
+        sums["margin"] += mean(margins)
+        sums["chosen_log_ratio"] += mean([ratios[chosen] for chosen, _ in pairs])
+        sums["rejected_log_ratio"] += mean([ratios[rejected] for _, rejected in pairs])
     return sums
 
 

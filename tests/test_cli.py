@@ -79,7 +79,9 @@ def test_version_and_help(run):
     assert run("--version") == Ending(0, f"tutelage {tutelage.__version__}\n", "")
     shown = run("--help")
     assert shown.status == 0
-    assert all(verb in shown.stdout for verb in ("quickstart", "sft", "reward", "ppo", "sample", "score", "chat"))
+    assert all(
+        verb in shown.stdout for verb in ("quickstart", "sft", "reward", "ppo", "dpo", "sample", "score", "chat")
+    )
     assert run("nonsense").status == 2
 
 

@@ -9,11 +9,13 @@ import pytest
 
 from tutelage.config import Config, load_config
 from tutelage.recipes import recipe_path
-from tutelage.training.config import PPOConfig, RewardConfig, SFTConfig
+from tutelage.training.config import DPOConfig, PPOConfig, RewardConfig, SFTConfig
 
 # What follows the first word of a recipe's name, and the configuration it is read as.
 STAGES: dict[str, type[Config]] = {"sft": SFTConfig, "ppo-init": SFTConfig, "reward": RewardConfig, "ppo": PPOConfig}
 FAMILIES = ("paper", "one-gpu")
+# What the paper does not train has no file with its values.
+BEYOND_THE_PAPER: dict[str, type[Config]] = {"dpo": DPOConfig}
 
 
 def _load(family: str, stage: str) -> Config:
@@ -24,7 +26,8 @@ def test_every_recipe_is_known_here() -> None:
     shipped = {
         Path(str(file)).stem for file in resources.files("tutelage.recipes").iterdir() if file.name[-5:] == ".yaml"
     }
-    assert shipped == {"quickstart", *(f"{family}-{stage}" for family in FAMILIES for stage in STAGES)}
+    beyond = {f"one-gpu-{stage}" for stage in BEYOND_THE_PAPER}
+    assert shipped == {"quickstart", *beyond, *(f"{family}-{stage}" for family in FAMILIES for stage in STAGES)}
 
 
 def test_the_quickstart_loads_as_the_pipeline_reads_it() -> None:
@@ -40,6 +43,17 @@ def test_the_quickstart_loads_as_the_pipeline_reads_it() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_recipes_load_strictly(family: str, stage: str) -> None:
     _load(family, stage)
+
+
+def test_dpo_starts_where_sft_ended_and_reads_the_rankings_of_the_reward_model() -> None:
+    config, reward, sft = (
+        load_config(DPOConfig, recipe_path("one-gpu-dpo")),
+        _load("one-gpu", "reward"),
+        _load("one-gpu", "sft"),
+    )
+    assert isinstance(reward, RewardConfig) and isinstance(sft, SFTConfig)
+    assert (config.rankings, config.text) == (reward.rankings, reward.text)
+    assert Path(config.policy) == sft.out / "model"
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -100,3 +114,10 @@ def test_what_the_paper_leaves_open_has_the_stated_defaults() -> None:
     assert (terms.gae_lambda, terms.value_clip_range, terms.missing_eos_score) == (0.95, 0.2, -1.0)
     assert (terms.should_whiten_advantages, terms.should_whiten_rewards) == (True, False)
     assert (optimizer.adam_eps, optimizer.max_grad_norm, optimizer.weight_decay) == (1e-5, 1.0, 0.0)
+
+
+def test_dpo_has_the_values_of_its_paper() -> None:
+    """Rafailov et al. 2023, appendix B: beta 0.1, batches of 64, a rate of 1e-6 that stays after warm-up."""
+    config = DPOConfig(out=Path("o"), policy="p", rankings="r")
+    assert (config.kl_coef, config.rankings_per_step, config.num_epochs, config.label_smoothing) == (0.1, 64, 1, 0.0)
+    assert (config.optimizer.learning_rate, config.optimizer.schedule) == (1e-6, "constant")

@@ -13,7 +13,7 @@ from tiny import read_rows
 
 LIMITS = {"max_prompt_tokens": 40, "max_response_tokens": 24}
 COMMON = {"seed": 5, "checkpoint_every_num_steps": 3, "tokens_per_microbatch": 400}
-NUM_STEPS = {"pretrain": 12, "sft": 12, "reward": 12, "ppo": 10}
+NUM_STEPS = {"pretrain": 12, "sft": 12, "reward": 12, "ppo": 10, "dpo": 12}
 
 
 def stage_config(tiny, stage):
@@ -52,6 +52,18 @@ def stage_config(tiny, stage):
                 "num_epochs": 3,
                 "rankings_per_step": 10,
                 "evaluate_every_num_steps": 2,
+                "optimizer": {"learning_rate": 1e-3},
+            },
+            "dpo": {
+                "policy": str(tiny.policy),
+                "rankings": str(tiny.rankings),
+                "validation": str(tiny.rankings),
+                "text": LIMITS,
+                "num_epochs": 3,
+                "rankings_per_step": 10,
+                "evaluate_every_num_steps": 2,
+                "label_smoothing": 0.1,
+                "lora": {"rank": 4},
                 "optimizer": {"learning_rate": 1e-3},
             },
             "ppo": {

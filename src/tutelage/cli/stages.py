@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Train")(sft)
     app.command(rich_help_panel="Train")(reward)
     app.command(rich_help_panel="Train")(ppo)
+    app.command(rich_help_panel="Train")(dpo)
 
 
 def pretrain(
@@ -83,6 +84,20 @@ def ppo(config: ConfigFile, overrides: Overrides = None, resume: Resume = False,
 
     chosen = load_config(PPOConfig, config, _all_overrides(overrides, skip_bad))
     from tutelage.training.ppo import ppo as run
+
+    _show(run(chosen, resume=resume))
+
+
+def dpo(config: ConfigFile, overrides: Overrides = None, resume: Resume = False, skip_bad: SkipBad = False) -> None:
+    """Train a policy on rankings with DPO, without a reward model.
+
+    Example: tutelage dpo dpo.yaml --set kl_coef=0.05
+    """
+    from tutelage.config import load_config
+    from tutelage.training.config import DPOConfig
+
+    chosen = load_config(DPOConfig, config, _all_overrides(overrides, skip_bad))
+    from tutelage.training.dpo import dpo as run
 
     _show(run(chosen, resume=resume))
 

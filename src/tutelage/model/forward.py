@@ -46,6 +46,11 @@ def response_logprobs(model: PreTrainedModel, batch: PackedBatch, *, temperature
     return _logprobs_and_entropy(model, batch, temperature, should_measure_entropy=False)[0]
 
 
+def whole_response_logprobs(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
+    """Log-probability (nats) of each whole response, (M,): the sum over its tokens. In float32."""
+    return batch.to_rows(response_logprobs(model, batch).float()).sum(1)
+
+
 def response_logprobs_and_entropy(
     model: PreTrainedModel, batch: PackedBatch, *, temperature: float = 1.0
 ) -> tuple[Tensor, Tensor]:

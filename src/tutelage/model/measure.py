@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from tutelage.model.forward import evaluating, response_logprobs, response_scores
+from tutelage.model.forward import evaluating, response_logprobs, response_scores, whole_response_logprobs
 from tutelage.model.packing import Group, PackedBatch, pack, split_by_tokens
 from tutelage.model.sampling import SampledResponse
 
@@ -27,17 +27,44 @@ def groups_of(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[Sam
 
 def scores_of(reward_model: PreTrainedModel, groups: Sequence[Group], *, tokens_per_microbatch: int) -> Tensor:
     """The score of every response of `groups`, in their order: (M,), without gradient."""
-    device = next(reward_model.parameters()).device
+    return _per_response(reward_model, groups, response_scores, tokens_per_microbatch)
+
+
+def whole_logprobs_of(
+    model: PreTrainedModel,
+    groups: Sequence[Group],
+    *,
+    tokens_per_microbatch: int,
+    on_progress: Callable[[int], None] | None = None,
+) -> Tensor:
+    """Log-probability (nats) of every whole response of `groups`, in their order: (M,), without gradient.
+
+    `on_progress` is told how many groups each micro-batch had.
+    """
+    return _per_response(model, groups, whole_response_logprobs, tokens_per_microbatch, on_progress)
+
+
+def _per_response(
+    model: PreTrainedModel,
+    groups: Sequence[Group],
+    measure: Callable[[PreTrainedModel, PackedBatch], Tensor],
+    tokens_per_microbatch: int,
+    on_progress: Callable[[int], None] | None = None,
+) -> Tensor:
+    """One number of every response, (M,), by a `measure` that gives those of one micro-batch."""
+    device = next(model.parameters()).device
     first = [0]
     for group in groups:
         first.append(first[-1] + len(group.responses))
-    scores = torch.zeros(first[-1], device=device)
-    with evaluating(reward_model):
+    found = torch.zeros(first[-1], device=device)
+    with evaluating(model):
         for indices in split_by_tokens(groups, tokens_per_microbatch):
             places = [first[i] + k for i in indices for k in range(len(groups[i].responses))]
             batch = pack([groups[i] for i in indices], device=device)
-            scores[torch.tensor(places, device=device)] = response_scores(reward_model, batch)
-    return scores
+            found[torch.tensor(places, device=device)] = measure(model, batch)
+            if on_progress is not None:
+                on_progress(len(indices))
+    return found
 
 
 def mean_language_loss(

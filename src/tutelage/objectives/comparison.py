@@ -19,12 +19,16 @@ def ranking_loss(scores: Tensor, pairs: Tensor, ranking_index: Tensor, *, num_ra
     Metrics, per ranking: `accuracy` (share of its pairs scored in the right order; equal scores count half), `margin`.
     """
     margins = scores[pairs[:, 0]] - scores[pairs[:, 1]]
-    num_pairs = torch.bincount(ranking_index, minlength=num_rankings)
-    weights = num_pairs.clamp_min(1).to(margins.dtype).reciprocal()[ranking_index]
+    weights = comparison_weights(ranking_index, dtype=margins.dtype)
     correct = (margins > 0).to(margins.dtype) + 0.5 * (margins == 0).to(margins.dtype)
     detached = margins.detach()
     return LossTerm(
         total=-(weights * logsigmoid(margins)).sum(),
-        count=(num_pairs > 0).sum(),
+        count=(torch.bincount(ranking_index, minlength=num_rankings) > 0).sum(),
         metrics={"accuracy": (weights * correct).sum(), "margin": (weights * detached).sum()},
     )
+
+
+def comparison_weights(ranking_index: Tensor, *, dtype: torch.dtype) -> Tensor:
+    """What each comparison weighs, (P,): one over the number of its ranking's comparisons, `ranking_index` (P,)."""
+    return torch.bincount(ranking_index).clamp_min(1).to(dtype).reciprocal()[ranking_index]

@@ -137,6 +137,24 @@ class RewardConfig(StageConfig):
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=9e-6)
 
 
+class DPOConfig(StageConfig):
+    """Direct preference optimisation on the reward model's rankings; beyond the paper (Rafailov et al. 2023)."""
+
+    policy: Path | str  # the initialisation, and the reference
+    rankings: Path | str
+    validation: Path | str | None = None  # None: a twentieth of the prompts is held out
+    text: TextConfig = TextConfig()
+    num_epochs: int = Field(1, gt=0)  # as the reward model reads the same rankings [C.2]
+    rankings_per_step: int = Field(64, gt=0)  # Rafailov et al. 2023, appendix B, count comparisons; here as in [C.2]
+    evaluate_every_num_steps: int = Field(50, ge=0)
+    kl_coef: float = Field(0.1, gt=0)  # the beta of DPO; Rafailov et al. 2023, appendix B
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5)  # chance of a wrong label (Mitchell 2023); 0 is plain DPO
+    lora: LoraConfig = LoraConfig()
+    # The rate and its constancy are those of Rafailov et al. 2023, appendix B. Their warm-up of 150 steps would be more
+    # than the whole run for fewer than 10,000 rankings; 10 are PPO's [C.4].
+    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-6, schedule="constant", warmup_steps=10)
+
+
 class PPOConfig(StageConfig):
     """PPO and PPO-ptx [3.5, C.4]."""
 

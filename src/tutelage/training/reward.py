@@ -17,8 +17,7 @@ from tutelage.model.packing import pack, split_by_tokens
 from tutelage.objectives.comparison import ranking_loss
 from tutelage.records import Ranking
 from tutelage.seeds import derived_seed
-from tutelage.statistics.interval import bounded_mean
-from tutelage.store.sources import load_demonstrations, load_rankings
+from tutelage.store.sources import load_demonstrations
 from tutelage.text.render import Renderer
 from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import RewardConfig
@@ -27,12 +26,10 @@ from tutelage.training.data import (
     LeftOut,
     Limits,
     encode_demonstrations,
-    encode_rankings,
-    flat_prompt,
     require_some,
-    training_and_validation,
 )
 from tutelage.training.optim import Optimizer, require_finite
+from tutelage.training.rankings import accuracy_interval, load_ranked, pair_indices
 from tutelage.training.stage import Stage, run_stage
 
 
@@ -50,7 +47,8 @@ def _loop(stage: Stage, config: RewardConfig) -> dict[str, Any]:
         add_lora(model, rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)
     left_out = LeftOut(skip_bad=config.skip_bad)
     limits = Limits(text=config.text, context=context_limit(model), left_out=left_out)
-    training, validation, num_ties = _load(config, renderer, limits)
+    data = load_ranked(config.rankings, config.validation, renderer, limits)
+    training, validation = data.training, data.validation
     order = ShuffledEpochs(len(training), seed=derived_seed(config.seed, "reward"))
     steps_per_epoch = order.batches_per_epoch(config.rankings_per_step)
     num_steps = config.num_epochs * steps_per_epoch
@@ -74,32 +72,11 @@ def _loop(stage: Stage, config: RewardConfig) -> dict[str, Any]:
     demonstrations = _set_bias(model, config, renderer, limits)
     stage.save_model(model, tokenizer, config.out / "model")
     return {
-        "num_rankings": len(training),
-        "num_all_ties": num_ties,
-        "num_validation": len(validation),
-        "num_completions": sum(len(item.group.responses) for item in (*training, *validation)),
-        "num_cut_completions": left_out.num_cut_completions,
-        **left_out.summary(),
+        **data.summary(),
         **final,
         **accuracy_interval(scores, validation),
         **demonstrations,
     }
-
-
-def _load(
-    config: RewardConfig, renderer: Renderer, limits: Limits
-) -> tuple[list[Encoded[Ranking]], list[Encoded[Ranking]], int]:
-    """Rankings with at least one comparison, of both splits, and how many of the training split are all ties."""
-    training, validation = training_and_validation(
-        load_rankings, config.rankings, config.validation, "rankings", limits.left_out
-    )
-    with_pairs = [record for record in training if record.pairs()]
-    encoded = encode_rankings(with_pairs, renderer, limits)
-    encoded_validation = encode_rankings([record for record in validation if record.pairs()], renderer, limits)
-    remedy = f"Rankings that are all ties teach nothing ({len(training) - len(with_pairs)} here); give others."
-    require_some(encoded, "the training split of rankings", remedy)
-    require_some(encoded_validation, "the validation split of rankings", remedy)
-    return encoded, encoded_validation, len(training) - len(with_pairs)
 
 
 def add_ranking_gradient(
@@ -118,19 +95,6 @@ def add_ranking_gradient(
         for name, total in term.metrics.items():
             sums[name] += float(total)
     return {name: total / len(rankings) for name, total in sums.items()}
-
-
-def pair_indices(records: Sequence[Ranking], *, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-    """Comparisons of `records` as (P, 2) places among their completions laid end to end, and (P,) each one's record."""
-    pairs: list[tuple[int, int]] = []
-    owner: list[int] = []
-    first = 0
-    for number, record in enumerate(records):
-        own = record.pairs()
-        pairs += [(first + chosen, first + rejected) for chosen, rejected in own]
-        owner += [number] * len(own)
-        first += len(record.completions)
-    return torch.tensor(pairs, device=device).view(-1, 2), torch.tensor(owner, device=device, dtype=torch.long)
 
 
 def validate(
@@ -156,24 +120,6 @@ def validation_metrics(scores: Tensor, rankings: Sequence[Encoded[Ranking]]) -> 
         "validation_loss": float(by_score.mean),
         "validation_accuracy": float(by_score.metrics["accuracy"] / by_score.count),
         "validation_length_only_accuracy": max(longer, 1.0 - longer),
-    }
-
-
-def accuracy_interval(scores: Tensor, rankings: Sequence[Encoded[Ranking]]) -> dict[str, float]:
-    """The 95 % interval of the validation accuracy, clustered by prompt, and the number of comparisons behind it.
-
-    `scores` (C,) as for `validation_metrics`. A validation set is often small, and then two accuracies that look
-    different are not.
-    """
-    pairs, owner = pair_indices([item.record for item in rankings])
-    margins = scores.cpu()[pairs[:, 0]] - scores.cpu()[pairs[:, 1]]
-    correct = (margins > 0).double() + 0.5 * (margins == 0).double()
-    accuracies = torch.bincount(owner, weights=correct) / torch.bincount(owner)
-    interval = bounded_mean(accuracies.tolist(), [flat_prompt(item.record) for item in rankings])
-    return {
-        "validation_accuracy_low": interval.low,
-        "validation_accuracy_high": interval.high,
-        "num_validation_comparisons": len(pairs),
     }
 
 

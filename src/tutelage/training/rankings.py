@@ -1,0 +1,91 @@
+"""What the reward model and DPO share: rankings with their comparisons, and the accuracy of whatever scores them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tutelage.records import Ranking
+from tutelage.statistics.interval import bounded_mean
+from tutelage.store.sources import load_rankings
+from tutelage.text.render import Renderer
+from tutelage.training.data import (
+    Encoded,
+    LeftOut,
+    Limits,
+    encode_rankings,
+    flat_prompt,
+    require_some,
+    training_and_validation,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankedData:
+    """Rankings with at least one comparison, of both splits; `num_all_ties` of the training split had none."""
+
+    training: list[Encoded[Ranking]]
+    validation: list[Encoded[Ranking]]
+    num_all_ties: int
+    left_out: LeftOut
+
+    def summary(self) -> dict[str, Any]:
+        return {
+            "num_rankings": len(self.training),
+            "num_all_ties": self.num_all_ties,
+            "num_validation": len(self.validation),
+            "num_completions": sum(len(item.group.responses) for item in (*self.training, *self.validation)),
+            "num_cut_completions": self.left_out.num_cut_completions,
+            **self.left_out.summary(),
+        }
+
+
+def load_ranked(rankings: Path | str, validation: Path | str | None, renderer: Renderer, limits: Limits) -> RankedData:
+    """Both splits of `rankings`, as tokens; the second from its own file or held out. Neither may be empty."""
+    training, held_out = training_and_validation(load_rankings, rankings, validation, "rankings", limits.left_out)
+    with_pairs = [record for record in training if record.pairs()]
+    encoded = encode_rankings(with_pairs, renderer, limits)
+    encoded_validation = encode_rankings([record for record in held_out if record.pairs()], renderer, limits)
+    num_all_ties = len(training) - len(with_pairs)
+    remedy = f"Rankings that are all ties teach nothing ({num_all_ties} here); give others."
+    require_some(encoded, "the training split of rankings", remedy)
+    require_some(encoded_validation, "the validation split of rankings", remedy)
+    return RankedData(
+        training=encoded, validation=encoded_validation, num_all_ties=num_all_ties, left_out=limits.left_out
+    )
+
+
+def pair_indices(records: Sequence[Ranking], *, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    """Comparisons of `records` as (P, 2) places among their completions laid end to end, and (P,) each one's record."""
+    pairs: list[tuple[int, int]] = []
+    owner: list[int] = []
+    first = 0
+    for number, record in enumerate(records):
+        own = record.pairs()
+        pairs += [(first + chosen, first + rejected) for chosen, rejected in own]
+        owner += [number] * len(own)
+        first += len(record.completions)
+    return torch.tensor(pairs, device=device).view(-1, 2), torch.tensor(owner, device=device, dtype=torch.long)
+
+
+def accuracy_interval(scores: Tensor, rankings: Sequence[Encoded[Ranking]]) -> dict[str, float]:
+    """The 95 % interval of the validation accuracy, clustered by prompt, and the number of comparisons behind it.
+
+    `scores` (C,) as for `validation_metrics`. A validation set is often small, and then two accuracies that look
+    different are not.
+    """
+    pairs, owner = pair_indices([item.record for item in rankings])
+    margins = scores.cpu()[pairs[:, 0]] - scores.cpu()[pairs[:, 1]]
+    correct = (margins > 0).double() + 0.5 * (margins == 0).double()
+    accuracies = torch.bincount(owner, weights=correct) / torch.bincount(owner)
+    interval = bounded_mean(accuracies.tolist(), [flat_prompt(item.record) for item in rankings])
+    return {
+        "validation_accuracy_low": interval.low,
+        "validation_accuracy_high": interval.high,
+        "num_validation_comparisons": len(pairs),
+    }
