@@ -5,7 +5,8 @@ A batch of responses is a list of lists, one per response and without padding; t
 can be shared. `pad` and `unpad` translate to and from the padded arrays that the package reads.
 
 Sources: Ouyang et al. 2022 (equations 1 and 2), Rafailov et al. 2023 (equation 7), Mitchell 2023 (conservative DPO),
-Schulman et al. 2015 (GAE, equation 16) and 2017 (clipped objective, equation 7), Ziegler et al. 2019 (section 2.2) and the code that was published with it (clipped value loss, whitening).
+Schulman et al. 2015 (GAE, equation 16) and 2017 (clipped objective, equation 7), Ziegler et al. 2019 (section 2.2) and
+the code that was published with it (clipped value loss, whitening).
 """
 
 from __future__ import annotations

@@ -133,7 +133,8 @@ def test_every_configuration_field_is_documented_with_its_type_and_default() -> 
 
 def _logged(tiny: Tiny, out: Path) -> set[str]:
     """The names in metrics.jsonl of one short run of every stage, with all that can be measured switched on."""
-    from tutelage.training.config import PPOConfig, PretrainConfig, RewardConfig, SFTConfig
+    from tutelage.training.config import DPOConfig, PPOConfig, PretrainConfig, RewardConfig, SFTConfig
+    from tutelage.training.dpo import dpo
     from tutelage.training.ppo import ppo
     from tutelage.training.pretrain import pretrain
     from tutelage.training.reward import train_reward
@@ -149,6 +150,8 @@ def _logged(tiny: Tiny, out: Path) -> set[str]:
     sft_settings |= {"pretraining_text": tiny.text, "pretraining_share": 0.1, "validation_prompts": 4}
     reward_settings = {"model": tiny.policy, "rankings": tiny.rankings, "validation": tiny.rankings, "text": text}
     reward_settings |= {"demonstrations": tiny.demonstrations, "evaluate_every_num_steps": 1, "optimizer": optimizer}
+    dpo_settings = {"policy": tiny.policy, "rankings": tiny.rankings, "validation": tiny.rankings, "text": text}
+    dpo_settings |= {"evaluate_every_num_steps": 1, "optimizer": optimizer}
     ppo_settings = {"policy": tiny.policy, "reward_model": tiny.reward_model, "prompts": tiny.prompts, "text": text}
     ppo_settings |= {"num_episodes": 8, "episodes_per_step": 4, "episodes_per_minibatch": 2}
     ppo_settings |= {"ptx": {"text": tiny.text, "context_tokens": 16, "sequences_per_episode": 1}}
@@ -157,6 +160,7 @@ def _logged(tiny: Tiny, out: Path) -> set[str]:
         (sft, SFTConfig, sft_settings),
         (train_reward, RewardConfig, reward_settings),
         (ppo, PPOConfig, ppo_settings),
+        (dpo, DPOConfig, dpo_settings),
     ]
     names: set[str] = set()
     for run, model, settings in stages:

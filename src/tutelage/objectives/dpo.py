@@ -1,4 +1,4 @@
-"""Direct preference optimisation: the policy learns from rankings with no reward model between (Rafailov et al. 2023)."""
+"""Direct preference optimisation (Rafailov et al. 2023): the policy learns from rankings, with no reward model."""
 
 from __future__ import annotations
 

@@ -42,10 +42,17 @@ REWARD_LOSS = CurvePanel(
 ACCURACY = CurvePanel(
     title="Accuracy on comparisons", quantities={"accuracy": "training", "validation_accuracy": "validation"}
 )
+# The lines that stand beside the first of a panel, in the second colour.
+SECOND_LABELS = ("validation", "rejected")
+LOG_RATIOS = CurvePanel(
+    title="Log-ratio to the reference, nats per response",
+    quantities={"chosen_log_ratio": "chosen", "rejected_log_ratio": "rejected"},
+)
 FIRST_PANELS: Mapping[str, Sequence[CurvePanel]] = {
     "pretrain": (LOSS,),
     "sft": (LOSS, CurvePanel(title="Score of its responses (reward model)", quantities={"score": ""})),
     "reward": (REWARD_LOSS, ACCURACY),
+    "dpo": (REWARD_LOSS, ACCURACY, LOG_RATIOS),
     "ppo": (
         CurvePanel(title="Score (reward model)", quantities={"score": ""}),
         CurvePanel(title="KL to the reference, nats per response", quantities={"kl_to_reference": ""}),
@@ -125,7 +132,7 @@ def _draw_curves(name: str, title: str, curves: Sequence[tuple[Curve, str]]) -> 
     def paint(axes: Axes) -> None:
         for curve, label in curves:
             is_validation = label == "validation"
-            role = arm_of(curve.stage).role if is_overlay else ("held-out" if is_validation else "training")
+            role = arm_of(curve.stage).role if is_overlay else ("held-out" if label in SECOND_LABELS else "training")
             shown = " ".join([arm_of(curve.stage).label, label]).strip() if is_overlay else label
             _paint_curve(axes, curve, role=role, label=shown, is_sparse=is_validation)
         axes.set_title(title)

@@ -196,6 +196,7 @@ def _title_of(name: str, num_stages: int) -> str:
         "reward": "Reward model",
         "ppo": "PPO and PPO-ptx" if num_stages > 1 else "PPO",
         "ppo_ptx": "PPO-ptx",
+        "dpo": "DPO",
     }
     return titles.get(name, readable(name))
 

@@ -18,7 +18,7 @@ from tutelage.store.jsonl import Skipped, read_records
 from tutelage.store.runs import RunFolder
 
 # The order in which the whole loop runs them; other folders follow by name.
-STAGE_ORDER = ("pretrain", "sft", "ppo_init", "reward", "ppo", "ppo_ptx")
+STAGE_ORDER = ("pretrain", "sft", "ppo_init", "reward", "ppo", "ppo_ptx", "dpo")
 STAGE_FILES = ("metrics.jsonl", "summary.json")
 SUMMARY = "summary.json"
 COMPLETIONS, COMPARISONS, RATINGS = (

@@ -1,4 +1,4 @@
-"""Direct preference optimisation: from the rankings of a reward model straight to a policy, one forward a completion."""
+"""Direct preference optimisation: from the reward model's rankings straight to a policy, one forward a completion."""
 
 from __future__ import annotations
 
