@@ -5,9 +5,11 @@ interval here is clustered: the prompt, not the judgement, is the unit that was 
 """
 
 from tutelage.statistics.agreement import pairwise_agreement, ranking_outcomes
+from tutelage.statistics.best_of_n import BestOfN, best_of_n_curve, best_of_n_kl, expected_best_of_n
 from tutelage.statistics.calibration import CalibrationBin, calibration_bins, expected_calibration_error
 from tutelage.statistics.interval import Interval, bounded_mean, clustered_variance
 from tutelage.statistics.likert import likert_mean
+from tutelage.statistics.over_optimisation import OverOptimisation, fit_over_optimisation
 from tutelage.statistics.reliability import (
     Coefficient,
     fleiss_kappa,
@@ -19,13 +21,19 @@ from tutelage.statistics.win_rate import OUTCOMES, win_rate, win_rate_difference
 
 __all__ = [
     "OUTCOMES",
+    "BestOfN",
     "CalibrationBin",
     "Coefficient",
     "Interval",
+    "OverOptimisation",
+    "best_of_n_curve",
+    "best_of_n_kl",
     "bounded_mean",
     "calibration_bins",
     "clustered_variance",
+    "expected_best_of_n",
     "expected_calibration_error",
+    "fit_over_optimisation",
     "fleiss_kappa",
     "kendall_tau_b",
     "krippendorff_alpha",

@@ -1,0 +1,121 @@
+"""Best-of-n: of n completions of a policy the one that the reward model scores highest. No training, n times the cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from tutelage.errors import DataError
+from tutelage.evaluation.completions import Arm, complete, num_scored_tokens, score_completions
+from tutelage.model.loading import context_limit, load_scalar_model, load_tokenizer
+from tutelage.model.sampling import SamplingSettings
+from tutelage.records import Completion, Prompt, content_id
+from tutelage.text.render import Renderer
+
+RendererOf = Callable[[object], Renderer]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredCompletions:
+    """Completions of each prompt and their scores, row by row; a prompt without room for a response has empty rows."""
+
+    completions: list[list[Completion]]
+    scores: list[list[float]]
+
+
+def complete_and_score(
+    arm: Arm,
+    prompts: Sequence[Prompt],
+    *,
+    reward_model: Path | str,
+    num_completions: int,
+    settings: SamplingSettings,
+    seed: int,
+    renderer_of: RendererOf | None = None,
+    device: torch.device | str = "cpu",
+    on_progress: Callable[[int], None] | None = None,
+    on_too_long: Callable[[str], None] | None = None,
+) -> ScoredCompletions:
+    """`num_completions` of each prompt by `arm`, each scored behind the bare prompt, without the arm's prefix.
+
+    What is told to `on_too_long` and to `on_progress`: see `complete`. Raises `DataError` where a completion is longer
+    than the reward model's context.
+    """
+    completions = complete(
+        arm,
+        prompts,
+        settings=settings,
+        seed=seed,
+        num_completions=num_completions,
+        renderer_of=renderer_of,
+        device=device,
+        on_progress=on_progress,
+        on_too_long=on_too_long,
+    )
+    model, tokenizer = load_scalar_model(reward_model, device=device), load_tokenizer(reward_model)
+    renderer = Renderer(tokenizer=tokenizer) if renderer_of is None else renderer_of(tokenizer)
+    limit = context_limit(model)
+    for prompt, own in zip(prompts, completions, strict=True):
+        longest = num_scored_tokens(renderer, prompt, own) if own else 0
+        if longest > limit:
+            raise DataError(
+                f"prompt {prompt.id} with its longest completion has {longest} tokens for the reward model "
+                f"{str(reward_model)!r}, whose context is {limit}. Shorten the prompt or lower the number of response "
+                "tokens"
+            )
+    return ScoredCompletions(completions=completions, scores=score_completions(model, renderer, prompts, completions))
+
+
+def best_of(scored: ScoredCompletions, *, n: int, name: str) -> list[list[Completion]]:
+    """For each prompt the best-scored of its first `n` completions, as the one completion of the arm `name`.
+
+    Its extra keys: those it had, `score`, and `best_of`, which is n. Of equal scores the first one sampled is taken.
+    Raises `DataError` where a prompt has fewer than n completions, or n is below 1.
+    """
+    return [_best(own, scores, n, name) for own, scores in zip(scored.completions, scored.scores, strict=True)]
+
+
+def _best(completions: Sequence[Completion], scores: Sequence[float], n: int, name: str) -> list[Completion]:
+    if not completions:
+        return []
+    if not 1 <= n <= len(completions):
+        raise DataError(
+            f"n is {n}, but a prompt has {len(completions)} completions to choose from; sample at least n, n at least 1"
+        )
+    place = max(range(n), key=lambda k: scores[k])
+    chosen = completions[place].model_dump()
+    identity = content_id(name, str(n), completions[place].id)
+    return [Completion.model_validate({**chosen, "id": identity, "policy": name, "score": scores[place], "best_of": n})]
+
+
+def complete_best_of_n(
+    arm: Arm,
+    prompts: Sequence[Prompt],
+    *,
+    n: int,
+    reward_model: Path | str,
+    settings: SamplingSettings,
+    seed: int,
+    name: str = "best_of_n",
+    renderer_of: RendererOf | None = None,
+    device: torch.device | str = "cpu",
+    on_progress: Callable[[int], None] | None = None,
+    on_too_long: Callable[[str], None] | None = None,
+) -> list[list[Completion]]:
+    """Best-of-n as an arm: what `complete` returns, one completion a prompt, named `name`."""
+    scored = complete_and_score(
+        arm,
+        prompts,
+        reward_model=reward_model,
+        num_completions=n,
+        settings=settings,
+        seed=seed,
+        renderer_of=renderer_of,
+        device=device,
+        on_progress=on_progress,
+        on_too_long=on_too_long,
+    )
+    return best_of(scored, n=n, name=name)
