@@ -59,7 +59,7 @@ def test_kl_is_an_upper_bound_where_completions_can_be_equal():
 def test_expected_best_by_hand():
     # Best of 2 of 3, 1, 2: pairs (3, 1), (3, 2), (1, 2) have best 3, 3, 2: mean 8/3.
     assert expected_best_of_n([3, 1, 2], 2) == pytest.approx(8 / 3, rel=1e-12)
-    # Quality of the chosen: 10, 10, 40: mean 20. A tie for the best is half of each: (10 + 10 + 40) / 3 with 3 = 3.
+    # Quality of the chosen: 10, 10, 40: mean 20. Of two that tie for the best each counts half: 15, then 10 and 20.
     assert expected_best_of_n([3, 1, 2], 2, values=[10, 0, 40]) == pytest.approx(20, rel=1e-12)
     assert expected_best_of_n([3, 3, 2], 2, values=[10, 20, 0]) == pytest.approx((15 + 10 + 20) / 3, rel=1e-12)
 

@@ -1,4 +1,4 @@
-"""Best-of-n: of n completions of a policy the one that the reward model scores highest. No training, n times the cost."""
+"""Best-of-n: of n completions of a policy the one that the reward model scores highest. No training, n-fold cost."""
 
 from __future__ import annotations
 
