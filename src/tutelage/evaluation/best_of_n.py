@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from tutelage.errors import DataError
-from tutelage.evaluation.completions import Arm, complete, num_scored_tokens, score_completions
+from tutelage.evaluation.completions import Arm, complete, group_to_score, score_groups
 from tutelage.model.loading import context_limit, load_scalar_model, load_tokenizer
 from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Completion, Prompt, content_id
@@ -58,15 +58,16 @@ def complete_and_score(
     model, tokenizer = load_scalar_model(reward_model, device=device), load_tokenizer(reward_model)
     renderer = Renderer(tokenizer=tokenizer) if renderer_of is None else renderer_of(tokenizer)
     limit = context_limit(model)
-    for prompt, own in zip(prompts, completions, strict=True):
-        longest = num_scored_tokens(renderer, prompt, own) if own else 0
-        if longest > limit:
+    groups = [group_to_score(renderer, prompt, own) for prompt, own in zip(prompts, completions, strict=True)]
+    for prompt, group in zip(prompts, groups, strict=True):
+        longest = len(group.prompt) + max(map(len, group.responses), default=0)
+        if group.responses and longest > limit:
             raise DataError(
                 f"prompt {prompt.id} with its longest completion has {longest} tokens for the reward model "
                 f"{str(reward_model)!r}, whose context is {limit}. Shorten the prompt or lower the number of response "
                 "tokens"
             )
-    return ScoredCompletions(completions=completions, scores=score_completions(model, renderer, prompts, completions))
+    return ScoredCompletions(completions=completions, scores=score_groups(model, groups))
 
 
 def best_of(scored: ScoredCompletions, *, n: int, name: str) -> list[list[Completion]]:
