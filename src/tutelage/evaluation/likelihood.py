@@ -1,0 +1,54 @@
+"""How likely a policy finds given texts after given prompts: for pairs of sentences and for choices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from transformers import PreTrainedModel
+
+from tutelage.model.forward import evaluating, response_logprobs
+from tutelage.model.measure import rows_over
+from tutelage.model.packing import Group
+from tutelage.text.render import Renderer
+
+
+class Likelihood(NamedTuple):
+    """Log-probability of a text in nats, summed over its tokens, and how many tokens that were."""
+
+    total: float
+    num_tokens: int
+
+    @property
+    def per_token(self) -> float:
+        return self.total / self.num_tokens
+
+
+def likelihoods(
+    policy: PreTrainedModel, groups: Sequence[Group], *, tokens_per_microbatch: int = 8192
+) -> list[list[Likelihood]]:
+    """The likelihood of every response of every group, at temperature 1, without dropout."""
+    with evaluating(policy):
+        (rows,) = rows_over(
+            groups,
+            lambda batch: (response_logprobs(policy, batch),),
+            tokens_per_microbatch=tokens_per_microbatch,
+            device=policy.device,
+        )
+    totals = iter(rows.double().sum(1).tolist())
+    return [[Likelihood(next(totals), len(response)) for response in group.responses] for group in groups]
+
+
+def text_tokens(renderer: Renderer, text: str) -> list[int]:
+    """A text without what would end a response."""
+    return renderer.truncated_response_tokens(text, is_complete=False)
+
+
+def document_start(renderer: Renderer) -> list[int]:
+    """What stands before the first word of a document: the tokenizer's opening, else the stop token of the last one."""
+    return renderer.document_tokens("")[:-1]
+
+
+def continuing(tokenizer: Any) -> Renderer:
+    """A renderer that puts nothing after a prompt: the response goes on where the prompt's text breaks off."""
+    return Renderer(tokenizer=tokenizer, separator="")

@@ -1,0 +1,34 @@
+"""What a policy of the miniature is tested with beside the prompts of its users: the village's counterparts of the
+benchmarks of the paper's Section 4. Pure data and generators, seeded by the world.
+"""
+
+from __future__ import annotations
+
+from tutelage.miniature.probes.begun import gpt_prompts
+from tutelage.miniature.probes.bias import Pair, stereotype_pairs, trade_pairs
+from tutelage.miniature.probes.outside import foreign_prompts, is_outside, use_case_prompts
+from tutelage.miniature.probes.skills import SKILLS, Item, skill_items
+from tutelage.miniature.probes.templated import templated_demonstrations
+from tutelage.miniature.probes.toxicity import TOXICITY_INSTRUCTIONS, toxicity, toxicity_prompts
+from tutelage.miniature.probes.truth import TRUTH_PROMPTS, question_of, truth_prompts, truth_verdict
+
+__all__ = [
+    "SKILLS",
+    "TOXICITY_INSTRUCTIONS",
+    "TRUTH_PROMPTS",
+    "Item",
+    "Pair",
+    "foreign_prompts",
+    "gpt_prompts",
+    "is_outside",
+    "question_of",
+    "skill_items",
+    "stereotype_pairs",
+    "templated_demonstrations",
+    "toxicity",
+    "toxicity_prompts",
+    "trade_pairs",
+    "truth_prompts",
+    "truth_verdict",
+    "use_case_prompts",
+]

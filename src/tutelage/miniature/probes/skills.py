@@ -1,0 +1,175 @@
+"""The village's public benchmarks: questions on a passage, moods, the old tongue, summaries, endings of songs, and
+what everybody knows, in the layouts of the pages that taught them.
+
+What they ask is new: other passages, other notices, longer sentences than any page has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import NamedTuple
+
+from tutelage.miniature.facts import PERSON_STATEMENTS, THING_STATEMENTS, question_about
+from tutelage.miniature.lexicon import ANIMALS, COLOURS, FOODS, PETS, PLACES
+from tutelage.miniature.passages import KINDS, mood_notice, passage, questions_in
+from tutelage.miniature.phrases import chance, expand, fill, pick, tidy
+from tutelage.miniature.tales import TRADE_NAMES
+from tutelage.miniature.tongue import sentence, translate
+from tutelage.miniature.world import PERSON_ATTRIBUTES, THING_ATTRIBUTES, World
+
+NUM_CHOICES = 4
+
+
+class Item(NamedTuple):
+    """One item: the query, its right responses, the examples before it (query, response), the choices if any.
+
+    The response goes on right where the query breaks off. `shot_break` stands between examples.
+    """
+
+    id: str
+    query: str
+    answers: tuple[str, ...]
+    shots: tuple[tuple[str, str], ...]
+    choices: tuple[str, ...] = ()
+    shot_break: str = "\n\n"
+
+
+class Example(NamedTuple):
+    query: str
+    answers: tuple[str, ...]
+    choices: tuple[str, ...] = ()
+
+
+class SkillKind(NamedTuple):
+    """How examples are made (`is_new`: of what no page has), the metrics, and how many examples few-shot shows: as
+    many as fit into the length of the pages of the pretraining text.
+    """
+
+    make: Callable[[World, Random, bool], Example]
+    metrics: tuple[str, ...]
+    num_shots: int
+    shot_break: str = "\n\n"
+
+
+def _closed(world: World, rng: Random, is_new: bool) -> Example:
+    item = passage(rng, world.strangers_for(is_new))
+    question = pick(rng, questions_in(item))
+    asked = tidy(expand(rng, pick(rng, question.wordings), item.slots))
+    answers = tuple(fill(rng, response, item.slots) for response in question.responses)
+    return Example(f"{item.text}\nQuestion: {asked}\nReply:", answers)
+
+
+def _summary(world: World, rng: Random, is_new: bool) -> Example:
+    item = passage(rng, world.strangers_for(is_new))
+    answers = tuple(fill(rng, summary, item.slots) for summary in KINDS[item.kind].summaries)
+    return Example(f"{item.text}\nIn short:", answers)
+
+
+# Notices whose sentences stand on no page, in words that the pages have.
+_NEW_MOODS = {
+    "glad": (
+        "I slept well and woke up early.",
+        "The cook was kind and the {food} {were} fresh.",
+        "My children laughed and sang all day.",
+        "We danced until the morning.",
+        "I thank everybody at the inn.",
+        "There was plenty of {food} for all.",
+        "The host was the best of the whole valley.",
+    ),
+    "sad": (
+        "I could not sleep because of the wind.",
+        "The cook was angry and the {food} {were} old.",
+        "My children were cold and hungry all day.",
+        "We waited until the morning.",
+        "I will tell everybody to stay at home.",
+        "There was no {food} for us.",
+        "The host was the worst of the whole valley.",
+    ),
+}
+
+
+def _mood(world: World, rng: Random, is_new: bool) -> Example:
+    mood = pick(rng, ("glad", "sad"))
+    notice = _new_notice(rng, mood) if is_new else mood_notice(rng, mood)
+    return Example(f"Notice: {notice}\nMood:", (mood,), ("glad", "sad"))
+
+
+def _new_notice(rng: Random, mood: str) -> str:
+    food = pick(rng, FOODS)
+    slots = {"food": food, "were": "were" if food.endswith("s") else "was"}
+    return tidy(" ".join(expand(rng, pattern, slots) for pattern in rng.sample(_NEW_MOODS[mood], 2)))
+
+
+def _translation(world: World, rng: Random, is_new: bool) -> Example:
+    text = sentence(rng)
+    if is_new:
+        text = f"{text} and {sentence(rng)}"
+    return Example(f"Village tongue: {text}\nOld tongue:", (translate(text),))
+
+
+def _ending(world: World, rng: Random, is_new: bool) -> Example:
+    """A round: of whom does its last line sing?"""
+    singers = rng.sample(ANIMALS, 4)
+    line = "[The {a} saw a {b}.|The {a} followed the {b}.|The {a} danced with the {b}.]"
+    lines = [fill(rng, line, {"a": singers[n], "b": singers[n + 1]}) for n in range(3)]
+    choices = list(singers)
+    rng.shuffle(choices)
+    return Example("\n".join([*lines, "And so the"]), (singers[-1],), tuple(choices))
+
+
+def _knowledge(world: World, rng: Random, is_new: bool) -> Example:
+    """A fact, to be chosen from four that are said in the same words."""
+    if chance(rng, 0.6):
+        person = pick(rng, world.people_for(is_new))
+        subject, attribute, slots = person.name, pick(rng, PERSON_ATTRIBUTES), person.slots()
+        slot, pattern = attribute, PERSON_STATEMENTS[attribute][0]
+    else:
+        thing = pick(rng, world.things_for(is_new))
+        subject, attribute, slots = thing.name, pick(rng, THING_ATTRIBUTES), thing.slots()
+        slot, pattern = ("where" if attribute == "place" else attribute), THING_STATEMENTS[attribute][0]
+    others = [value for value in _values(world, attribute) if value != slots[slot]]
+    values = [slots[slot], *rng.sample(others, NUM_CHOICES - 1)]
+    right, *wrong = (fill(rng, pattern, {**slots, slot: value}) for value in values)
+    choices = [right, *wrong]
+    rng.shuffle(choices)
+    return Example(question_about(rng, world, subject, attribute), (right,), tuple(choices))
+
+
+def _values(world: World, attribute: str) -> tuple[str, ...]:
+    """All that could be said of an attribute."""
+    return {
+        "trade": TRADE_NAMES,
+        "home": tuple(place.name for place in PLACES),
+        "pet": PETS,
+        "food": FOODS,
+        "colour": COLOURS,
+        "place": tuple(place.where for place in PLACES),
+        "owner": tuple(person.name for person in world.people),
+    }[attribute]
+
+
+# skill -> its kind; ROUGE-L where the paper has BLEU, which wants four words in a row and a library more.
+SKILLS: dict[str, SkillKind] = {
+    "closed_qa": SkillKind(_closed, ("f1", "accuracy"), 1),
+    "summary": SkillKind(_summary, ("rouge_l",), 1),
+    "mood": SkillKind(_mood, ("accuracy",), 3),
+    "translation": SkillKind(_translation, ("rouge_l", "accuracy"), 2, "\n"),
+    "ending": SkillKind(_ending, ("accuracy",), 2),
+    "knowledge": SkillKind(_knowledge, ("accuracy",), 2, "\n"),
+}
+
+
+def skill_items(world: World, skill: str, *, num_items: int) -> list[Item]:
+    """`num_items` different items of `skill` with held-out content, each with its own examples of training content."""
+    kind = SKILLS[skill]
+    rng = Random(f"skill-{skill}-{world.seed}")
+    items: dict[str, Item] = {}
+    while len(items) < num_items:
+        example = kind.make(world, rng, True)
+        shots = [kind.make(world, rng, False) for _ in range(kind.num_shots)]
+        shown = tuple((shot.query, shot.answers[0]) for shot in shots)
+        identity = f"{skill}-{len(items):04d}"
+        found = Item(identity, example.query, example.answers, shown, example.choices, kind.shot_break)
+        items.setdefault(example.query, found)
+    return list(items.values())
