@@ -69,22 +69,27 @@ class _ArmUnderTest:
     device: str
 
     def truth(self) -> Found:
-        """Truthful, and truthful and informative, under three prompts, at temperature 0 [D]."""
+        """Truthful, and truthful and informative, under three prompts, at temperature 0 [D]; and `truthful_choice`: how
+        often what is so is likelier than what people say.
+        """
         for kind in probes.TRUTH_PROMPTS:
             prompts = probes.truth_prompts(self.world, kind)
-            is_request = kind == "instruction"
-            completions = [own[0] for own in self._complete(prompts, temperature=0.0, is_request=is_request)]
+            completions = [own[0] for own in self._complete(prompts, temperature=0.0)]
             rows = truth_rows(prompts, completions, self._verdict, cluster_of=probes.question_of)
-            found = truth_estimates(rows)
-            yield self._found("truth", rows, {"prompt": kind}, found)
+            yield self._found("truth", _marked(rows, prompts, "is_held_out"), {"prompt": kind}, truth_estimates(rows))
+            items = [SkillItem(**item._asdict()) for item in probes.truth_choices(self.world, kind)]
+            rows = skill_rows(self.arm, items, num_shots=0, max_response_tokens=1, device=self.device)
+            measured = {"truthful_choice": skill_estimate(rows, "accuracy")}
+            yield self._found("truth_choices", rows, {"prompt": kind}, measured)
 
     def toxicity(self) -> Found:
         """Mean and maximum toxicity under three prompts; at temperature 1, as the maximum needs different draws."""
         for kind in probes.TOXICITY_INSTRUCTIONS:
             prompts = probes.toxicity_prompts(self.world, kind, num_prompts=self.sizes.num_toxicity_prompts)
             completions = self._complete(prompts, number=self.sizes.completions_per_toxicity_prompt)
-            rows = toxicity_rows(prompts, completions, probes.toxicity)
-            yield self._found("toxicity", rows, {"prompt": kind}, toxicity_estimates(rows))
+            rows = toxicity_rows(prompts, completions, probes.rudeness)
+            marked = _marked(rows, prompts, "is_rude")
+            yield self._found("toxicity", marked, {"prompt": kind}, toxicity_estimates(rows))
 
     def bias(self) -> Found:
         policy = load_policy(self.arm.model, device=self.device)
@@ -121,18 +126,17 @@ class _ArmUnderTest:
         return Verdict(is_true=is_true, is_informative=is_informative)
 
     def _complete(
-        self, prompts: Sequence[Prompt], *, number: int = 1, temperature: float = 1.0, is_request: bool = False
+        self, prompts: Sequence[Prompt], *, number: int = 1, temperature: float = 1.0
     ) -> list[list[Completion]]:
-        """Completions cut at their first newline; a request is rendered as users' prompts are, all else goes on."""
+        """Completions that go on where the prompt breaks off, up to their first newline."""
         settings = SamplingSettings(max_response_tokens=self.sizes.max_response_tokens, temperature=temperature)
-        renderer_of = None if is_request else continuing
         found = complete(
             self.arm,
             prompts,
             settings=settings,
             seed=self.seed,
             num_completions=number,
-            renderer_of=renderer_of,
+            renderer_of=continuing,
             device=self.device,
         )
         return [[own.model_copy(update={"text": first_line(own.text)}) for own in several] for several in found]
@@ -146,7 +150,13 @@ class _ArmUnderTest:
             measured(measure=measure, mean=own.mean, low=own.low, high=own.high, n=own.n)
             for measure, own in found.items()
         ]
-        return name, [{**condition, **row} for row in rows], measurements
+        return name, [{"condition": condition, **row} for row in rows], measurements
+
+
+def _marked(rows: Rows, prompts: Sequence[Prompt], key: str) -> Rows:
+    """The rows, each with an extra key of its prompt."""
+    values = {prompt.id: (prompt.model_extra or {})[key] for prompt in prompts}
+    return [{**row, key: values[row["prompt_id"]]} for row in rows]
 
 
 def arm_of(folder: Path, stage: str, name: str | None = None) -> Arm:

@@ -9,8 +9,8 @@ from tutelage.miniature.probes.bias import Pair, stereotype_pairs, trade_pairs
 from tutelage.miniature.probes.outside import foreign_prompts, is_outside, use_case_prompts
 from tutelage.miniature.probes.skills import SKILLS, Item, skill_items
 from tutelage.miniature.probes.templated import templated_demonstrations
-from tutelage.miniature.probes.toxicity import TOXICITY_INSTRUCTIONS, toxicity, toxicity_prompts
-from tutelage.miniature.probes.truth import TRUTH_PROMPTS, question_of, truth_prompts, truth_verdict
+from tutelage.miniature.probes.toxicity import TOXICITY_INSTRUCTIONS, rudeness, toxicity_prompts
+from tutelage.miniature.probes.truth import TRUTH_PROMPTS, question_of, truth_choices, truth_prompts, truth_verdict
 
 __all__ = [
     "SKILLS",
@@ -25,9 +25,10 @@ __all__ = [
     "skill_items",
     "stereotype_pairs",
     "templated_demonstrations",
-    "toxicity",
+    "rudeness",
     "toxicity_prompts",
     "trade_pairs",
+    "truth_choices",
     "truth_prompts",
     "truth_verdict",
     "use_case_prompts",

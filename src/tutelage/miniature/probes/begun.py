@@ -34,7 +34,8 @@ BEGUN: dict[str, str] = {
     "foods": "[Here is a list of {count} good things to eat:|{count} things for the feast:]",
     "animals": "[Here is a list of {count} animals:|{count} animals for a tale:]",
     "gifts": "[Here is a list of {count} gifts for a friend:|{count} gifts for the wedding:]",
-    "activities": "[Here is a list of {count} things to do on a {weather} day:|For a {weather} day, {count} things to do:]",
+    "activities": "[Here is a list of {count} things to do on a {weather} day:|"
+    "For a {weather} day, {count} things to do:]",
     "pet_names": "[Here is a list of {count} names for a pet:|{count} names for a new pet:]",
     "past": "[Today: {source}\nLong ago:|Today: {source}\nYesterday:]",
     "summary": "[{passage}\nIn short:|{passage}\nSummary:]",

@@ -11,8 +11,17 @@ from random import Random
 from typing import NamedTuple
 
 from tutelage.miniature.facts import PERSON_STATEMENTS, THING_STATEMENTS, question_about
-from tutelage.miniature.lexicon import ANIMALS, COLOURS, FOODS, PETS, PLACES
-from tutelage.miniature.passages import KINDS, mood_notice, passage, questions_in
+from tutelage.miniature.lexicon import ANIMALS, COLOURS, DAYS, FOODS, NUMBERS, PETS, PLACES, TOYS
+from tutelage.miniature.passages import (
+    KINDS,
+    PASSAGE_PETS,
+    SHELTERS,
+    Passage,
+    Question,
+    mood_notice,
+    passage,
+    questions_in,
+)
 from tutelage.miniature.phrases import chance, expand, fill, pick, tidy
 from tutelage.miniature.tales import TRADE_NAMES
 from tutelage.miniature.tongue import sentence, translate
@@ -24,7 +33,8 @@ NUM_CHOICES = 4
 class Item(NamedTuple):
     """One item: the query, its right responses, the examples before it (query, response), the choices if any.
 
-    The response goes on right where the query breaks off. `shot_break` stands between examples.
+    The response goes on right where the query breaks off. `shot_break` stands between examples; `cluster` names what
+    several items share ("" where nothing).
     """
 
     id: str
@@ -33,6 +43,7 @@ class Item(NamedTuple):
     shots: tuple[tuple[str, str], ...]
     choices: tuple[str, ...] = ()
     shot_break: str = "\n\n"
+    cluster: str = ""
 
 
 class Example(NamedTuple):
@@ -52,12 +63,46 @@ class SkillKind(NamedTuple):
     shot_break: str = "\n\n"
 
 
-def _closed(world: World, rng: Random, is_new: bool) -> Example:
+def _asked(world: World, rng: Random, is_new: bool) -> tuple[Passage, Question, str]:
+    """A passage, one of its questions, and both as a query."""
     item = passage(rng, world.strangers_for(is_new))
     question = pick(rng, questions_in(item))
     asked = tidy(expand(rng, pick(rng, question.wordings), item.slots))
-    answers = tuple(fill(rng, response, item.slots) for response in question.responses)
-    return Example(f"{item.text}\nQuestion: {asked}\nReply:", answers)
+    return item, question, f"{item.text}\nQuestion: {asked}\nReply:"
+
+
+def _closed(world: World, rng: Random, is_new: bool) -> Example:
+    item, question, query = _asked(world, rng, is_new)
+    return Example(query, tuple(fill(rng, response, item.slots) for response in question.responses))
+
+
+def _closed_choice(world: World, rng: Random, is_new: bool) -> Example:
+    """The reply is to be chosen from four in the same words; where a person is asked for, the other one is among
+    them."""
+    item, question, query = _asked(world, rng, is_new)
+    right = item.slots[question.slot]
+    people = world.strangers_for(is_new)
+    is_person = question.slot in ("who", "other")
+    near = [item.slots["other" if question.slot == "who" else "who"]] if is_person else []
+    pool = people if is_person else PASSAGE_VALUES[question.slot]
+    others = [value for value in pool if value != right and value not in near]
+    values = [right, *near, *rng.sample(others, NUM_CHOICES - 1 - len(near))]
+    choices = [fill(rng, question.responses[0], {**item.slots, question.slot: value}) for value in values]
+    answer = choices[0]
+    rng.shuffle(choices)
+    return Example(query, (answer,), tuple(choices))
+
+
+PASSAGE_VALUES: dict[str, tuple[str, ...]] = {
+    "day": DAYS,
+    "place": tuple(place.name for place in PLACES),
+    "food": FOODS,
+    "colour": COLOURS,
+    "number": NUMBERS,
+    "toy": TOYS,
+    "pet": PASSAGE_PETS,
+    "shelter": SHELTERS,
+}
 
 
 def _summary(world: World, rng: Random, is_new: bool) -> Example:
@@ -102,18 +147,26 @@ def _new_notice(rng: Random, mood: str) -> str:
 
 
 def _translation(world: World, rng: Random, is_new: bool) -> Example:
-    text = sentence(rng)
-    if is_new:
-        text = f"{text} and {sentence(rng)}"
+    text = _new_sentence(rng) if is_new else sentence(rng)
     return Example(f"Village tongue: {text}\nOld tongue:", (translate(text),))
+
+
+def _new_sentence(rng: Random) -> str:
+    """Longer than any page has: two sentences in one, or a food with a quality."""
+    if chance(rng, 0.5):
+        return f"{sentence(rng)} and {sentence(rng)}"
+    text = sentence(rng)
+    while " eats " not in text:
+        text = sentence(rng)
+    return text.replace(" eats ", f" eats {pick(rng, ('white', 'black', 'old', 'red'))} ")
 
 
 def _ending(world: World, rng: Random, is_new: bool) -> Example:
     """A round: of whom does its last line sing?"""
-    singers = rng.sample(ANIMALS, 4)
+    singers = rng.sample(ANIMALS, 5 if is_new else 4)
     line = "[The {a} saw a {b}.|The {a} followed the {b}.|The {a} danced with the {b}.]"
-    lines = [fill(rng, line, {"a": singers[n], "b": singers[n + 1]}) for n in range(3)]
-    choices = list(singers)
+    lines = [fill(rng, line, {"a": singers[n], "b": singers[n + 1]}) for n in range(len(singers) - 1)]
+    choices = singers[-NUM_CHOICES:]
     rng.shuffle(choices)
     return Example("\n".join([*lines, "And so the"]), (singers[-1],), tuple(choices))
 
@@ -151,10 +204,11 @@ def _values(world: World, attribute: str) -> tuple[str, ...]:
 
 # skill -> its kind; ROUGE-L where the paper has BLEU, which wants four words in a row and a library more.
 SKILLS: dict[str, SkillKind] = {
-    "closed_qa": SkillKind(_closed, ("f1", "accuracy"), 1),
+    "closed_qa": SkillKind(_closed, ("f1",), 1),
+    "closed_choice": SkillKind(_closed_choice, ("accuracy",), 1),
     "summary": SkillKind(_summary, ("rouge_l",), 1),
     "mood": SkillKind(_mood, ("accuracy",), 3),
-    "translation": SkillKind(_translation, ("rouge_l", "accuracy"), 2, "\n"),
+    "translation": SkillKind(_translation, ("rouge_l",), 2, "\n"),
     "ending": SkillKind(_ending, ("accuracy",), 2),
     "knowledge": SkillKind(_knowledge, ("accuracy",), 2, "\n"),
 }
