@@ -1,0 +1,117 @@
+"""Prompts of benchmarks to the letter, choices against a plain softmax, responses of a real policy."""
+
+from __future__ import annotations
+
+import pytest
+
+from tutelage.errors import DataError
+from tutelage.evaluation.completions import Arm
+from tutelage.evaluation.skills import SkillItem, first_line, prompt_text, skill_estimate, skill_rows
+
+ITEM = SkillItem(
+    id="one",
+    instruction="Answer.",
+    query="Q: c?\nA:",
+    shots=(("Q: a?\nA:", "x"), ("Q: b?\nA:", "y")),
+    answers=("z",),
+)
+
+
+def test_prompts_to_the_letter():
+    assert prompt_text(ITEM, 0) == "Answer.\n\nQ: c?\nA:"
+    assert prompt_text(ITEM, 1) == "Answer.\n\nQ: a?\nA: x\n\nQ: c?\nA:"
+    assert prompt_text(ITEM, 2) == "Answer.\n\nQ: a?\nA: x\n\nQ: b?\nA: y\n\nQ: c?\nA:"
+    bare = SkillItem(id="two", query="c\n", shots=(("a\n", "x"),), answers=("z",), response_opening="", shot_break="\n")
+    assert prompt_text(bare, 1) == "a\nx\nc\n"
+
+
+def test_too_few_examples_are_refused():
+    with pytest.raises(DataError, match="has 2 examples, 3 are asked for"):
+        prompt_text(ITEM, 3)
+
+
+def test_items_without_a_right_answer_are_refused():
+    with pytest.raises(DataError, match="no gold answer"):
+        SkillItem(id="x", query="q", answers=())
+    with pytest.raises(DataError, match="none of its choices"):
+        SkillItem(id="x", query="q", answers=("z",), choices=("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("one\ntwo", "one"), ("\n\n one \n two", "one"), ("one", "one"), ("", "")]
+)
+def test_first_line(text, expected):
+    assert first_line(text) == expected
+
+
+def written_items():
+    return [SkillItem(id=f"w{n}", query=f"Where is the {noun}?", answers=("barn",)) for n, noun in enumerate(NOUNS)]
+
+
+NOUNS = ("cat", "dog", "hen")
+
+
+def test_responses_are_the_likeliest_tokens_up_to_a_newline(tiny, tokenizer):
+    """Token by token with the model's plain forward pass."""
+    import torch
+
+    from tutelage.model.loading import load_policy
+
+    rows = skill_rows(Arm(name="tiny", model=tiny.policy), written_items(), num_shots=0, max_response_tokens=6)
+    policy = load_policy(tiny.policy)
+    policy.set_attn_implementation("eager")
+    for row in rows:
+        ids = tokenizer(row["prompt"])["input_ids"]
+        said = []
+        for _ in range(6):
+            with torch.no_grad():
+                said.append(int(policy(input_ids=torch.tensor([ids + said])).logits[0, -1].argmax()))
+            if said[-1] == tokenizer.eos_token_id:
+                break
+        assert row["response"] == first_line(tokenizer.decode(said, skip_special_tokens=True))
+
+
+def test_choices_by_the_mean_per_token(tiny, tokenizer):
+    """Not the sum, by which the longer choice would hardly ever win."""
+    import torch
+
+    from tutelage.model.loading import load_policy
+
+    choices = ("owl", "the barn at the mill by the lane on the hill", "yard")
+    items = [
+        SkillItem(id=f"c{n}", query=f"Where does the {noun} sleep?", answers=("yard",), choices=choices)
+        for n, noun in enumerate(NOUNS)
+    ]
+    rows = skill_rows(Arm(name="tiny", model=tiny.policy), items, num_shots=0, max_response_tokens=4)
+    policy = load_policy(tiny.policy)
+    policy.set_attn_implementation("eager")
+    for row in rows:
+        prompt = tokenizer(row["prompt"])["input_ids"]
+        means = {}
+        for choice in choices:
+            response = tokenizer(f" {choice}", add_special_tokens=False)["input_ids"]
+            with torch.no_grad():
+                logprobs = policy(input_ids=torch.tensor([prompt + response])).logits[0].log_softmax(-1)
+            found = [float(logprobs[len(prompt) + n - 1, token]) for n, token in enumerate(response)]
+            means[choice] = sum(found) / len(found)
+        assert row["response"] == max(means, key=means.get)
+        assert row["accuracy"] == float(row["response"] == "yard")
+
+
+def test_rows_keep_the_order_of_written_and_chosen_items(tiny):
+    written = written_items()
+    chosen = SkillItem(id="c", query="Where?", answers=("a",), choices=("a", "b"))
+    items = [written[0], chosen, *written[1:]]
+    rows = skill_rows(Arm(name="tiny", model=tiny.policy), items, num_shots=0, max_response_tokens=3)
+    assert [row["item_id"] for row in rows] == ["w0", "c", "w1", "w2"]
+
+
+def test_estimates_by_hand():
+    rows = [
+        {"f1": value, "accuracy": float(value == 1.0), "cluster": name}
+        for name, value in (("a", 1.0), ("b", 0.5), ("c", 0.0), ("d", 0.5))
+    ]
+    assert skill_estimate(rows, "f1").mean == 0.5
+    assert skill_estimate(rows, "accuracy").mean == 0.25
+    with pytest.raises(DataError, match="metric is 'rouge'"):
+        skill_estimate(rows, "rouge")
