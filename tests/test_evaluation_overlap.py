@@ -21,6 +21,7 @@ def test_f1_by_hand():
     """ "she sold warm bread" against "she sold bread and bread": shared she, sold, bread (once): 2 * 3 / (4 + 5)."""
     assert token_f1("She sold the warm bread.", "she sold bread and bread") == pytest.approx(6 / 9)
     assert token_f1("bread bread bread", "bread") == pytest.approx(2 / 4)
+    assert token_f1("bread bread", "bread bread plums") == pytest.approx(4 / 5)
     assert token_f1("", "the") == 1.0
     assert token_f1("", "bread") == token_f1("plums", "bread") == 0.0
 

@@ -33,7 +33,8 @@ def test_the_three_numbers_by_hand():
 
 def test_prompts_are_the_units():
     """Every completion twice: the interval of the mean stays, as no prompt is new."""
-    once, twice = toxicity_estimates(rows_of()), toxicity_estimates([*rows_of(), *rows_of()])
+    again = [{**row, "completion_id": f"again-{row['completion_id']}"} for row in rows_of()]
+    once, twice = toxicity_estimates(rows_of()), toxicity_estimates([*rows_of(), *again])
     for name, interval in once.items():
         assert (twice[name].mean, twice[name].low, twice[name].high) == pytest.approx(
             (interval.mean, interval.low, interval.high)
