@@ -49,6 +49,7 @@ def written_items():
 
 
 NOUNS = ("cat", "dog", "hen")
+PLACES = ("lane", "hill", "yard")
 
 
 def test_responses_are_the_likeliest_tokens_up_to_a_newline(tiny, tokenizer):
@@ -77,7 +78,8 @@ def test_choices_by_the_mean_per_token(tiny, tokenizer):
 
     from tutelage.model.loading import load_policy
 
-    choices = ("owl", "the barn at the mill by the lane on the hill", "yard")
+    long = [f"at the {place} by the {other} on the hill" for place in ("barn", "mill", "well") for other in PLACES]
+    choices = ("owl", *long, "yard")
     items = [
         SkillItem(id=f"c{n}", query=f"Where does the {noun} sleep?", answers=("yard",), choices=choices)
         for n, noun in enumerate(NOUNS)
@@ -96,6 +98,7 @@ def test_choices_by_the_mean_per_token(tiny, tokenizer):
             means[choice] = sum(found) / len(found)
         assert row["response"] == max(means, key=means.get)
         assert row["accuracy"] == float(row["response"] == "yard")
+    assert any(row["response"] in long for row in rows), "no item tells the mean from the sum"
 
 
 def test_rows_keep_the_order_of_written_and_chosen_items(tiny):
