@@ -49,7 +49,6 @@ def written_items():
 
 
 NOUNS = ("cat", "dog", "hen")
-PLACES = ("lane", "hill", "yard")
 
 
 def test_responses_are_the_likeliest_tokens_up_to_a_newline(tiny, tokenizer):
@@ -73,13 +72,11 @@ def test_responses_are_the_likeliest_tokens_up_to_a_newline(tiny, tokenizer):
 
 
 def test_choices_by_the_mean_per_token(tiny, tokenizer):
-    """Not the sum, by which the longer choice would hardly ever win."""
     import torch
 
     from tutelage.model.loading import load_policy
 
-    long = [f"at the {place} by the {other} on the hill" for place in ("barn", "mill", "well") for other in PLACES]
-    choices = ("owl", *long, "yard")
+    choices = ("owl", "the barn at the mill by the lane on the hill", "yard")
     items = [
         SkillItem(id=f"c{n}", query=f"Where does the {noun} sleep?", answers=("yard",), choices=choices)
         for n, noun in enumerate(NOUNS)
@@ -98,7 +95,17 @@ def test_choices_by_the_mean_per_token(tiny, tokenizer):
             means[choice] = sum(found) / len(found)
         assert row["response"] == max(means, key=means.get)
         assert row["accuracy"] == float(row["response"] == "yard")
-    assert any(row["response"] in long for row in rows), "no item tells the mean from the sum"
+
+
+def test_a_longer_choice_wins_by_its_mean(tiny, monkeypatch):
+    """-1 nat per token over four tokens against -3 over one: the sum would take the short one."""
+    from tutelage.evaluation import skills
+    from tutelage.evaluation.likelihood import Likelihood
+
+    monkeypatch.setattr(skills, "likelihoods", lambda policy, groups: [[Likelihood(-3.0, 1), Likelihood(-4.0, 4)]])
+    item = SkillItem(id="c", query="Where?", answers=("long",), choices=("short", "long"))
+    rows = skill_rows(Arm(name="tiny", model=tiny.policy), [item], num_shots=0, max_response_tokens=1)
+    assert (rows[0]["response"], rows[0]["accuracy"]) == ("long", 1.0)
 
 
 def test_rows_keep_the_order_of_written_and_chosen_items(tiny):
