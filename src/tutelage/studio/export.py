@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,6 +36,8 @@ from tutelage.studio.tables import Adjudication, Batch, Guideline, Item, LabelVe
 
 ExportFormat = Literal["jsonl", "trl", "parquet"]
 _ROWS_AT_ONCE = 500
+# In the place of a group of labelers, for what a researcher decided.
+RESEARCHER = "researcher"
 _NUM_CHANGES = select(func.count()).where(LabelVersion.label_id == StoredLabel.id).scalar_subquery()
 _IS_RULED = exists().where(Adjudication.item_id == Item.id)
 
@@ -134,7 +135,7 @@ def _ruled_row(studio: Studio, ruling: Adjudication, item: Item, batch: str) -> 
         task=task,
         label=Label.model_validate(ruling.label),
         labeler_id=ruling.adjudicated_by,
-        labeler_group="researcher",
+        labeler_group=RESEARCHER,
         purpose=item.purpose,
         display_order=case_order(studio, item.id, task),
         display_seed=studio.settings.seed,
@@ -192,6 +193,28 @@ _OF_LABEL: dict[str, Callable[[LabelRow], Iterable[BaseModel]]] = {
     "prompts": lambda row: _one(prompt_of(row.task, row.label, row.labeler_id)),
 }
 FILES = tuple(_OF_LABEL)
+# What is put to the name of a file: labels of gold items, because dozens label the same one; what researchers decided.
+GOLD, RULED = "_gold", "_ruled"
+
+
+def exported_records(
+    studio: Studio, selection: Selection, file_format: ExportFormat = "jsonl", tally: Tally | None = None
+) -> Iterator[tuple[str, LabelRow, BaseModel]]:
+    """Every record of an export with the label it comes from and the name of its file: "rankings", "rankings_gold".
+
+    Labels come first, each counted in `tally`; after them what researchers decided, in files of their own.
+    """
+    rows = label_rows(studio, selection, *_order(file_format))
+    for row in tally.counted(rows) if tally else rows:
+        for name, record in _converted(row, file_format):
+            yield name + (GOLD if row.is_gold else ""), row, record
+    for row in ruled_rows(studio, selection):
+        for name, record in _converted(row, file_format):
+            yield name + RULED, row, record
+
+
+def _converted(row: LabelRow, file_format: ExportFormat) -> Iterator[tuple[str, BaseModel]]:
+    return trl_records(records_of(row)) if file_format == "trl" else records_of(row)
 
 
 def records_of(row: LabelRow) -> Iterator[tuple[str, BaseModel]]:
@@ -244,19 +267,12 @@ def export_labels(
     `out` exists or the disk refuses, Refusal for a batch that is not there.
     """
     selection = Selection(purpose=purpose, group=group, batch=batch)
-    _require_batch(studio, selection)
+    require_batch(studio, selection)
     tally = Tally()
-    split = functools.partial(_split_of, validation_share=validation_share)
     with atomic_directory(out) as folder:
         with LabelFiles(folder) as files:
-            for row in tally.counted(label_rows(studio, selection, *_order(file_format))):
-                converted = trl_records(records_of(row)) if file_format == "trl" else records_of(row)
-                for name, record in converted:
-                    files.add(name + ("_gold" if row.is_gold else split(row, record)), record)
-            for row in ruled_rows(studio, selection):
-                converted = trl_records(records_of(row)) if file_format == "trl" else records_of(row)
-                for name, record in converted:
-                    files.add(f"{name}_ruled", record)
+            for name, row, record in exported_records(studio, selection, file_format, tally):
+                files.add(name + _split_of(row, record, validation_share=validation_share), record)
         if file_format == "parquet":
             files.to_parquet()
         manifest = ExportManifest(
@@ -282,7 +298,8 @@ def _order(file_format: ExportFormat) -> tuple[ColumnElement[Any], ...]:
     return (Item.task["prompt"]["id"].as_string(),)
 
 
-def _require_batch(studio: Studio, selection: Selection) -> None:
+def require_batch(studio: Studio, selection: Selection) -> None:
+    """Raises Refusal where a batch is chosen that is not there."""
     if selection.batch is None:
         return
     with studio.database.read() as session:
@@ -297,7 +314,7 @@ def _require_batch(studio: Studio, selection: Selection) -> None:
 def _split_of(row: LabelRow, record: BaseModel, *, validation_share: float | None) -> str:
     """What is put to the name of the file: nothing for training and where nothing is split, else the split."""
     prompt = record if isinstance(record, Prompt) else row.task.prompt
-    if validation_share is None or prompt is None:
+    if validation_share is None or prompt is None or row.is_gold or row.labeler_group == RESEARCHER:
         return ""
     shares = SplitShares(train=1 - validation_share, valid=validation_share, test=0)
     split = prompt.split or split_of(user_key(prompt), shares, seed=0)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 
 from tutelage.labeling.assignment import Group
 from tutelage.labeling.tasks import Purpose
 from tutelage.store.jsonl import record_line
-from tutelage.studio.export import Selection, label_rows, records_of
+from tutelage.studio.export import FILES, GOLD, RULED, Selection, exported_records, require_batch
 from tutelage.studio.people import record_action
 from tutelage.studio.progress import KindProgress, progress
 from tutelage.web.guards import Lead, Person, studio_of
@@ -39,7 +39,8 @@ def show_progress(request: Request, _lead: Lead) -> list[KindProgress]:
     return progress(studio_of(request))
 
 
-ExportedFile = Literal["demonstrations", "ratings", "rankings", "comparisons", "toxicity", "prompts"]
+# As `label export` names them: ordinary labels, those of gold items, what researchers decided.
+ExportedFile = Annotated[str, Path(pattern=f"^({'|'.join(FILES)})({GOLD}|{RULED})?$")]
 
 
 @router.get("/labels/{name}.jsonl", response_class=StreamingResponse)
@@ -52,9 +53,9 @@ def show_labels(
     batch: Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")] = None,
 ) -> StreamingResponse:
     """One file of `tutelage label export` as it would be written now, line by line."""
-    studio = studio_of(request)
+    studio, selection = studio_of(request), Selection(purpose=purpose, group=group, batch=batch)
+    require_batch(studio, selection)
     with studio.database.write() as session:
         record_action(studio, session, lead.id, "export", f"{name}.jsonl")
-    rows = label_rows(studio, Selection(purpose=purpose, group=group, batch=batch))
-    lines = (f"{record_line(record)}\n" for row in rows for file, record in records_of(row) if file == name)
+    lines = (f"{record_line(record)}\n" for file, _, record in exported_records(studio, selection) if file == name)
     return StreamingResponse(lines, media_type="application/x-ndjson")
