@@ -33,8 +33,9 @@ from studio_server import Labeler, Server, hidden  # noqa: E402
 from tutelage.labeling.tasks import Task  # noqa: E402
 from tutelage.records import Prompt  # noqa: E402
 from tutelage.studio import people, secrets  # noqa: E402
-from tutelage.studio.export import stored_labels  # noqa: E402
+from tutelage.studio.label_rows import stored_labels  # noqa: E402
 from tutelage.studio.queue import enqueue  # noqa: E402
+from tutelage.studio.sign_in import sign_in  # noqa: E402
 from tutelage.studio.studio import open_studio  # noqa: E402
 
 BEGIN, END = "<!-- studio: written by benchmarks/studio_load.py -->", "<!-- end of studio -->"
@@ -106,8 +107,8 @@ def prepare(data: Path, chosen: argparse.Namespace) -> list[str]:
     sessions = []
     for number in range(chosen.labelers):
         name, password = f"labeler {number}", f"a password {number}"
-        people.accept_invite(studio, people.invite(studio), name=name, password=password)
-        sessions.append(people.sign_in(studio, name=name, password=password))
+        people.accept_invite(studio, people.invite(studio), name=name, password=password, has_consented=True)
+        sessions.append(sign_in(studio, name=name, password=password).session)
     prompts = (Prompt(text=f"{number}. {PROMPT}", user_id=f"u{number % 97}") for number in range(chosen.items))
     enqueue(studio, (Task(kind="demonstrate", prompt=prompt) for prompt in prompts), overlap=2)
     studio.database.close()

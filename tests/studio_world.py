@@ -44,13 +44,15 @@ def clock() -> Clock:
 @pytest.fixture
 def studio(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     monkeypatch.setattr(secrets, "_HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    monkeypatch.setattr(secrets, "_NOBODY", secrets.hash_password("nobody has this password"))
     opened = open_studio(tmp_path / "studio", clock=clock, settings=Settings(seed=7))
     yield opened
     opened.database.close()
 
 
-def person(studio: Studio, name: str, **invitation: Any) -> User:
-    return people.accept_invite(studio, people.invite(studio, **invitation), name=name, password=PASSWORD)
+def person(studio: Studio, name: str, *, has_consented: bool = True, **invitation: Any) -> User:
+    token = people.invite(studio, **invitation)
+    return people.accept_invite(studio, token, name=name, password=PASSWORD, has_consented=has_consented)
 
 
 def task(kind: str = "evaluate", *, k: int = 3, number: int = 1, **more: Any) -> Task:
@@ -69,8 +71,9 @@ def queue(studio: Studio, *tasks: Task, **how: Any) -> None:
 class Browser:
     """A browser without JavaScript: it follows links and sends the forms that are on the page, and nothing else."""
 
-    def __init__(self, studio: Studio) -> None:
-        self.client = TestClient(create_app(studio, requests_per_minute=0), follow_redirects=True)
+    def __init__(self, studio: Studio, *, address: str = "192.0.2.1") -> None:
+        app = create_app(studio, requests_per_minute=0)
+        self.client = TestClient(app, follow_redirects=True, client=(address, 50000))
         self.page: Any = None
 
     def open(self, path: str) -> Any:

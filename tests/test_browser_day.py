@@ -17,7 +17,7 @@ from playwright.sync_api import Page, expect
 from browser_world import PHONE, OpenPage, press, start, wait_for_script
 from studio_world import PASSWORD, person, queue, task
 from tutelage.labeling.tasks import Task
-from tutelage.studio.export import stored_labels
+from tutelage.studio.label_rows import stored_labels
 from tutelage.studio.people import invite
 from tutelage.studio.studio import Studio
 from tutelage.web.app import create_app
@@ -62,7 +62,8 @@ def test_a_whole_day_by_keyboard_alone(studio: Studio, open_page: OpenPage) -> N
     page.keyboard.type("Ada")
     press(page, "Tab")
     page.keyboard.type(PASSWORD)
-    press(page, "Enter")
+    tab_to(page, "My labels may be used")
+    press(page, "Space", "Enter")
     page.wait_for_url("**/")
 
     start_by_keys(page, "Write a response")

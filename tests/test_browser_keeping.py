@@ -15,7 +15,7 @@ from playwright.sync_api import Page, Route, expect
 from browser_world import PATIENCE, OpenPage, press, start, wait_for_script
 from studio_world import PASSWORD, Clock, person, queue, task
 from tutelage.studio.assignment import assignment_of, claim, give_back
-from tutelage.studio.export import stored_labels
+from tutelage.studio.label_rows import stored_labels
 from tutelage.studio.labels import draft_of
 from tutelage.studio.studio import Studio
 from tutelage.studio.tables import User

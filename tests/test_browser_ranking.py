@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from browser_world import PHONE, Finger, OpenPage, press, ranks, start, wait_for_rest, wait_for_script
 from studio_world import person, queue, task
-from tutelage.studio.export import stored_labels
+from tutelage.studio.label_rows import stored_labels
 from tutelage.studio.studio import Studio
 
 LONG = "The moon is far away, and the trees beside the road are near. " * 12

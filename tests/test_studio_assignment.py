@@ -28,7 +28,7 @@ from tutelage.studio.assignment import (
     renew,
     skip,
 )
-from tutelage.studio.export import stored_labels
+from tutelage.studio.label_rows import stored_labels
 from tutelage.studio.labels import draft_of, num_labels, save_draft, submit
 from tutelage.studio.progress import progress
 from tutelage.studio.queue import enqueue

@@ -86,7 +86,7 @@ def test_nul_which_postgresql_cannot_hold_becomes_what_browsers_show(studio: Stu
     browser.sign_in("Ada")
     assert "a\ufffdb" in browser.send("/tasks/demonstrate").text
     browser.send(None, response="c\0d", go="submit")
-    from tutelage.studio.export import stored_labels
+    from tutelage.studio.label_rows import stored_labels
 
     assert stored_labels(studio)[0].label.fields["response"] == "c\ufffdd"
 

@@ -17,8 +17,9 @@ from studio_world import PASSWORD, person
 from tutelage.errors import DataError
 from tutelage.store.sources import load_demonstrations, load_rankings
 from tutelage.studio.assignment import claim
-from tutelage.studio.export import export_labels, stored_labels
+from tutelage.studio.export import export_labels
 from tutelage.studio.imports import import_labels, import_tasks, read_imported
+from tutelage.studio.label_rows import stored_labels
 from tutelage.studio.people import people, sign_in
 from tutelage.studio.studio import Refusal, Studio
 from tutelage.studio.tables import Item, Slot

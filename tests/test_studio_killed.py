@@ -25,8 +25,9 @@ from studio_world import PASSWORD, person, queue, task
 from tutelage.cli import app
 from tutelage.errors import UserError
 from tutelage.studio import secrets
-from tutelage.studio.export import stored_labels
-from tutelage.studio.people import people, sign_in
+from tutelage.studio.label_rows import stored_labels
+from tutelage.studio.people import people
+from tutelage.studio.sign_in import sign_in
 from tutelage.studio.studio import open_studio
 
 NUM_LABELERS, NUM_ITEMS, NUM_BEFORE = 6, 400, 40
@@ -69,7 +70,7 @@ def test_a_killed_server_comes_back_with_every_acknowledged_label(tmp_path: Path
     for number in range(NUM_LABELERS):
         person(studio, f"labeler {number}")
     queue(studio, *(task("demonstrate", number=number) for number in range(NUM_ITEMS)))
-    sessions = [sign_in(studio, name=f"labeler {number}", password=PASSWORD) for number in range(NUM_LABELERS)]
+    sessions = [sign_in(studio, name=f"labeler {number}", password=PASSWORD).session for number in range(NUM_LABELERS)]
     with Server(data) as server:
         load = Load(server.port, sessions)
         deadline = time.monotonic() + 120

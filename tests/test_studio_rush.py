@@ -22,8 +22,8 @@ from studio_world import PASSWORD, person, queue, task
 from tutelage.labeling.labels import LabelError
 from tutelage.studio import secrets
 from tutelage.studio.assignment import LeaseLost, claim, give_back
-from tutelage.studio.export import stored_labels
 from tutelage.studio.guidelines import publish_guideline
+from tutelage.studio.label_rows import stored_labels
 from tutelage.studio.labels import draft_of, save_draft, submit
 from tutelage.studio.people import accept_invite, invite, people
 from tutelage.studio.queue import enqueue
@@ -157,7 +157,9 @@ def test_one_invite_makes_one_account_however_many_send_it(rushed: Studio) -> No
     def accept(number: int) -> None:
         start.wait()
         try:
-            outcomes.append(accept_invite(rushed, token, name=f"Ada {number}", password=PASSWORD).name)
+            outcomes.append(
+                accept_invite(rushed, token, name=f"Ada {number}", password=PASSWORD, has_consented=True).name
+            )
         except Refusal:
             outcomes.append("refused")
         except BaseException as error:  # noqa: BLE001

@@ -34,7 +34,7 @@ def test_a_day_without_javascript_ends_in_the_files_that_the_trainer_reads(
     queue(studio, Task(kind="prompt", prompt_kind="few-shot", use_case="a cookbook"))
 
     browser.open(f"/invite/{invite(studio)}")
-    assert browser.send(None, name="Ada", password=PASSWORD).url.path == "/"
+    assert browser.send(None, name="Ada", password=PASSWORD, consent="yes").url.path == "/"
     browser.send("/sign-out")
     assert browser.sign_in("ada").url.path == "/"
 

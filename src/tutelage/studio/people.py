@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from tutelage.labeling.assignment import GROUPS, Group
-from tutelage.studio.secrets import hash_password, is_password, new_token, token_hash
+from tutelage.studio.secrets import hash_password, new_token, token_hash
 from tutelage.studio.studio import Refusal, Studio
 from tutelage.studio.tables import ApiToken, AuditEntry, BrowserSession, FailedSignIn, Invite, User
 
@@ -75,10 +75,15 @@ def invited_role(studio: Studio, token: str) -> str:
         return _open_invite(studio, session, token).role
 
 
-def accept_invite(studio: Studio, token: str, *, name: str, password: str) -> User:
-    """Make the user that an invite is for. Raises Refusal for a bad invite, name or password; the invite stays open."""
+def accept_invite(studio: Studio, token: str, *, name: str, password: str, has_consented: bool) -> User:
+    """Make the user that an invite is for. `has_consented`: their labels may be used to train models.
+
+    Raises Refusal for a bad invite, name or password, and without consent where it is required; the invite stays open.
+    """
     name = _checked_name(name)
     _check_password(password, name)
+    if studio.settings.is_consent_required and not has_consented:
+        raise Refusal("Labels are made here to be used: tick that yours may be, or make no account.")
     password_hash = hash_password(password)
     with studio.database.write() as session:
         # One link makes one account, and of one name there is one, also where two browsers send it at once.
@@ -94,6 +99,7 @@ def accept_invite(studio: Studio, token: str, *, name: str, password: str) -> Us
             labeler_group=used.labeler_group,
             quota=used.quota,
             created_at=studio.clock(),
+            consented_at=studio.clock() if has_consented else None,
         )
         session.add(user)
         session.flush()
@@ -114,54 +120,6 @@ def _check_password(password: str, name: str) -> None:
         raise Refusal(f"The password has {len(password)} characters; it must have {MIN_PASSWORD} to {MAX_PASSWORD}.")
     if password.lower() == name.lower() or len(set(password)) < 4:
         raise Refusal("The password is your name, or repeats three characters. Choose one that nobody would guess.")
-
-
-def sign_in(studio: Studio, *, name: str, password: str) -> str:
-    """Start a session; returns the token for the cookie. Raises Refusal, in the same words for all that can be wrong.
-
-    After `failures_until_lock` wrong passwords a name is locked for `lock`, also for the right password.
-    """
-    name = " ".join(name.split())
-    _refuse_locked(studio, name)
-    with studio.database.read() as session:
-        user = session.scalar(select(User).where(func.lower(User.name) == name.lower(), User.is_active))
-    # Slow on purpose, and outside of any transaction.
-    is_right = is_password(password, user.password_hash if user else None)
-    with studio.database.write() as session:
-        if is_right and user is not None:
-            session.execute(delete(FailedSignIn).where(FailedSignIn.name == name.lower()))
-            record_action(studio, session, user.id, "sign in", user.name)
-            return _start_session(studio, session, user)
-        session.add(FailedSignIn(name=name.lower()[:MAX_NAME], failed_at=studio.clock()))
-    raise Refusal("The name or the password is wrong.")
-
-
-def _refuse_locked(studio: Studio, name: str) -> None:
-    since = studio.clock() - studio.settings.lock
-    with studio.database.read() as session:
-        failures = session.scalar(
-            select(func.count())
-            .select_from(FailedSignIn)
-            .where(FailedSignIn.name == name.lower(), FailedSignIn.failed_at > since)
-        )
-    if (failures or 0) >= studio.settings.failures_until_lock:
-        minutes = int(studio.settings.lock.total_seconds() // 60)
-        raise Refusal(f"Too many wrong passwords for this name. Wait {minutes} minutes, or ask an admin.")
-
-
-def _start_session(studio: Studio, session: Session, user: User) -> str:
-    token, now = new_token(), studio.clock()
-    session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= now))
-    session.add(
-        BrowserSession(
-            token_hash=token_hash(token),
-            user_id=user.id,
-            csrf_token=new_token(),
-            created_at=now,
-            expires_at=now + studio.settings.session,
-        )
-    )
-    return token
 
 
 def signed_in(studio: Studio, token: str) -> SignedIn | None:
@@ -235,12 +193,24 @@ def people(studio: Studio) -> list[User]:
         return list(session.scalars(select(User).order_by(User.name)))
 
 
+def set_consent(studio: Studio, user: User, has_consented: bool) -> None:
+    """Let somebody's labels be used, or from now on no longer; what was exported before is out of our hands."""
+    with studio.database.write() as session:
+        found = session.get_one(User, user.id)
+        found.consented_at = (found.consented_at or studio.clock()) if has_consented else None
+        record_action(studio, session, user.id, "give consent" if has_consented else "withdraw consent", user.name)
+
+
 def set_active(studio: Studio, user_id: str, is_active: bool, *, by: str) -> None:
-    """Let somebody in or keep them out; their sessions end at once. Raises Refusal for somebody who is not there."""
+    """Let somebody in or keep them out; their sessions end, and wrong passwords in their name are forgotten.
+
+    Raises Refusal for somebody who is not there.
+    """
     with studio.database.write() as session:
         user = session.get(User, user_id)
         if user is None:
             raise Refusal(f"There is nobody with the id {user_id!r}.")
         user.is_active = is_active
         session.execute(delete(BrowserSession).where(BrowserSession.user_id == user_id))
+        session.execute(delete(FailedSignIn).where(FailedSignIn.name == user.name.lower()))
         record_action(studio, session, by, "activate" if is_active else "deactivate", user.name)

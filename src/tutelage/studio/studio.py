@@ -31,12 +31,21 @@ class Settings:
     session: timedelta = timedelta(hours=12)
     invite: timedelta = timedelta(days=14)
     skips_until_halt: int = 5
-    failures_until_lock: int = 5
-    lock: timedelta = timedelta(minutes=15)
+    # Wrong passwords in a name: the first ones from one place cost nothing, for people mistype; then there is a wait
+    # that doubles, up to an hour, and strange places together have 100 tries in a day (NIST SP 800-63B, 5.2.2).
+    failures_until_wait: int = 5
+    first_wait: timedelta = timedelta(seconds=30)
+    longest_wait: timedelta = timedelta(hours=1)
+    failures_of_strangers: int = 100
+    failures_count_for: timedelta = timedelta(hours=24)
+    # How long a browser is known after somebody signed in there.
+    device: timedelta = timedelta(days=180)
     # What one page may count towards paid time: a browser left open overnight is not work.
     longest_page: timedelta = timedelta(minutes=30)
     # One task in twenty is one whose right label is known, where there are such.
     gold_share: float = 0.05
+    # Whoever makes an account says that their labels may be used; without that their work would be for nothing.
+    is_consent_required: bool = True
     # How long a labeler may change what they submitted.
     revise: timedelta = timedelta(hours=24)
 

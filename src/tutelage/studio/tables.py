@@ -68,6 +68,8 @@ class User(Table):
     quota: Mapped[int | None]
     is_active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime]
+    # Since when this person's labels may be used to train models; None if they may not.
+    consented_at: Mapped[datetime | None]
 
 
 class Invite(Table):
@@ -108,13 +110,23 @@ class ApiToken(Table):
 
 
 class FailedSignIn(Table):
-    """A wrong password: too many of them for one name lock it for a while."""
+    """A wrong password, and where it came from: an address, or a browser that is known to belong to that name."""
 
     __tablename__ = "failed_sign_ins"
     __table_args__ = (Index(None, "name", "failed_at"),)
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(80))
+    origin: Mapped[str] = mapped_column(String(80), server_default="")
     failed_at: Mapped[datetime]
+
+
+class KnownDevice(Table):
+    """A browser in which somebody has signed in. Its cookie holds the token, this row its hash."""
+
+    __tablename__ = "known_devices"
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
+    seen_at: Mapped[datetime]
 
 
 class AuditEntry(Table):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -12,13 +15,14 @@ from tutelage.studio.people import (
     invited_role,
     make_api_token,
     revoke_api_token,
-    sign_in,
+    set_consent,
     sign_out,
     signed_in,
 )
+from tutelage.studio.sign_in import Entrance
 from tutelage.studio.studio import Refusal
 from tutelage.web.guards import SESSION_COOKIE, Form, Person, RowId, Visitor, studio_of
-from tutelage.web.pages import local_path, page, see, set_cookie
+from tutelage.web.pages import enter, local_path, page, see, set_entrance
 
 router = APIRouter()
 
@@ -37,15 +41,15 @@ def do_sign_in(request: Request, person: Visitor, form: Form) -> Response:
     name, going_on = form.get("name", ""), local_path(form.get("going_on", "/"))
     carried = {key.removeprefix(_CARRIED): text for key, text in form.items() if key.startswith(_CARRIED)}
     try:
-        token = sign_in(studio_of(request), name=name, password=form.get("password", ""))
+        entrance = enter(request, name, form.get("password", ""))
     except Refusal as refusal:
         shown = {"going_on": going_on, "carried": carried, "problem": str(refusal), "name": name}
         return page(request, "sign_in.html", person, status=400, **shown)
     if not carried:
-        return _welcome(request, token, going_on)
-    again = signed_in(studio_of(request), token)
+        return _welcome(request, entrance, going_on)
+    again = signed_in(studio_of(request), entrance.session)
     response = page(request, "go_on.html", again, going_on=going_on, carried=carried)
-    set_cookie(request, response, SESSION_COOKIE, token)
+    set_entrance(request, response, entrance)
     return response
 
 
@@ -60,7 +64,7 @@ def do_sign_out(request: Request, _person: Person, _form: Form) -> RedirectRespo
 @router.get("/invite/{token}")
 def show_invite(request: Request, token: str) -> HTMLResponse:
     role = invited_role(studio_of(request), token)
-    return page(request, "invite.html", None, role=role, problem="", name="", min_password=MIN_PASSWORD)
+    return _invite_page(request, role)
 
 
 @router.post("/invite/{token}")
@@ -68,16 +72,21 @@ def do_accept_invite(request: Request, token: str, form: Form) -> Response:
     studio, name, password = studio_of(request), form.get("name", ""), form.get("password", "")
     role = invited_role(studio, token)
     try:
-        accept_invite(studio, token, name=name, password=password)
+        accept_invite(studio, token, name=name, password=password, has_consented=form.get("consent") == "yes")
     except Refusal as refusal:
-        shown = {"role": role, "problem": str(refusal), "name": name, "min_password": MIN_PASSWORD}
-        return page(request, "invite.html", None, status=400, **shown)
-    return _welcome(request, sign_in(studio, name=name, password=password), "/")
+        return _invite_page(request, role, str(refusal), form)
+    return _welcome(request, enter(request, name, password), "/")
 
 
 @router.get("/account")
 def show_account(request: Request, person: Person) -> HTMLResponse:
     return page(request, "account.html", person, tokens=api_tokens(studio_of(request), person.user), token="")
+
+
+@router.post("/account/consent")
+def do_set_consent(request: Request, person: Person, form: Form) -> RedirectResponse:
+    set_consent(studio_of(request), person.user, form.get("consent") == "yes")
+    return see("/account")
 
 
 @router.post("/account/tokens")
@@ -94,7 +103,20 @@ def do_revoke_token(request: Request, token_id: RowId, person: Person, _form: Fo
     return see("/account")
 
 
-def _welcome(request: Request, token: str, going_on: str) -> RedirectResponse:
+def _invite_page(request: Request, role: str, problem: str = "", form: Mapping[str, str] | None = None) -> HTMLResponse:
+    entered = form or {}
+    shown: dict[str, Any] = {
+        "role": role,
+        "problem": problem,
+        "name": entered.get("name", ""),
+        "has_consented": entered.get("consent") == "yes",
+        "min_password": MIN_PASSWORD,
+        "is_consent_required": studio_of(request).settings.is_consent_required,
+    }
+    return page(request, "invite.html", None, status=400 if problem else 200, **shown)
+
+
+def _welcome(request: Request, entrance: Entrance, going_on: str) -> RedirectResponse:
     response = see(going_on)
-    set_cookie(request, response, SESSION_COOKIE, token)
+    set_entrance(request, response, entrance)
     return response

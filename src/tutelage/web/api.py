@@ -11,7 +11,8 @@ from starlette.responses import StreamingResponse
 from tutelage.labeling.assignment import Group
 from tutelage.labeling.tasks import Purpose
 from tutelage.store.jsonl import record_line
-from tutelage.studio.export import FILES, GOLD, RULED, Selection, exported_records, require_batch
+from tutelage.studio.export import FILES, GOLD, RULED, exported_records
+from tutelage.studio.label_rows import Selection, require_batch, without_consent
 from tutelage.studio.people import record_action
 from tutelage.studio.progress import KindProgress, progress
 from tutelage.web.guards import Lead, Person, studio_of
@@ -52,10 +53,14 @@ def show_labels(
     group: Group | None = None,
     batch: Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")] = None,
 ) -> StreamingResponse:
-    """One file of `tutelage label export` as it would be written now, line by line."""
+    """One file of `tutelage label export` as it would be written now, line by line.
+
+    The header X-Labels-Without-Consent counts the labels that are left out of the export, whatever the file.
+    """
     studio, selection = studio_of(request), Selection(purpose=purpose, group=group, batch=batch)
     require_batch(studio, selection)
     with studio.database.write() as session:
         record_action(studio, session, lead.id, "export", f"{name}.jsonl")
     lines = (f"{record_line(record)}\n" for file, _, record in exported_records(studio, selection) if file == name)
-    return StreamingResponse(lines, media_type="application/x-ndjson")
+    left_out = {"X-Labels-Without-Consent": str(without_consent(studio, selection).num_labels)}
+    return StreamingResponse(lines, media_type="application/x-ndjson", headers=left_out)

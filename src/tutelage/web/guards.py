@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
 from typing import Annotated
 
 from fastapi import Depends, Path, Request, Response
@@ -19,6 +20,7 @@ from tutelage.studio.tables import User
 
 SESSION_COOKIE = "tutelage_session"
 FORM_COOKIE = "tutelage_form"
+DEVICE_COOKIE = "tutelage_device"
 CSRF_FIELD = "csrf_token"
 _CONTENT_SECURITY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -82,12 +84,22 @@ def limit_requests(limit: RequestLimit) -> Callable[[Request, Next], Awaitable[R
     """A middleware that answers 429 to an address that asks too often."""
 
     async def limited(request: Request, call_next: Next) -> Response:
-        if limit.is_reached(request.client.host if request.client else ""):
+        if limit.is_reached(address_of(request)):
             text = "Too many requests from this address. What you entered is still on your page: wait a minute."
             return PlainTextResponse(text, status_code=429, headers={"Retry-After": "60"})
         return await call_next(request)
 
     return limited
+
+
+def address_of(request: Request) -> str:
+    """Where a request comes from; of IPv6 the network, because whoever has one address there has all of it."""
+    host = request.client.host if request.client else ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    return host if address.version == 4 else str(ip_network(f"{host.split('%')[0]}/64", strict=False))
 
 
 def studio_of(request: Request) -> Studio:

@@ -12,8 +12,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from tutelage import __version__
 from tutelage.labeling.forms import KIND_TITLES
 from tutelage.studio.people import SignedIn
+from tutelage.studio.sign_in import Entrance, sign_in
 from tutelage.web import charts
-from tutelage.web.guards import FORM_COOKIE, csrf_token
+from tutelage.web.guards import DEVICE_COOKIE, FORM_COOKIE, SESSION_COOKIE, address_of, csrf_token, studio_of
 from tutelage.web.markdown import html_of
 
 _TEMPLATES = Environment(
@@ -38,10 +39,23 @@ def page(request: Request, template: str, person: SignedIn | None, *, status: in
     return response
 
 
-def set_cookie(request: Request, response: Response, name: str, value: str) -> None:
-    """A cookie that no script can read and no other site can send."""
+def set_cookie(request: Request, response: Response, name: str, value: str, max_age: int | None = None) -> None:
+    """A cookie that no script can read and no other site can send; for `max_age` seconds, or until the browser ends."""
     is_https = request.url.scheme == "https"
-    response.set_cookie(name, value, httponly=True, samesite="lax", secure=is_https)
+    response.set_cookie(name, value, max_age=max_age, httponly=True, samesite="lax", secure=is_https)
+
+
+def enter(request: Request, name: str, password: str) -> Entrance:
+    """Sign in whoever sent a form. Raises Refusal."""
+    device = request.cookies.get(DEVICE_COOKIE, "")
+    return sign_in(studio_of(request), name=name, password=password, address=address_of(request), device=device)
+
+
+def set_entrance(request: Request, response: Response, entrance: Entrance) -> None:
+    """Let this browser in, and know it again when it comes back."""
+    set_cookie(request, response, SESSION_COOKIE, entrance.session)
+    lasting = int(studio_of(request).settings.device.total_seconds())
+    set_cookie(request, response, DEVICE_COOKIE, entrance.device, lasting)
 
 
 def see(path: str) -> RedirectResponse:

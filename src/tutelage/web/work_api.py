@@ -11,10 +11,10 @@ from starlette.responses import JSONResponse
 
 from tutelage.studio.assignment import assignment_of, renew
 from tutelage.studio.labels import save_draft
-from tutelage.studio.people import SignedIn, sign_in, signed_in
+from tutelage.studio.people import SignedIn, signed_in
 from tutelage.studio.studio import Studio
-from tutelage.web.guards import FORM_COOKIE, SESSION_COOKIE, Form, Labeler, Visitor, csrf_token, studio_of
-from tutelage.web.pages import set_cookie
+from tutelage.web.guards import FORM_COOKIE, Form, Labeler, Visitor, csrf_token, studio_of
+from tutelage.web.pages import enter, set_cookie, set_entrance
 from tutelage.web.work_forms import entries_of, seconds_of
 
 router = APIRouter(prefix="/api", tags=["work"])
@@ -72,10 +72,9 @@ def show_session(request: Request, person: Visitor) -> JSONResponse:
 @router.post("/session", response_model=Session)
 def sign_in_again(request: Request, form: Form) -> JSONResponse:
     """Start a session from within a page."""
-    studio = studio_of(request)
-    token = sign_in(studio, name=form.get("name", ""), password=form.get("password", ""))
-    response = _told(request, signed_in(studio, token))
-    set_cookie(request, response, SESSION_COOKIE, token)
+    entrance = enter(request, form.get("name", ""), form.get("password", ""))
+    response = _told(request, signed_in(studio_of(request), entrance.session))
+    set_entrance(request, response, entrance)
     return response
 
 

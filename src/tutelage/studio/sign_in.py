@@ -1,0 +1,124 @@
+"""Signing in: guessing passwords is slow and bounded, and nobody can keep somebody else out by failing in their name.
+
+Failures are counted by name and by where they come from: the address, or a browser in which that person has signed in
+before, which carries a token of its own (OWASP, "Slow down online guessing attacks with device cookies"). Each origin
+waits longer and longer, as NIST SP 800-63B, section 5.2.2, advises; all strange ones together have its 100 tries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from tutelage.studio.people import MAX_NAME, record_action
+from tutelage.studio.secrets import is_password, new_token, token_hash
+from tutelage.studio.studio import Refusal, Settings, Studio
+from tutelage.studio.tables import BrowserSession, FailedSignIn, KnownDevice, User
+
+_STRANGE, _KNOWN = "address ", "device "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entrance:
+    """What a browser keeps: the token of its session, and the one by which it is known when it comes again."""
+
+    session: str
+    device: str
+
+
+def sign_in(studio: Studio, *, name: str, password: str, address: str = "", device: str = "") -> Entrance:
+    """Start a session for somebody who asks from `address` in a browser that carries the token `device`.
+
+    Raises Refusal, in the same words for all that can be wrong, and where there is a wait, also for the right password.
+    """
+    name = " ".join(name.split())
+    origin = _attempted(studio, name.lower()[:MAX_NAME], address, device)
+    with studio.database.read() as session:
+        user = session.scalar(select(User).where(func.lower(User.name) == name.lower(), User.is_active))
+    # Slow on purpose, and outside of any transaction.
+    is_right = is_password(password, user.password_hash if user else None)
+    if not is_right or user is None:
+        raise Refusal("The name or the password is wrong.")
+    with studio.database.write() as session:
+        session.execute(delete(FailedSignIn).where(FailedSignIn.name == name.lower(), FailedSignIn.origin == origin))
+        record_action(studio, session, user.id, "sign in", user.name)
+        return Entrance(session=_start_session(studio, session, user), device=_know(studio, session, user, device))
+
+
+def _attempted(studio: Studio, name: str, address: str, device: str) -> str:
+    """Count an attempt before it is known to be one, so that a hundred at the same moment are a hundred.
+
+    Returns where it comes from. Raises Refusal, and counts nothing, where it comes too early.
+    """
+    now, settings = studio.clock(), studio.settings
+    with studio.database.write() as session:
+        studio.database.take_turn(session, f"sign in {name}")
+        session.execute(delete(FailedSignIn).where(FailedSignIn.failed_at <= now - settings.failures_count_for))
+        origin = _origin(session, name, address, device)
+        rows = session.execute(
+            select(FailedSignIn.origin, FailedSignIn.failed_at).where(FailedSignIn.name == name)
+        ).tuples()
+        failures = sorted(rows, key=lambda row: row[1])
+        own = [failed_at for each, failed_at in failures if each == origin]
+        strange = [failed_at for each, failed_at in failures if each.startswith(_STRANGE)]
+        _refuse_early(settings, now, own, [] if origin.startswith(_KNOWN) else strange)
+        session.add(FailedSignIn(name=name, origin=origin, failed_at=now))
+    return origin
+
+
+def _origin(session: Session, name: str, address: str, device: str) -> str:
+    hashed = token_hash(device)
+    is_known = select(KnownDevice.user_id).join(User).where(KnownDevice.token_hash == hashed)
+    if device and session.scalar(is_known.where(func.lower(User.name) == name)) is not None:
+        return f"{_KNOWN}{hashed}"
+    return f"{_STRANGE}{address}"[:80]
+
+
+def _refuse_early(settings: Settings, now: datetime, own: list[datetime], strange: list[datetime]) -> None:
+    until = own[-1] + wait_after(settings, len(own)) if own else now
+    if until > now:
+        minutes = -(-int((until - now).total_seconds()) // 60)
+        told = f"{minutes} {'minute' if minutes == 1 else 'minutes'}"
+        raise Refusal(f"Too many wrong passwords for this name. Wait {told}, or ask an admin.")
+    if len(strange) >= settings.failures_of_strangers:
+        raise Refusal(
+            "Too many wrong passwords for this name, from many places. Use a browser in which you signed in before, "
+            "or ask an admin."
+        )
+
+
+def wait_after(settings: Settings, num_failures: int) -> timedelta:
+    """How long an origin waits after so many failures in a name: nothing first, then twice as long each time."""
+    if num_failures < settings.failures_until_wait:
+        return timedelta()
+    # More doublings than these overflow, and are far over the longest wait.
+    doublings = min(num_failures - settings.failures_until_wait, 20)
+    return min(settings.first_wait * 2**doublings, settings.longest_wait)
+
+
+def _start_session(studio: Studio, session: Session, user: User) -> str:
+    token, now = new_token(), studio.clock()
+    session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= now))
+    session.add(
+        BrowserSession(
+            token_hash=token_hash(token),
+            user_id=user.id,
+            csrf_token=new_token(),
+            created_at=now,
+            expires_at=now + studio.settings.session,
+        )
+    )
+    return token
+
+
+def _know(studio: Studio, session: Session, user: User, device: str) -> str:
+    """The token by which this browser is known from now on: its own if we gave it, to whomever, else a new one."""
+    now = studio.clock()
+    session.execute(delete(KnownDevice).where(KnownDevice.seen_at <= now - studio.settings.device))
+    is_ours = select(KnownDevice.user_id).where(KnownDevice.token_hash == token_hash(device)).limit(1)
+    token = device if device and session.scalar(is_ours) is not None else new_token()
+    session.merge(KnownDevice(user_id=user.id, token_hash=token_hash(token), seen_at=now))
+    return token
