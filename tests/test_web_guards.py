@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from inspect import signature
 
 import pytest
 
@@ -12,12 +13,13 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
 from studio_world import PASSWORD, Browser, person, queue, task
+from tutelage.cli import label
 from tutelage.studio import people
 from tutelage.studio.assignment import claim
 from tutelage.studio.sign_in import sign_in
 from tutelage.web import accounts, api, guidelines, lead, quality, revision, screening, tasks
 from tutelage.web.app import create_app
-from tutelage.web.guards import RequestLimit
+from tutelage.web.limits import REQUESTS_PER_MINUTE, RequestLimit
 
 OPEN = {"/sign-in", "/invite/{token}"}
 ROUTES = [
@@ -198,6 +200,11 @@ def test_every_page_forbids_what_comes_from_elsewhere(studio):
     assert not re.search(r"""\s(style|on\w+)=|(src|href)=["']?(https?:)?//""", browser.sign_in("Ada").text)
     cookie = browser.client.post("/sign-in").request.headers.get("cookie", "")
     assert people.signed_in(studio, re.search(r"tutelage_session=([^;]+)", cookie)[1]) is not None
+
+
+def test_the_command_line_and_the_application_have_one_limit():
+    assert signature(create_app).parameters["requests_per_minute"].default == REQUESTS_PER_MINUTE
+    assert signature(label.serve).parameters["requests_per_minute"].default == REQUESTS_PER_MINUTE
 
 
 def test_an_address_that_asks_too_often_has_to_wait(studio):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from tutelage.web.limits import REQUESTS_PER_MINUTE
+
 if TYPE_CHECKING:
     from tutelage.labeling.tasks import Task
     from tutelage.studio.studio import Studio
@@ -57,7 +59,7 @@ def serve(
     ] = "required",
     requests_per_minute: Annotated[
         int, typer.Option(min=0, help="The most that one address may ask; an office is one address. 0 is no limit.")
-    ] = 6000,
+    ] = REQUESTS_PER_MINUTE,
 ) -> None:
     """Serve the studio's pages until it is stopped. The first time, an invite link for an admin is printed.
 

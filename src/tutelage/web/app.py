@@ -8,21 +8,23 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from tutelage import __version__
+from tutelage.studio.remembered import Remembered
 from tutelage.studio.studio import Studio
 from tutelage.web import accounts, api, guidelines, lead, quality, refusals, revision, screening, tasks, work_api
-from tutelage.web.guards import RequestLimit, limit_requests, secure_headers
+from tutelage.web.guards import limit_requests, secure_headers
+from tutelage.web.limits import REQUESTS_PER_MINUTE, RequestLimit
 
 _STATIC = Path(__file__).parent / "static"
-_REQUESTS_PER_MINUTE = 600
 
 
-def create_app(studio: Studio, *, requests_per_minute: int = _REQUESTS_PER_MINUTE) -> FastAPI:
+def create_app(studio: Studio, *, requests_per_minute: int = REQUESTS_PER_MINUTE) -> FastAPI:
     """The application that serves `studio`. `requests_per_minute` is for each address; 0 sets no limit.
 
     FastAPI's own pages of documentation load scripts from elsewhere, so they are off; /openapi.json is there.
     """
     app = FastAPI(title="Tutelage labeling studio", version=__version__, docs_url=None, redoc_url=None)
     app.state.studio = studio
+    app.state.remembered = Remembered(studio)
     app.middleware("http")(limit_requests(RequestLimit(per_minute=requests_per_minute)))
     app.middleware("http")(secure_headers)
     refusals.register(app)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import threading
-import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Annotated
 
@@ -15,8 +12,10 @@ from starlette.datastructures import FormData
 from starlette.responses import PlainTextResponse
 
 from tutelage.studio.people import Role, SignedIn, signed_in, user_of_api_token
+from tutelage.studio.remembered import Remembered
 from tutelage.studio.studio import Studio
 from tutelage.studio.tables import User
+from tutelage.web.limits import RequestLimit
 
 SESSION_COOKIE = "tutelage_session"
 FORM_COOKIE = "tutelage_form"
@@ -59,27 +58,6 @@ async def secure_headers(request: Request, call_next: Next) -> Response:
     return response
 
 
-@dataclass(slots=True, kw_only=True)
-class RequestLimit:
-    """Counts the requests of each address in the running minute."""
-
-    per_minute: int
-    clock: Callable[[], float] = time.monotonic
-    _minute: int = -1
-    _counts: dict[str, int] = field(default_factory=dict)
-    _turn: threading.Lock = field(default_factory=threading.Lock)
-
-    def is_reached(self, address: str) -> bool:
-        if self.per_minute == 0:
-            return False
-        with self._turn:
-            minute = int(self.clock() // 60)
-            if minute != self._minute:
-                self._minute, self._counts = minute, {}
-            self._counts[address] = self._counts.get(address, 0) + 1
-            return self._counts[address] > self.per_minute
-
-
 def limit_requests(limit: RequestLimit) -> Callable[[Request, Next], Awaitable[Response]]:
     """A middleware that answers 429 to an address that asks too often."""
 
@@ -104,6 +82,12 @@ def address_of(request: Request) -> str:
 
 def studio_of(request: Request) -> Studio:
     found: Studio = request.app.state.studio
+    return found
+
+
+def remembered_of(request: Request) -> Remembered:
+    """What was computed of all labels, for the pages that show it."""
+    found: Remembered = request.app.state.remembered
     return found
 
 

@@ -18,12 +18,11 @@ from tutelage.labeling.ranking import dense_ranks
 from tutelage.labeling.revision import submitted_of
 from tutelage.labeling.tasks import KINDS, PURPOSES, Task
 from tutelage.statistics.agreement import TieRule
-from tutelage.studio.adjudication import Case, adjudicate, adjudication_queue, case_of, rulings
+from tutelage.studio.adjudication import Case, adjudicate, case_of, rulings
 from tutelage.studio.gold import make_gold
 from tutelage.studio.people import SignedIn
-from tutelage.studio.quality import quality
 from tutelage.studio.studio import Refusal
-from tutelage.web.guards import Form, Lead, Person, RowId, studio_of
+from tutelage.web.guards import Form, Lead, Person, RowId, remembered_of, studio_of
 from tutelage.web.pages import page, see
 
 router = APIRouter(prefix="/lead")
@@ -39,8 +38,8 @@ TIE_RULES: dict[TieRule, str] = {
 def show_quality(
     request: Request, person: Person, _lead: Lead, purpose: str = "", kind: str = "", ties: str = "category"
 ) -> HTMLResponse:
-    found = quality(
-        studio_of(request),
+    remembered = remembered_of(request)
+    found = remembered.quality(
         _one_of(purpose, PURPOSES, "purpose"),
         _one_of(kind, KINDS, "kind"),
         ties=_one_of(ties, get_args(TieRule), "ties") or "category",
@@ -59,7 +58,7 @@ def show_quality(
         "tie_rules": TIE_RULES,
         "questions": QUESTIONS,
         "paper": PAPER_AGREEMENT,
-        "num_cases": len(adjudication_queue(studio_of(request))),
+        "num_cases": len(remembered.disputed()),
     }
     return page(request, "quality.html", person, **shown)
 
@@ -76,9 +75,8 @@ def _one_of(value: str, known: tuple[Any, ...], name: str) -> Any:
 
 @router.get("/cases")
 def show_cases(request: Request, person: Person, _lead: Lead) -> HTMLResponse:
-    studio = studio_of(request)
-    queue = adjudication_queue(studio)
-    decided = sorted(rulings(studio).values(), key=lambda ruling: ruling.made_at, reverse=True)
+    queue = remembered_of(request).disputed()
+    decided = sorted(rulings(studio_of(request)).values(), key=lambda ruling: ruling.made_at, reverse=True)
     shown: dict[str, Any] = {"queue": queue[:_NUM_CASES], "num_cases": len(queue), "decided": decided[:_NUM_CASES]}
     return page(request, "cases.html", person, **shown)
 

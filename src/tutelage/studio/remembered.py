@@ -1,0 +1,66 @@
+"""What is computed of all labels takes long: it is kept until a label, a decision or gold changes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar, cast
+
+from sqlalchemy import func, select
+
+from tutelage.labeling.quality import Disagreement
+from tutelage.labeling.tasks import Kind, Purpose
+from tutelage.statistics.agreement import TieRule
+from tutelage.studio.adjudication import adjudication_queue
+from tutelage.studio.quality import Quality, quality
+from tutelage.studio.studio import Studio
+from tutelage.studio.tables import Adjudication, Gold, LabelVersion, StoredLabel
+
+Found = TypeVar("Found")
+
+
+class Remembered:
+    """Quality and disputed items of a studio, as of now: asked again while nothing has changed, they are not computed.
+
+    Shared by all threads; of those who ask at once, one computes and the others wait for it.
+    """
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self._version: Hashable = None
+        self._found: dict[Hashable, Any] = {}
+        self._turn = threading.Lock()
+
+    def quality(self, purpose: Purpose | None, kind: Kind | None, *, ties: TieRule) -> Quality:
+        """What `quality` gives."""
+        return self._of((purpose, kind, ties), lambda: quality(self._studio, purpose, kind, ties=ties))
+
+    def disputed(self) -> tuple[Disagreement, ...]:
+        """What `adjudication_queue` gives, of all purposes."""
+        return self._of("disputed", lambda: tuple(adjudication_queue(self._studio)))
+
+    def _of(self, name: Hashable, compute: Callable[[], Found]) -> Found:
+        with self._turn:
+            # Read before anything is computed: a label that comes meanwhile makes what is computed old, never the
+            # other way round.
+            version = labels_version(self._studio)
+            if version != self._version:
+                self._version, self._found = version, {}
+            if name not in self._found:
+                self._found[name] = compute()
+            return cast(Found, self._found[name])
+
+
+def labels_version(studio: Studio) -> Hashable:
+    """Differs from any earlier one as soon as a label, a change of one, a decision or a gold item has been added.
+
+    Numbers and highest ids both, because ids of two that are stored at once may become visible in either order; of
+    gold, which is little and may be said anew, all of it.
+    """
+    with studio.database.read() as session:
+        counts = (
+            session.execute(select(func.count(table.id), func.max(table.id))).tuples().one()
+            for table in (StoredLabel, LabelVersion, Adjudication)
+        )
+        gold = session.execute(select(Gold.item_id, Gold.expected).order_by(Gold.item_id)).tuples()
+        return tuple(counts), tuple((item_id, repr(expected)) for item_id, expected in gold)
