@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import combinations
 from statistics import fmean
+from typing import NamedTuple
 
 from tutelage.labeling.fields import Flag, Scale
 from tutelage.labeling.forms import COMPARISON_FIELDS, DEMONSTRATION_FIELDS, PROMPT_TOXICITY, RATING_FIELDS
@@ -71,9 +72,11 @@ class Judged:
     made_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """The answer to one question about one thing (a pair, a completion, a prompt) of an item."""
+class Judgement(NamedTuple):
+    """The answer to one question about one thing (a pair, a completion, a prompt) of an item.
+
+    A tuple, because a team makes hundreds of thousands.
+    """
 
     question: str
     thing: tuple[object, ...]

@@ -54,7 +54,9 @@ def krippendorff_alpha(
     if level not in LEVELS:
         raise ValueError(f"level is {level!r}; choose {', '.join(map(repr, LEVELS))}")
     units = _units(items, labelers, values)
-    pooled = sum(units, Counter[float]())
+    pooled = Counter[float]()
+    for unit in units:
+        pooled.update(unit)
     found = partial(Coefficient, num_items=len(units), num_judgements=pooled.total())
     if not units:
         return found(value=None, reason=_NOBODY_TWICE)
