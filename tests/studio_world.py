@@ -43,9 +43,22 @@ def clock() -> Clock:
 
 @pytest.fixture
 def studio(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
+    yield from _opened(tmp_path, clock, monkeypatch, None)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def studio_on_both(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Studio]:
+    """For the tests of a file that imports it as `studio`: each runs on SQLite, and on PostgreSQL where it is."""
+    url = request.getfixturevalue("postgresql_url") if request.param == "postgresql" else None
+    yield from _opened(tmp_path, clock, monkeypatch, url)
+
+
+def _opened(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, url: str | None) -> Iterator[Studio]:
     monkeypatch.setattr(secrets, "_HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     monkeypatch.setattr(secrets, "_NOBODY", secrets.hash_password("nobody has this password"))
-    opened = open_studio(tmp_path / "studio", clock=clock, settings=Settings(seed=7))
+    opened = open_studio(tmp_path / "studio", url=url, clock=clock, settings=Settings(seed=7))
     yield opened
     opened.database.close()
 

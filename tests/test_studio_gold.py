@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from sqlalchemy import select
 
-from studio_world import person, queue, task
+from studio_world import person, queue, studio_on_both, task
 from tutelage.labeling.labels import Label, LabelError
 from tutelage.labeling.revision import submitted_of
 from tutelage.studio import guidelines
@@ -28,6 +28,8 @@ from tutelage.studio.quality import judged_labels, quality
 from tutelage.studio.revision import history, num_versions, own_label, own_labels, revise
 from tutelage.studio.studio import Refusal
 from tutelage.studio.tables import Gold, Item, Slot
+
+studio = studio_on_both
 
 
 def label_compare(studio, labeler, assignment, best):

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the labeling studio is an extra")
 
-from studio_world import Browser, person, queue, task
+from studio_world import Browser, person, queue, studio_on_both, task
 from test_studio_gold import label_compare
 from tutelage.labeling.labels import Label
 from tutelage.studio import remembered
@@ -16,6 +16,8 @@ from tutelage.studio.gold import make_gold
 from tutelage.studio.quality import quality
 from tutelage.studio.remembered import Remembered
 from tutelage.studio.revision import revise
+
+studio = studio_on_both
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from tutelage.studio.label_rows import stored_labels
 from tutelage.studio.labels import draft_of, save_draft, submit
 from tutelage.studio.people import accept_invite, invite, people
 from tutelage.studio.queue import enqueue
+from tutelage.studio.sign_in import sign_in
 from tutelage.studio.studio import Refusal, Studio, open_studio
 from tutelage.studio.tables import Item, Slot, User
 
@@ -191,3 +192,24 @@ def test_two_admins_who_publish_at_once_make_two_versions(rushed: Studio) -> Non
     for thread in threads:
         thread.join(timeout=60)
     assert sorted(versions, key=str) == [1, 2, 3, 4]
+
+
+def test_wrong_passwords_that_come_at_once_are_all_counted(rushed: Studio) -> None:
+    person(rushed, "Ada")
+    told: list[str] = []
+    start = threading.Barrier(12)
+
+    def guess() -> None:
+        start.wait()
+        try:
+            sign_in(rushed, name="Ada", password="not the password", address="10.0.0.1")
+        except BaseException as error:  # noqa: BLE001
+            told.append(str(error))
+
+    threads = [threading.Thread(target=guess) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    counts = Counter(words.split(" for")[0].split(".")[0] for words in told)
+    assert counts == {"The name or the password is wrong": 5, "Too many wrong passwords": 7}

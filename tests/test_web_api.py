@@ -10,7 +10,7 @@ pytest.importorskip("fastapi", reason="the labeling studio is an extra")
 
 from fastapi.testclient import TestClient
 
-from studio_world import person, queue, task
+from studio_world import person, queue, studio_on_both, task
 from test_studio_gold import label_compare
 from tutelage.labeling.labels import Label
 from tutelage.studio.adjudication import adjudicate, case_of
@@ -21,6 +21,8 @@ from tutelage.studio.people import make_api_token
 from tutelage.studio.studio import Studio
 from tutelage.studio.tables import User
 from tutelage.web.app import create_app
+
+studio = studio_on_both
 
 
 def client_of(studio: Studio, user: User) -> TestClient:

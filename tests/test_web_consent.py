@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the labeling studio is an extra")
 
-from studio_world import PASSWORD, Browser, person, queue, task
+from studio_world import PASSWORD, Browser, person, queue, studio_on_both, task
 from test_studio_gold import label_compare
 from test_web_api import client_of
 from tutelage.studio.adjudication import adjudicate, case_of
@@ -17,6 +17,8 @@ from tutelage.studio.assignment import claim
 from tutelage.studio.export import export_labels
 from tutelage.studio.people import audit_log, invite, people
 from tutelage.studio.progress import labeler_progress
+
+studio = studio_on_both
 
 
 def labeled(studio, *users):

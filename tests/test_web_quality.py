@@ -10,7 +10,7 @@ pytest.importorskip("fastapi", reason="the labeling studio is an extra")
 
 from markupsafe import Markup
 
-from studio_world import Browser, person, queue, task
+from studio_world import Browser, person, queue, studio_on_both, task
 from test_studio_gold import golden, label_compare
 from tutelage.labeling.screening import ScreeningTask
 from tutelage.statistics import Interval
@@ -23,6 +23,8 @@ from tutelage.studio.revision import history
 from tutelage.studio.screening import add_screening, candidacies
 from tutelage.studio.studio import Refusal
 from tutelage.web import charts
+
+studio = studio_on_both
 
 COMPLETIONS = [{"id": name, "text": f"Text {name}", "policy": "secret-policy"} for name in "abc"]
 TEST = [
