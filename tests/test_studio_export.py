@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 from collections import Counter
 from pathlib import Path
@@ -171,6 +173,28 @@ def test_parquet_holds_the_same_records(studio: Studio, tmp_path: Path) -> None:
     assert sorted(path.suffix for path in (tmp_path / "tables").iterdir()) == [".json", *[".parquet"] * 4]
     read = [list(load_rankings(tmp_path / each)) for each in ("lines/rankings.jsonl", "tables/rankings.parquet")]
     assert read[0] == read[1]
+
+
+def test_a_table_for_spreadsheets_holds_every_record_and_no_formula(studio: Studio, tmp_path: Path) -> None:
+    person(studio, "Ada")
+    queue(studio, Task(kind="demonstrate", prompt=Prompt(id="p", text='=HYPERLINK("http://evil.example")')))
+    queue(studio, _ranked(1))
+    browser = Browser(studio)
+    browser.sign_in("Ada")
+    browser.send("/tasks/demonstrate")
+    browser.send(None, response="+cmd|' /C calc'!A0", go="submit")
+    _rank_on_pages(browser)
+    manifest = export_labels(studio, tmp_path / "out", file_format="csv")
+    assert manifest.counts == {"demonstrations.csv": 1, "rankings.csv": 1, "ratings.csv": 3}
+    tables = {
+        name: list(csv.DictReader(io.StringIO((tmp_path / "out" / name).read_text("utf-8-sig"), newline="")))
+        for name in manifest.counts
+    }
+    assert [len(rows) for rows in tables.values()] == [1, 1, 3]
+    (written,) = tables["demonstrations.csv"]
+    assert written["prompt"].startswith("'=HYPER") and written["response"].startswith("'+cmd")
+    assert json.loads(tables["rankings.csv"][0]["ranking"]) == [["c0"], ["c1"], ["c2"]]
+    assert {row["overall"] for row in tables["ratings.csv"]} == {"4", "5", "6"}
 
 
 def test_all_prompts_of_a_user_are_in_one_file_and_a_known_split_is_kept(studio: Studio, tmp_path: Path) -> None:

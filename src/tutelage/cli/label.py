@@ -213,8 +213,8 @@ def export(
     ] = None,
     batch: Annotated[str | None, typer.Option(help="Only the labels of one batch, by its name or number.")] = None,
     file_format: Annotated[
-        Literal["jsonl", "trl", "parquet"],
-        typer.Option("--format", help="trl: prompt, chosen and rejected, all pairs of a prompt together."),
+        Literal["jsonl", "trl", "parquet", "csv"],
+        typer.Option("--format", help="trl: prompt, chosen and rejected, by prompt. csv: for spreadsheets."),
     ] = "jsonl",
     validation_share: Annotated[
         float | None,

@@ -38,7 +38,7 @@ from tutelage.studio.label_rows import (
 from tutelage.studio.studio import Studio
 from tutelage.studio.tables import Item
 
-ExportFormat = Literal["jsonl", "trl", "parquet"]
+ExportFormat = Literal["jsonl", "trl", "parquet", "csv"]
 
 
 def _one(found: BaseModel | None) -> list[BaseModel]:
@@ -122,9 +122,10 @@ def export_labels(
     """Write the files that have records and manifest.json to a new folder; labels are streamed, whatever their number.
 
     "trl" writes preferences.jsonl (prompt, chosen, rejected; all pairs of a prompt follow each other), ties.jsonl and
-    demonstrations.jsonl (prompt, completion). With `validation_share` all prompts of that share of users go into
-    files of their own (rankings_valid.jsonl); a prompt that has a split already keeps it. Labels of gold items stand in
-    files of their own too (rankings_gold.jsonl), because dozens label the same one, and so does what researchers
+    demonstrations.jsonl (prompt, completion). "csv" is for spreadsheets: no cell is a formula. With `validation_share`
+    all prompts of that share of users go into files of their own (rankings_valid.jsonl); a prompt that has a split
+    already keeps it. Labels of gold items stand in files of their own too (rankings_gold.jsonl), because dozens label
+    the same one, and so does what researchers
     decided (rankings_ruled.jsonl), beside the labels that they decided about. Labels of people who did not say that
     they may be used are left out, and counted in the manifest. Raises StorageError where
     `out` exists or the disk refuses, Refusal for a batch that is not there.
@@ -138,6 +139,8 @@ def export_labels(
                 files.add(name + _split_of(row, record, validation_share=validation_share), record)
         if file_format == "parquet":
             files.to_parquet()
+        if file_format == "csv":
+            files.to_csv()
         manifest = ExportManifest(
             version=__version__,
             exported_at=studio.clock().isoformat(),

@@ -1,4 +1,4 @@
-"""The files of an export: written line by line, hashed; TRL's pairs; Parquet."""
+"""The files of an export: written line by line, hashed; TRL's pairs; Parquet; CSV."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Self
 from pydantic import BaseModel
 
 from tutelage.records import Demonstration, Ranking, Record
+from tutelage.store.csv_table import write_csv
 from tutelage.store.jsonl import record_line
 from tutelage.store.parquet import write_parquet
 
@@ -46,10 +47,18 @@ class LabelFiles:
         written = {name: self._path(name) for name in self._counts}
         self._suffix = ".parquet"
         for name, lines in written.items():
-            with lines.open(encoding="utf-8") as stream:
-                rows = [json.loads(line) for line in stream]
             with self._path(name).open("wb") as handle:
-                write_parquet(handle, rows, self._path(name))
+                write_parquet(handle, list(_rows(lines)), self._path(name))
+            lines.unlink()
+
+    def to_csv(self) -> None:
+        """Put a table for spreadsheets in the place of each; its columns are all names that any record has."""
+        written = {name: self._path(name) for name in self._counts}
+        self._suffix = ".csv"
+        for name, lines in written.items():
+            columns = dict.fromkeys(key for row in _rows(lines) for key in row)
+            with self._path(name).open("wb") as handle:
+                write_csv(handle, _rows(lines), columns)
             lines.unlink()
 
     def counts(self) -> dict[str, int]:
@@ -66,6 +75,11 @@ class LabelFiles:
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}{self._suffix}"
+
+
+def _rows(lines: Path) -> Iterator[dict[str, Any]]:
+    with lines.open(encoding="utf-8") as stream:
+        yield from map(json.loads, stream)
 
 
 class PreferencePair(Record):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -13,16 +15,16 @@ from pydantic import ValidationError
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from tutelage.errors import UserError
 from tutelage.labeling.tasks import Kind, PromptKind, Purpose, Task
 from tutelage.records import Completion, Message, Prompt, Record, content_id
 from tutelage.store.jsonl import read_records
 from tutelage.store.sources import load_prompts
 from tutelage.studio.people import record_action
-from tutelage.studio.studio import Studio
+from tutelage.studio.studio import Refusal, Studio
 from tutelage.studio.tables import Batch, Item, ItemAuthor, Slot
 
-_TASKS_PER_TRANSACTION = 500
+TASKS_PER_TRANSACTION = 500
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _OF_PROMPTS = ("user_id", "source", "use_case", "language", "split", "purpose")
 
 
@@ -52,12 +54,16 @@ def tasks_of_prompts(path: Path) -> Iterator[Task]:
 def tasks_of_completions(path: Path, kind: Kind) -> Iterator[Task]:
     """A task of `kind` for each prompt of a file with its completions. Raises UserError where one cannot be."""
     for number, row in enumerate(read_records(path, SampledCompletions), start=1):
-        try:
-            prompt = _prompt_of(row)
-            yield Task(kind=kind, prompt=prompt, completions=row.completions)
-        except ValidationError as error:
-            rule = error.errors()[0]["msg"].removeprefix("Value error, ")
-            raise UserError(f"{path}, record {number}: {rule}. Correct it, or queue it as another kind.") from None
+        yield task_of_completions(row, kind, where=f"{path}, record {number}")
+
+
+def task_of_completions(row: SampledCompletions, kind: Kind, *, where: str) -> Task:
+    """The task of judging a prompt's completions. Raises Refusal, which names `where`, for what cannot be one."""
+    try:
+        return Task(kind=kind, prompt=_prompt_of(row), completions=row.completions)
+    except ValidationError as error:
+        rule = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise Refusal(f"{where}: {rule}. Correct it, or queue it as another kind.") from None
 
 
 def _prompt_of(row: SampledCompletions) -> Prompt:
@@ -90,7 +96,7 @@ def enqueue(
     num_new = num_tasks = 0
     batch_id: int | None = None
     remaining = iter(tasks)
-    while part := list(islice(remaining, _TASKS_PER_TRANSACTION)):
+    while part := list(islice(remaining, TASKS_PER_TRANSACTION)):
         rows = _rows(part, purpose=purpose, overlap=overlap, priority=priority)
         with studio.database.write() as session:
             studio.database.take_turn(session, "queue")
@@ -120,11 +126,16 @@ def _rows(part: Sequence[Task], *, purpose: Purpose, overlap: int, priority: int
 
 
 def _storable(value: Any) -> Any:
-    """The value with U+FFFD for U+0000, as browsers show it: PostgreSQL cannot hold the one, models may sample it."""
+    """The value with U+FFFD, as browsers show it, for what PostgreSQL cannot hold and models and scripts may send.
+
+    That is U+0000 and halves of characters; numbers that are none become nothing.
+    """
     if isinstance(value, str):
-        return value.replace("\0", "\ufffd")
+        return _UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, dict):
-        return {key: _storable(item) for key, item in value.items()}
+        return {_storable(key): _storable(item) for key, item in value.items()}
     return [_storable(item) for item in value] if isinstance(value, list) else value
 
 

@@ -10,7 +10,19 @@ from starlette.staticfiles import StaticFiles
 from tutelage import __version__
 from tutelage.studio.remembered import Remembered
 from tutelage.studio.studio import Studio
-from tutelage.web import accounts, api, guidelines, lead, quality, refusals, revision, screening, tasks, work_api
+from tutelage.web import (
+    accounts,
+    api,
+    guidelines,
+    lead,
+    quality,
+    queue_api,
+    refusals,
+    revision,
+    screening,
+    tasks,
+    work_api,
+)
 from tutelage.web.guards import limit_requests, secure_headers
 from tutelage.web.limits import REQUESTS_PER_MINUTE, RequestLimit
 
@@ -31,6 +43,7 @@ def create_app(studio: Studio, *, requests_per_minute: int = REQUESTS_PER_MINUTE
     for pages in (accounts, tasks, revision, lead, quality, screening, guidelines):
         app.include_router(pages.router, include_in_schema=False)
     app.include_router(api.router)
+    app.include_router(queue_api.router)
     app.include_router(work_api.router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     return app

@@ -137,6 +137,16 @@ Labeler = Annotated[User, Depends(_needs_role("labeler", "researcher", "admin"))
 # Whoever takes the screening test, and may do nothing else yet.
 Candidate = Annotated[User, Depends(_needs_role("candidate"))]
 Lead = Annotated[User, Depends(_needs_role("researcher", "admin"))]
+
+
+def _script(person: Person, lead: Lead) -> User:
+    """A lead's script: a session's cookie is sent by the browser, also where another site asks; a token is not."""
+    if person.csrf_token is not None:
+        raise NotAllowed("This is for scripts: send an API token, 'Authorization: Bearer ...'.")
+    return lead
+
+
+LeadScript = Annotated[User, Depends(_script)]
 Admin = Annotated[User, Depends(_needs_role("admin"))]
 
 

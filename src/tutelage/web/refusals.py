@@ -6,6 +6,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from tutelage.studio.assignment import LeaseLost
@@ -23,6 +24,12 @@ def register(app: FastAPI) -> None:
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(ClientDisconnect, _gone)
+
+
+def _gone(_request: Request, _error: Exception) -> Response:
+    """Whoever asked has left in the middle of it: nobody reads this, and it is no fault of ours."""
+    return Response(status_code=400)
 
 
 def _told(request: Request, status: int, message: str) -> Response:
