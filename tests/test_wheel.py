@@ -80,7 +80,7 @@ def _come_in(visitor: Labeler, link: str) -> tuple[str, str]:
     page = visitor.get(link)[1]
     form_cookie = re.search(r"tutelage_form=([^;]+)", visitor.cookies)[1]
     visitor.headers["Cookie"] = f"tutelage_form={form_cookie}"
-    visitor.post(link, {**hidden(page), "name": "Root", "password": PASSWORD})
+    visitor.post(link, {**hidden(page), "name": "Root", "password": PASSWORD, "consent": "yes"})
     return re.search(r"tutelage_session=([^;]+)", visitor.cookies)[1], visitor.cookies
 
 
