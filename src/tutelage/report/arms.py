@@ -10,33 +10,48 @@ BASELINE = "sft"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """`label` for figures and tables, `long` for sentences, `role`: its colour on the page, `mark`: matplotlib's."""
+    """`label` for figures and tables, `long` for sentences, `role`: its colour on the page.
+
+    `mark` is matplotlib's, `glyph` the same mark as a letter.
+    """
 
     key: str
     label: str
     long: str
     role: str
     mark: str
+    glyph: str
 
 
 _KNOWN = {
     arm.key: arm
     for arm in (
-        Arm(key="gpt", label="GPT", long="the base model", role="gpt", mark="o"),
-        Arm(key="gpt_prompted", label="GPT (prompted)", long="the prompted base model", role="prompted", mark="s"),
-        Arm(key="sft", label="SFT", long="the SFT policy", role="sft", mark="D"),
-        Arm(key="ppo", label="PPO", long="the PPO policy", role="ppo", mark="^"),
-        Arm(key="ppo_ptx", label="PPO-ptx", long="the PPO-ptx policy", role="ppo-ptx", mark="v"),
+        Arm(key="gpt", label="GPT", long="the base model", role="gpt", mark="o", glyph="●"),
+        Arm(
+            key="gpt_prompted",
+            label="GPT (prompted)",
+            long="the prompted base model",
+            role="prompted",
+            mark="s",
+            glyph="■",
+        ),
+        Arm(key="flan", label="FLAN", long="the FLAN-like policy", role="flan", mark="p", glyph="⬟"),
+        Arm(key="t0", label="T0", long="the T0-like policy", role="t0", mark="h", glyph="⬢"),
+        Arm(key="sft", label="SFT", long="the SFT policy", role="sft", mark="D", glyph="◆"),
+        Arm(key="dpo", label="DPO", long="the DPO policy", role="dpo", mark="<", glyph="◀"),
+        Arm(key="best_of_n", label="Best of n", long="best-of-n sampling", role="best-of-n", mark=">", glyph="▶"),
+        Arm(key="ppo", label="PPO", long="the PPO policy", role="ppo", mark="^", glyph="▲"),
+        Arm(key="ppo_ptx", label="PPO-ptx", long="the PPO-ptx policy", role="ppo-ptx", mark="v", glyph="▼"),
     )
 }
 
 
 def arm_of(key: str) -> Arm:
     """The arm of that key; one that we do not know keeps its key as its name."""
-    return _KNOWN.get(key) or Arm(key=key, label=key, long=f"the policy {key}", role="other", mark="P")
+    return _KNOWN.get(key) or Arm(key=key, label=key, long=f"the policy {key}", role="other", mark="P", glyph="✚")
 
 
 def in_order(keys: Iterable[str]) -> list[str]:
-    """The paper's order (GPT, prompted, SFT, PPO, PPO-ptx), each once; unknown ones follow as they came."""
+    """The paper's order (GPT, prompted, FLAN, T0, SFT, ..., PPO, PPO-ptx), each once; then unknown ones."""
     present = list(dict.fromkeys(keys))
     return [key for key in _KNOWN if key in present] + [key for key in present if key not in _KNOWN]

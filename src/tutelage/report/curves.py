@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from tutelage.report.arms import arm_of
-from tutelage.report.figures import PANEL, Panel
+from tutelage.report.figures.lines import square_root_axis
+from tutelage.report.figures.panels import PANEL, Panel, panel
 from tutelage.report.results import is_number
 from tutelage.report.run_folder import Run, StageRun
-from tutelage.report.themed_svg import colour, draw
+from tutelage.report.themed_svg import colour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +89,18 @@ def stage_kind(stage: StageRun) -> str:
     return kinds[0] if kinds else stage.name
 
 
-def curve_groups(run: Run) -> dict[str, list[StageRun]]:
-    """Stages that are drawn together, by kind: PPO and PPO-ptx share their panels, every other stage has its own."""
-    groups: dict[str, list[StageRun]] = {}
-    for stage in run.stages:
+def curve_groups(run: Run) -> dict[tuple[str, str], list[StageRun]]:
+    """Stages that are drawn together, by model size and kind, the largest size first.
+
+    PPO and PPO-ptx of one size share their panels, every other stage has its own.
+    """
+    groups: dict[tuple[str, str], list[StageRun]] = {}
+    order = [*reversed(run.sizes), ""]
+    stages = sorted(run.stages, key=lambda stage: order.index(stage.size) if stage.size in order else len(order))
+    for stage in stages:
         if curves_of(stage):
-            groups.setdefault("ppo" if stage_kind(stage) == "ppo" else stage.name, []).append(stage)
+            name = "ppo" if stage_kind(stage) == "ppo" else stage.name
+            groups.setdefault((stage.size, name), []).append(stage)
     return groups
 
 
@@ -114,16 +121,16 @@ def further_panels(stages: Sequence[StageRun]) -> list[Panel]:
 def _panels(stages: Sequence[StageRun], panels: Sequence[CurvePanel]) -> Iterator[Panel]:
     kind = stage_kind(stages[0])
     curves = {stage.name: curves_of(stage) for stage in stages}
-    for panel in panels:
+    for wanted in panels:
         shown = [
             (curve, label)
             for stage in stages
-            for quantity, label in panel.quantities.items()
+            for quantity, label in wanted.quantities.items()
             if (curve := curves[stage.name].get(quantity if "/" in quantity else f"{kind}/{quantity}")) is not None
         ]
         if shown:
-            name = "curve-" + "-".join([stages[0].name, *panel.quantities]).replace("/", "-")
-            yield _draw_curves(name, panel.title, shown)
+            name = "curve-" + "-".join([stages[0].folder or stages[0].name, *wanted.quantities])
+            yield _draw_curves(name, wanted.title, shown)
 
 
 def _draw_curves(name: str, title: str, curves: Sequence[tuple[Curve, str]]) -> Panel:
@@ -142,7 +149,7 @@ def _draw_curves(name: str, title: str, curves: Sequence[tuple[Curve, str]]) -> 
             axes.legend(loc="best", handlelength=1.4)
 
     ends = "; ".join(f"{curve.stage} {label} ends at {curve.values[-1]:.4g}" for curve, label in curves)
-    return Panel(svg=draw(_identifier(name), f"{title} by step. {ends}", PANEL, paint))
+    return panel(_identifier(name), f"{title} by step. {ends}", PANEL, paint)
 
 
 def _identifier(name: str) -> str:
@@ -181,11 +188,12 @@ def score_against_kl(stages: Sequence[StageRun]) -> Panel | None:
             axes.plot(smoothed(kl)[-1], smoothed(score)[-1], arm.mark, color=colour(role), markersize=7)
         axes.set_title("Score against KL to the reference")
         axes.set_xlabel("KL, nats per response (square-root axis)")
-        _square_root_axis(axes, max(float(kl.max()) for kl, _ in paths.values()))
+        square_root_axis(axes, max(float(kl.max()) for kl, _ in paths.values()))
         if len(paths) > 1:
             axes.legend(loc="lower right", handlelength=1.4)
 
-    return Panel(svg=draw("score-kl", "Score against KL to the reference during PPO", PANEL, paint))
+    name = _identifier("-".join(["score-kl", *([stages[0].size] if stages[0].size else [])]))
+    return panel(name, "Score against KL to the reference during PPO", PANEL, paint)
 
 
 def _score_path(stage: StageRun) -> tuple[np.ndarray, np.ndarray] | None:
@@ -199,14 +207,3 @@ def _score_path(stage: StageRun) -> tuple[np.ndarray, np.ndarray] | None:
     kl, score = np.array(both, dtype=np.float64).T
     # An estimate of a KL from samples can fall below 0, the KL cannot.
     return np.maximum(kl, 0.0), score
-
-
-def _square_root_axis(axes: Axes, largest: float) -> None:
-    axes.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0.0)), np.square))
-    end = max(largest, 1e-3) * 1.05
-    axes.set_xlim(0, end)
-    step = 10.0 ** np.floor(np.log10(end))
-    ticks = [share * step for share in (0, 0.1, 0.25, 0.5, 1, 2, 5) if share * step <= end]
-    axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -19,6 +19,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}\u202f%"
 
 
+def whole_percent(share: float) -> str:
+    """61 %, for axes."""
+    return f"{100 * share:.0f}\u202f%"
+
+
 def fixed(digits: int) -> Form:
     """A number with so many decimals and a true minus sign."""
     return lambda value: f"{value:.{digits}f}".replace("-", "\u2212")
@@ -27,6 +32,11 @@ def fixed(digits: int) -> Form:
 def signed_points(difference: float) -> str:
     """A difference of shares in percentage points, with its sign."""
     return f"{100 * difference:+.1f}".replace("-", "\u2212") + "\u202fpoints"
+
+
+def signed(digits: int) -> Form:
+    """A difference with its sign and so many decimals."""
+    return lambda value: f"{value:+.{digits}f}".replace("-", "\u2212")
 
 
 def significant(value: float) -> str:
@@ -63,24 +73,33 @@ def _bare(form: Form) -> Form:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Number:
-    """A number on the page: its value, how it is written, and its source (see `Estimate`)."""
+    """A number on the page: its value, how it is written, its source and raw rows (see `Estimate`)."""
 
     value: float
     form: Form
     source: str
+    raw: str = ""
 
     def __str__(self) -> str:
         return self.form(self.value)
 
     def __html__(self) -> str:
         tag = Markup('<data value="{}" data-source="{}" title="{}">{}</data>')
-        return tag.format(repr(self.value), self.source, self.source, str(self))
+        title = f"{self.source} (of {self.raw})" if self.raw else self.source
+        return tag.format(repr(self.value), self.source, title, str(self))
 
 
 def number_of(estimate: Estimate, form: Form) -> Number:
     """The mean alone."""
     pointer = "/mean" if estimate.has_interval and "#" in estimate.source and not estimate.interval_source else ""
-    return Number(value=estimate.mean, form=form, source=estimate.source + pointer)
+    return Number(value=estimate.mean, form=form, source=estimate.source + pointer, raw=estimate.raw)
+
+
+def with_interval(estimate: Estimate, form: Form) -> Number | Markup:
+    """The mean and, where there is one, its interval in smaller type."""
+    if not estimate.has_interval:
+        return number_of(estimate, form)
+    return Markup('{} <span class="interval">{}</span>').format(number_of(estimate, form), interval_of(estimate, form))
 
 
 def interval_of(estimate: Estimate, form: Form) -> Markup | str:

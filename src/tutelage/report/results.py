@@ -22,7 +22,8 @@ class Estimate:
     """A number, its 95 % interval and count where there are any, and its source.
 
     `source` is `file` where the report computed it from that file, `file#/path` (a JSON pointer) where it was read
-    there; `interval_source` likewise, "" where it is the same.
+    there; `interval_source` likewise, "" where it is the same. `raw`: the file of the rows that were averaged, where
+    another file sums them up.
     """
 
     mean: float
@@ -31,6 +32,7 @@ class Estimate:
     n: int | None = None
     source: str
     interval_source: str = ""
+    raw: str = ""
 
     @property
     def has_interval(self) -> bool:
@@ -75,7 +77,7 @@ def win_rates(run: Run) -> dict[str, Estimate]:
 
 def _final_judges(run: Run) -> Callable[[EvaluatedComparison], str]:
     """Sorts the judgements of the result under "": those of held-out labelers, or all where none are held out."""
-    if not any(row.labeler_group.startswith("held") for row in run.comparisons):
+    if not any(row.labeler_group.startswith("held") for row in run.result_comparisons):
         return lambda _: ""
     return lambda row: "" if row.labeler_group.startswith("held") else row.labeler_group
 
@@ -88,7 +90,7 @@ def win_rates_by_group(run: Run) -> dict[str, dict[str, Estimate]]:
 
 def win_rates_by_use_case(run: Run) -> dict[str, dict[str, Estimate]]:
     """Win rate by arm for each use case, from the comparisons; the use case with the most prompts first."""
-    use_case_of = {completion.prompt_id: completion.use_case for completion in run.completions}
+    use_case_of = {completion.prompt_id: completion.use_case for completion in run.result_completions}
     groups = _computed_win_rates(run, lambda row: use_case_of.get(row.prompt_id, ""))
     sizes: dict[str, int] = defaultdict(int)
     for use_case in use_case_of.values():
@@ -98,7 +100,7 @@ def win_rates_by_use_case(run: Run) -> dict[str, dict[str, Estimate]]:
 
 def _computed_win_rates(run: Run, group_of: Callable[[EvaluatedComparison], str]) -> dict[str, dict[str, Estimate]]:
     gathered: dict[str, dict[str, list[tuple[float, Hashable]]]] = defaultdict(lambda: defaultdict(list))
-    for row in run.comparisons:
+    for row in run.result_comparisons:
         gathered[group_of(row)][row.arm].append((row.outcome, row.prompt_id))
     return defaultdict(
         dict,
@@ -121,7 +123,7 @@ def likert(run: Run) -> dict[str, Estimate]:
 def flags(run: Run) -> dict[str, dict[str, Estimate]]:
     """Share of an arm's ratings with a flag set, over ratings that judged it, by flag and arm."""
     summed_up = _summed_up_flags(run.summary.get("flags"))
-    names = dict.fromkeys([*summed_up, *(flag for rating in run.ratings for flag in rating.flags)])
+    names = dict.fromkeys([*summed_up, *(flag for rating in run.result_ratings for flag in rating.flags)])
     return {flag: _with_intervals(summed_up.get(flag, {}), flag_shares(run, flag)) for flag in names}
 
 
@@ -159,7 +161,7 @@ def flag_shares(run: Run, flag: str) -> dict[str, Estimate]:
 
 def _ratings_by_arm(run: Run, value_of: ValueOfRating) -> dict[str, list[tuple[float, Hashable]]]:
     gathered: dict[str, list[tuple[float, Hashable]]] = defaultdict(list)
-    for rating in run.ratings:
+    for rating in run.result_ratings:
         value = value_of(rating)
         if value is not None:
             gathered[rating.arm].append((value, rating.prompt_id))

@@ -53,7 +53,7 @@ class JudgedPrompt:
 def judged_prompts(run: Run, *, max_prompts: int = MAX_PROMPTS) -> list[JudgedPrompt]:
     """The first prompts of every use case in turn, in the order of the file, whatever was judged."""
     by_prompt: dict[str, list[EvaluatedCompletion]] = defaultdict(list)
-    for completion in run.completions:
+    for completion in run.result_completions:
         by_prompt[completion.prompt_id].append(completion)
     judgements = _Judgements(run)
     return [judgements.judge(by_prompt[prompt_id]) for prompt_id in _in_turn(by_prompt)[:max_prompts]]
@@ -73,9 +73,9 @@ class _Judgements:
     def __init__(self, run: Run) -> None:
         self.outcomes: dict[str, list[float]] = defaultdict(list)
         self.ratings: dict[str, list[int]] = defaultdict(list)
-        for row in run.comparisons:
+        for row in run.result_comparisons:
             self.outcomes[row.completion_id].append(row.outcome)
-        for rating in run.ratings:
+        for rating in run.result_ratings:
             self.ratings[rating.completion_id].append(rating.overall)
 
     def judge(self, completions: list[EvaluatedCompletion]) -> JudgedPrompt:

@@ -17,11 +17,10 @@ from tutelage.report.notation import (
     duration,
     fixed,
     gibibytes,
-    interval_of,
-    number_of,
     percent,
     readable,
     significant,
+    with_interval,
 )
 from tutelage.report.results import Estimate, flags, is_number, likert, read_estimates, win_rates
 from tutelage.report.run_folder import SUMMARY, Run
@@ -61,23 +60,17 @@ def result_table(run: Run) -> Table | None:
 def _cell(arm: str, title: str, estimate: Estimate | None, form: Form) -> Cell:
     if estimate is None:
         return "baseline" if arm == BASELINE and title.startswith("Win rate") else MISSING
-    return _with_interval(estimate, form)
+    return with_interval(estimate, form)
 
 
 def grouped_table(groups: Mapping[str, Mapping[str, Estimate]], form: Form, *, head: str) -> Table:
     """A row a group, a column an arm."""
     arms = in_order(arm for estimates in groups.values() for arm in estimates)
     rows = tuple(
-        (readable(group), *(_with_interval(estimates[arm], form) if arm in estimates else MISSING for arm in arms))
+        (readable(group), *(with_interval(estimates[arm], form) if arm in estimates else MISSING for arm in arms))
         for group, estimates in groups.items()
     )
     return Table(columns=(head, *(arm_of(arm).label for arm in arms)), rows=rows)
-
-
-def _with_interval(estimate: Estimate, form: Form) -> Cell:
-    if not estimate.has_interval:
-        return number_of(estimate, form)
-    return Markup('{} <span class="interval">{}</span>').format(number_of(estimate, form), interval_of(estimate, form))
 
 
 def flag_table(run: Run) -> Table | None:

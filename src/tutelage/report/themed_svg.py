@@ -1,11 +1,15 @@
-"""Matplotlib figures as SVG with the colours and fonts of the page: readable in light, in dark and in print."""
+"""Matplotlib figures as SVG with the colours and fonts of the page, and as files of their own in its light colours."""
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 import matplotlib
@@ -13,6 +17,7 @@ from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 # Colours that stand for a role and are replaced by the page's variable of that name after drawing.
 ROLES = (
@@ -25,6 +30,10 @@ ROLES = (
     "sft",
     "ppo",
     "ppo-ptx",
+    "flan",
+    "t0",
+    "dpo",
+    "best-of-n",
     "other",
     "training",
     "held-out",
@@ -32,7 +41,6 @@ ROLES = (
 _COLOUR_OF = {role: f"#0102{index + 16:02x}" for index, role in enumerate(ROLES)}
 _FONT_SIZE = 9.5
 _SETTINGS: dict[str, Any] = {
-    "svg.fonttype": "none",
     # A dollar sign in somebody's text is a dollar sign.
     "text.parse_math": False,
     "font.size": _FONT_SIZE,
@@ -55,43 +63,110 @@ _SETTINGS: dict[str, Any] = {
     "legend.frameon": False,
     "legend.fontsize": _FONT_SIZE - 1,
     "axes.unicode_minus": True,
-    "text.color": _COLOUR_OF["ink"],
-    "axes.titlecolor": _COLOUR_OF["ink"],
-    "axes.edgecolor": _COLOUR_OF["muted"],
-    "axes.labelcolor": _COLOUR_OF["muted"],
-    "xtick.color": _COLOUR_OF["muted"],
-    "ytick.color": _COLOUR_OF["muted"],
-    "legend.labelcolor": _COLOUR_OF["muted"],
 }
+_SETTINGS_OF_ROLE = {
+    "text.color": "ink",
+    "axes.titlecolor": "ink",
+    "axes.edgecolor": "muted",
+    "axes.labelcolor": "muted",
+    "xtick.color": "muted",
+    "ytick.color": "muted",
+    "legend.labelcolor": "muted",
+}
+_palette: ContextVar[Mapping[str, str]] = ContextVar("palette", default=_COLOUR_OF)
 
 
 def colour(role: str) -> str:
     """The colour to draw with so that the page shows its own colour of that role."""
-    return _COLOUR_OF[role]
+    return _palette.get()[role]
 
 
-@contextmanager
-def _settings(name: str) -> Iterator[None]:
-    # The salt makes the ids of one figure the same in every run and different from another figure's.
-    settings: Any = _SETTINGS | {"svg.hashsalt": name}
-    with matplotlib.rc_context(settings):
-        yield
-
-
-def draw(name: str, description: str, size: tuple[float, float], paint: Callable[[Axes], None]) -> Markup:
-    """One panel as inline SVG: `name` prefixes its ids, `description` is read to those who do not see it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """What one panel draws: `name` prefixes its ids, `description` is read to those who do not see it.
 
     `size` is width and height in inches at 72 units an inch; the page scales it to its column.
     """
-    with _settings(name):
-        figure = Figure(figsize=size, layout="constrained")
+
+    name: str
+    description: str
+    size: tuple[float, float]
+    paint: Callable[[Axes], None]
+
+
+@contextmanager
+def _settings(name: str, palette: Mapping[str, str], **further: Any) -> Iterator[None]:
+    # The salt makes the ids of one figure the same in every run and different from another figure's.
+    settings: Any = _SETTINGS | {"svg.hashsalt": name} | further
+    settings |= {key: palette[role] for key, role in _SETTINGS_OF_ROLE.items()}
+    token = _palette.set(palette)
+    try:
+        with matplotlib.rc_context(settings):
+            yield
+    finally:
+        _palette.reset(token)
+
+
+_METADATA: Any = {"Date": None, "Creator": None, "Type": None, "Format": None}
+
+
+def draw(drawing: Drawing) -> Markup:
+    """One panel as inline SVG."""
+    with _settings(drawing.name, _COLOUR_OF, **{"svg.fonttype": "none"}):
+        figure = Figure(figsize=drawing.size, layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
-        paint(axes)
+        drawing.paint(axes)
         _flush_title(figure, axes)
         drawn = io.StringIO()
-        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
-    return Markup(_themed(drawn.getvalue(), name, description))
+        figure.savefig(drawn, format="svg", metadata=_METADATA)
+    return Markup(_themed(drawn.getvalue(), drawing.name, drawing.description))
+
+
+# Panels beside each other in a file; dots an inch of a PNG: twice what a screen shows.
+_FILE_COLUMNS, _FILE_DPI = 3, 144
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEntry:
+    """One entry of a legend that several panels share."""
+
+    label: str
+    role: str
+    mark: str
+
+
+def draw_files(drawings: Sequence[Drawing], key: Sequence[KeyEntry]) -> dict[str, bytes]:
+    """The panels of one figure together, in the page's light colours on white: as "svg" and as "png"."""
+    columns = min(len(drawings), _FILE_COLUMNS)
+    rows = [drawings[start : start + columns] for start in range(0, len(drawings), columns)]
+    heights = [max(drawing.size[1] for drawing in row) for row in rows]
+    width = max(drawing.size[0] for drawing in drawings) * columns
+    with _settings(drawings[0].name, light_colours(), **{"svg.fonttype": "path"}):
+        figure = Figure(figsize=(width, sum(heights) + (0.35 if key else 0)), layout="constrained", facecolor="white")
+        grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)
+        for index, drawing in enumerate(drawings):
+            drawing.paint(figure.add_subplot(grid[index // columns, index % columns]))
+        if key:
+            handles = [Line2D([], [], color=colour(e.role), marker=e.mark, label=e.label, markersize=6) for e in key]
+            figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), handlelength=1.4)
+        return {kind: _saved(figure, kind) for kind in ("svg", "png")}
+
+
+def _saved(figure: Figure, kind: str) -> bytes:
+    drawn = io.BytesIO()
+    metadata = _METADATA if kind == "svg" else {"Software": None}
+    figure.savefig(drawn, format=kind, dpi=_FILE_DPI, facecolor="white", metadata=metadata)
+    return drawn.getvalue()
+
+
+@cache
+def light_colours() -> Mapping[str, str]:
+    """The colours of every role as the page's style gives them for light screens."""
+    style = files("tutelage.report").joinpath("templates", "report.css").read_text(encoding="utf-8")
+    light = style[: style.index("@media")]
+    found = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", light))
+    return {role: found[role] for role in ROLES}
 
 
 def _flush_title(figure: Figure, axes: Axes) -> None:

@@ -7,6 +7,7 @@ interval here is clustered: the prompt, not the judgement, is the unit that was 
 from tutelage.statistics.agreement import pairwise_agreement, ranking_outcomes
 from tutelage.statistics.best_of_n import BestOfN, best_of_n_curve, best_of_n_kl, expected_best_of_n
 from tutelage.statistics.calibration import CalibrationBin, calibration_bins, expected_calibration_error
+from tutelage.statistics.contrast import combined_contrast, paired_contrast
 from tutelage.statistics.interval import Interval, bounded_mean, clustered_variance
 from tutelage.statistics.likert import likert_mean
 from tutelage.statistics.over_optimisation import OverOptimisation, fit_over_optimisation
@@ -31,6 +32,7 @@ __all__ = [
     "bounded_mean",
     "calibration_bins",
     "clustered_variance",
+    "combined_contrast",
     "expected_best_of_n",
     "expected_calibration_error",
     "fit_over_optimisation",
@@ -38,6 +40,7 @@ __all__ = [
     "kendall_tau_b",
     "krippendorff_alpha",
     "likert_mean",
+    "paired_contrast",
     "pairwise_agreement",
     "ranking_concordance",
     "ranking_outcomes",

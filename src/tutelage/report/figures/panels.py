@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from tutelage.report.arms import arm_of
 from tutelage.report.notation import Form, duration, fixed, percent, readable
 from tutelage.report.results import Estimate
-from tutelage.report.themed_svg import colour, draw
+from tutelage.report.themed_svg import Drawing, colour, draw
 
 # Inches at 72 units; the page gives a panel one column and a wide panel the whole measure.
 PANEL = (3.9, 2.75)
@@ -25,8 +25,21 @@ GROUP_ROLES = {"training": "training", "held_out": "held-out", "heldout": "held-
 class Panel:
     """One drawing; `narrow` takes its place on a small screen where the wide one would become too small to read."""
 
-    svg: Markup
-    narrow: Markup | None = None
+    drawing: Drawing
+    narrow_drawing: Drawing | None = None
+
+    @property
+    def svg(self) -> Markup:
+        return draw(self.drawing)
+
+    @property
+    def narrow(self) -> Markup | None:
+        return draw(self.narrow_drawing) if self.narrow_drawing else None
+
+
+def panel(name: str, description: str, size: tuple[float, float], paint: Callable[[Axes], None]) -> Panel:
+    """A panel of one drawing."""
+    return Panel(drawing=Drawing(name=name, description=description, size=size, paint=paint))
 
 
 def win_rate_figure(overall: Mapping[str, Estimate], by_group: Mapping[str, Mapping[str, Estimate]]) -> Panel:
@@ -39,10 +52,9 @@ def win_rate_figure(overall: Mapping[str, Estimate], by_group: Mapping[str, Mapp
         _paint_win_rates(axes, overall, by_group)
 
     height = 1.2 + 0.52 * len(overall)
-    return Panel(
-        svg=draw("win-rate", description, (WIDE_WIDTH, height), paint),
-        narrow=draw("win-rate-narrow", description, (NARROW_WIDTH, height + 0.2), paint),
-    )
+    wide = Drawing(name="win-rate", description=description, size=(WIDE_WIDTH, height), paint=paint)
+    narrow_size = (NARROW_WIDTH, height + 0.2)
+    return Panel(drawing=wide, narrow_drawing=replace(wide, name="win-rate-narrow", size=narrow_size))
 
 
 def _paint_win_rates(
@@ -118,7 +130,7 @@ def arm_bars(
     description = f"{title}. " + "; ".join(
         f"{arm_of(arm).label} {form(found.mean)}" for arm, found in estimates.items()
     )
-    return Panel(svg=draw(name, description, (PANEL[0], 0.95 + 0.36 * len(estimates)), paint))
+    return panel(name, description, (PANEL[0], 0.95 + 0.36 * len(estimates)), paint)
 
 
 def arm_dots(name: str, title: str, estimates: Mapping[str, Estimate], form: Form) -> Panel:
@@ -139,7 +151,7 @@ def arm_dots(name: str, title: str, estimates: Mapping[str, Estimate], form: For
     description = f"{title}. " + "; ".join(
         f"{arm_of(arm).label} {form(found.mean)}" for arm, found in estimates.items()
     )
-    return Panel(svg=draw(name, description, (PANEL[0], 0.95 + 0.42 * len(estimates)), paint))
+    return panel(name, description, (PANEL[0], 0.95 + 0.42 * len(estimates)), paint)
 
 
 def _row_labels(axes: Axes, labels: Sequence[str]) -> None:
@@ -173,7 +185,7 @@ def reward_model_figure(shares: Mapping[str, Estimate]) -> Panel:
         axes.set_title("Agreement on comparisons (dotted: chance)")
 
     description = "Reward model. " + "; ".join(f"{label} {percent(found.mean)}" for label, found in shares.items())
-    return Panel(svg=draw("reward-model", description, (PANEL[0], 1.0 + 0.36 * len(shares)), paint))
+    return panel("reward-model", description, (PANEL[0], 1.0 + 0.36 * len(shares)), paint)
 
 
 def time_figure(seconds: Mapping[str, float]) -> Panel:
@@ -190,4 +202,4 @@ def time_figure(seconds: Mapping[str, float]) -> Panel:
         axes.set_title("Seconds by stage")
 
     description = "Wall time. " + "; ".join(f"{stage} {duration(value)}" for stage, value in seconds.items())
-    return Panel(svg=draw("wall-time", description, (PANEL[0], 0.9 + 0.3 * len(seconds)), paint))
+    return panel("wall-time", description, (PANEL[0], 0.9 + 0.3 * len(seconds)), paint)

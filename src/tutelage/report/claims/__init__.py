@@ -1,0 +1,13 @@
+"""Claims of the paper beside what this run measured: reproduced, not reproduced, too noisy to say. Numbers decide."""
+
+from tutelage.report.claims.assessment import Assessment, Claim, Finding, assess
+from tutelage.report.claims.behaviour import BEHAVIOUR
+from tutelage.report.claims.preference import PREFERENCE
+from tutelage.report.claims.quantities import Evidence
+from tutelage.report.claims.training import TRAINING
+
+# In the order of the paper's Section 4. Where a claim does not say otherwise it is about the largest model size,
+# prompts written for instructed models, and labelers who made no training data.
+CLAIMS: tuple[Claim, ...] = (*PREFERENCE, *BEHAVIOUR, *TRAINING)
+
+__all__ = ["CLAIMS", "Assessment", "Claim", "Evidence", "Finding", "assess"]

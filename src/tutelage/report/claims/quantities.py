@@ -1,0 +1,202 @@
+"""What a claim is about, as data: weighted sums of measured numbers, paired by prompt where the rows allow it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from tutelage.report.measured import LARGEST, Condition, Measured, Row
+from tutelage.report.raw_rows import Means, RawRows
+from tutelage.report.results import Estimate
+from tutelage.report.run_folder import MEASUREMENTS
+from tutelage.statistics import Interval, combined_contrast, paired_contrast
+
+# The range of a measured number; what is not here has none (a loss, a score).
+_BOUNDS: Mapping[str, tuple[float, float]] = {
+    "win_rate": (0.0, 1.0),
+    "generalisation": (0.0, 1.0),
+    "flag": (0.0, 1.0),
+    "likert": (1.0, 7.0),
+    "truthful": (0.0, 1.0),
+    "truthful_informative": (0.0, 1.0),
+    "toxicity": (0.0, 1.0),
+    "reward_model_accuracy": (0.0, 1.0),
+    "bias_entropy": (0.0, 1.0),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All that claims are judged by: what was measured, and the rows behind it."""
+
+    measured: Measured
+    raw: RawRows
+
+
+class Quantity(Protocol):
+    """A number that a claim is about; None where this run has not measured it."""
+
+    def read(self, evidence: Evidence) -> Estimate | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One mean in a contrast, with its weight."""
+
+    weight: float
+    measure: str
+    arm: str = ""
+    condition: Mapping[str, Condition] = field(default_factory=dict)
+    size: str = LARGEST
+
+    def rows(self, measured: Measured) -> list[Row]:
+        return measured.where(self.measure, arm=self.arm, size=self.size, **self.condition)
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """sum_k w_k m_k over `terms`.
+
+    `over`: a condition (a skill, say) over whose values the contrasts are averaged, each taken for itself. `across`: a
+    condition (a fold) whose values are what was drawn: the terms are paired on them.
+    """
+
+    terms: tuple[Term, ...]
+    over: str = ""
+    across: str = ""
+
+    def read(self, evidence: Evidence) -> Estimate | None:
+        """The sum with its interval; None where a term was not measured, or a size is compared with itself."""
+        rows = [term.rows(evidence.measured) for term in self.terms]
+        if not all(rows) or self._repeats(evidence.measured):
+            return None
+        if self.across:
+            return self._paired_across(rows)
+        if not self.over:
+            return _contrast(self._weighted([found[0] for found in rows]), evidence.raw)
+        return self._averaged_over(rows, evidence.raw)
+
+    def _repeats(self, measured: Measured) -> bool:
+        named = [(term.measure, term.arm, measured.resolved(term.size), *term.condition.items()) for term in self.terms]
+        sizes = {term.size for term in self.terms}
+        return len(set(named)) < len(named) or (len(sizes) > 1 and len(measured.sizes) < 2)
+
+    def _weighted(self, rows: Iterable[Row]) -> list[tuple[float, Row]]:
+        return [(term.weight, row) for term, row in zip(self.terms, rows, strict=True)]
+
+    def _averaged_over(self, rows: list[list[Row]], raw: RawRows) -> Estimate | None:
+        by_value = [_by_condition(found, self.over) for found in rows]
+        shared = [value for value in by_value[0] if all(value in other for other in by_value[1:])]
+        parts = [_contrast(self._weighted([found[value] for found in by_value]), raw) for value in shared]
+        if not parts:
+            return None
+        weighted = [(1 / len(parts), part) for part in parts]
+        return _combined(weighted, " and ".join(dict.fromkeys(part.source for part in parts)))
+
+    def _paired_across(self, rows: list[list[Row]]) -> Estimate | None:
+        by_value = [_by_condition(found, self.across) for found in rows]
+        terms = [
+            (term.weight, {value: row.estimate.mean for value, row in found.items()})
+            for term, found in zip(self.terms, by_value, strict=True)
+        ]
+        if len(set.intersection(*(set(means) for _, means in terms))) < 2:
+            return None
+        return _estimate(paired_contrast(terms, bounds=_BOUNDS.get(self.terms[0].measure)), MEASUREMENTS)
+
+
+def value(measure: str, arm: str = "", size: str = LARGEST, **condition: Condition) -> Contrast:
+    """One measured number as it stands."""
+    return Contrast((Term(1.0, measure, arm, condition, size),))
+
+
+def difference(measure: str, arm: str, other: str, *, factor: float = 1.0, **condition: Condition) -> Contrast:
+    """The number of one arm minus `factor` times that of another."""
+    return Contrast((Term(1.0, measure, arm, condition), Term(-factor, measure, other, condition)))
+
+
+@dataclass(frozen=True, slots=True)
+class LastEpochMinusLowestLoss:
+    """How far `metric` of SFT moved between the epoch of lowest validation loss and the last epoch."""
+
+    metric: str
+
+    def read(self, evidence: Evidence) -> Estimate | None:
+        losses = self._by_epoch(evidence.measured, "validation_loss")
+        shown = self._by_epoch(evidence.measured, self.metric)
+        if len(losses) < 2:
+            return None
+        lowest, last = min(losses, key=lambda epoch: losses[epoch].estimate.mean), max(losses)
+        if lowest not in shown or last not in shown:
+            return None
+        if lowest == last:
+            # The loss has not turned: it moved by nothing, and that is exact.
+            exact = shown[last].estimate
+            return replace(exact, mean=0.0, low=0.0, high=0.0, source=MEASUREMENTS, interval_source="")
+        return _contrast([(1.0, shown[last]), (-1.0, shown[lowest])], evidence.raw)
+
+    def _by_epoch(self, measured: Measured, metric: str) -> dict[float, Row]:
+        rows = measured.where("sft_epoch", size=LARGEST, metric=metric) or measured.where("sft_epoch", metric=metric)
+        return {float(row.condition["epoch"]): row for row in rows if "epoch" in row.condition}
+
+
+@dataclass(frozen=True, slots=True)
+class BestOfSweeps:
+    """The highest `metric` along one sweep minus the highest along another."""
+
+    sweep: str
+    other: str
+    metric: str
+
+    def read(self, evidence: Evidence) -> Estimate | None:
+        best = [self._best(evidence.measured, sweep) for sweep in (self.sweep, self.other)]
+        if best[0] is None or best[1] is None:
+            return None
+        return _contrast([(1.0, best[0]), (-1.0, best[1])], evidence.raw)
+
+    def _best(self, measured: Measured, sweep: str) -> Row | None:
+        return max(measured.where(sweep, metric=self.metric), key=lambda row: row.estimate.mean, default=None)
+
+
+def _by_condition(rows: Iterable[Row], key: str) -> dict[Condition, Row]:
+    found: dict[Condition, Row] = {}
+    for row in rows:
+        if key in row.condition:
+            found.setdefault(row.condition[key], row)
+    return found
+
+
+def _contrast(terms: list[tuple[float, Row]], raw: RawRows) -> Estimate | None:
+    """The weighted sum: the number as it stands, paired on the raw rows, or from the intervals, in that order."""
+    if len(terms) == 1 and terms[0][0] == 1.0:
+        return terms[0][1].estimate
+    means = [(weight, raw.means(row)) for weight, row in terms]
+    paired = [(weight, found) for weight, found in means if found is not None]
+    bounds = _BOUNDS.get(terms[0][1].measure)
+    if len(paired) == len(terms) and _num_shared(paired) >= 2:
+        sources = dict.fromkeys(row.estimate.raw or row.estimate.source for _, row in terms)
+        return _estimate(paired_contrast(paired, bounds=bounds), ", ".join(sources))
+    return _combined([(weight, row.estimate) for weight, row in terms], _files(row for _, row in terms))
+
+
+def _num_shared(terms: list[tuple[float, Means]]) -> int:
+    return len(set.intersection(*(set(means) for _, means in terms)))
+
+
+def _files(rows: Iterable[Row]) -> str:
+    return ", ".join(dict.fromkeys(row.estimate.source.split("#")[0] for row in rows))
+
+
+def _combined(terms: list[tuple[float, Estimate]], source: str) -> Estimate:
+    intervals = [
+        (weight, Interval(mean=found.mean, low=found.low, high=found.high, n=found.n or 0))
+        for weight, found in terms
+        if found.low is not None and found.high is not None
+    ]
+    if len(intervals) < len(terms):
+        return Estimate(mean=sum(weight * found.mean for weight, found in terms), source=source)
+    return _estimate(combined_contrast(intervals), source)
+
+
+def _estimate(found: Interval, source: str) -> Estimate:
+    return Estimate(mean=found.mean, low=found.low, high=found.high, n=found.n, source=source)

@@ -1,0 +1,117 @@
+"""Panels that compare policies: a row each where the run has one model size, a line each over several sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from tutelage.report.arms import arm_of, in_order
+from tutelage.report.figures.panels import PANEL, Panel, panel
+from tutelage.report.notation import Form
+from tutelage.report.results import Estimate
+from tutelage.report.themed_svg import colour
+
+# Estimates by size, then by arm.
+BySize = Mapping[str, Mapping[str, Estimate]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """How numbers are written on the axis and beside marks, what the axis spans, and where a dashed line stands."""
+
+    form: Form
+    tick_form: Form
+    limits: tuple[float, float]
+    baseline: float | None = None
+
+
+def span(
+    estimates: Sequence[Estimate], *, baseline: float | None = None, floor: float | None = None
+) -> tuple[float, float]:
+    """Limits that hold every interval of `estimates` (and the baseline) with some air, the same for all panels."""
+    ends = [end for found in estimates for end in (found.low, found.mean, found.high) if end is not None]
+    ends += [baseline] if baseline is not None else []
+    low, high = min(ends), max(ends)
+    air = 0.06 * max(high - low, 1e-3)
+    low = low - air if floor is None or low - air > floor + 0.15 * (high - floor) else floor
+    return low, high + air
+
+
+def arms_panel(name: str, title: str, found: BySize, scale: Scale) -> Panel:
+    """One panel: policies by model size, or one below the other."""
+    if len(found) > 1:
+        return _size_panel(name, title, found, scale)
+    return _row_panel(name, title, next(iter(found.values())), scale)
+
+
+def _description(title: str, found: BySize, form: Form) -> str:
+    parts = [
+        f"{arm_of(arm).label}{f' ({size})' if size else ''} {form(estimate.mean)}"
+        for size, estimates in found.items()
+        for arm, estimate in estimates.items()
+    ]
+    return f"{title}. " + "; ".join(parts)
+
+
+def _row_panel(name: str, title: str, estimates: Mapping[str, Estimate], scale: Scale) -> Panel:
+    def paint(axes: Axes) -> None:
+        _dashed(axes, scale, is_vertical=True)
+        for row, (arm, found) in enumerate(estimates.items()):
+            shown = arm_of(arm)
+            axes.axhline(row, color=colour("rule"), linewidth=0.6, zorder=0)
+            if found.low is not None and found.high is not None:
+                axes.hlines(row, found.low, found.high, color=colour(shown.role), linewidth=2, zorder=2)
+            axes.plot(found.mean, row, shown.mark, color=colour(shown.role), markersize=6.5, zorder=3)
+            text = scale.form(found.mean)
+            axes.text(1.02, row, text, va="center", fontsize=8.5, transform=axes.get_yaxis_transform())
+        axes.set_yticks(range(len(estimates)), [arm_of(arm).label for arm in estimates])
+        axes.tick_params(axis="y", length=0, labelcolor=colour("ink"))
+        axes.set_ylim(len(estimates) - 0.4, -0.6)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlim(*scale.limits)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_formatter(_ticks(scale))
+        axes.set_title(title)
+
+    size = (PANEL[0], 0.95 + 0.34 * len(estimates))
+    return panel(name, _description(title, {"": estimates}, scale.form), size, paint)
+
+
+def _size_panel(name: str, title: str, found: BySize, scale: Scale) -> Panel:
+    def paint(axes: Axes) -> None:
+        _dashed(axes, scale, is_vertical=False)
+        arms = in_order(arm for estimates in found.values() for arm in estimates)
+        for index, arm in enumerate(arms):
+            _paint_arm(axes, arm, found, shift=0.05 * (index - (len(arms) - 1) / 2))
+        axes.set_xticks(range(len(found)), list(found))
+        axes.set_xlim(-0.35, len(found) - 0.65)
+        axes.set_ylim(*scale.limits)
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_formatter(_ticks(scale))
+        axes.tick_params(axis="x", length=0, labelcolor=colour("ink"))
+        axes.set_title(title)
+
+    return panel(name, _description(title, found, scale.form), PANEL, paint)
+
+
+def _paint_arm(axes: Axes, arm: str, found: BySize, *, shift: float) -> None:
+    shown, own = arm_of(arm), [(x, estimates[arm]) for x, estimates in enumerate(found.values()) if arm in estimates]
+    places, means = [x + shift for x, _ in own], [estimate.mean for _, estimate in own]
+    axes.plot(places, means, color=colour(shown.role), linewidth=1.2, alpha=0.55, zorder=2)
+    axes.plot(places, means, shown.mark, color=colour(shown.role), markersize=5, zorder=4, linestyle="none")
+    for x, estimate in own:
+        if estimate.low is not None and estimate.high is not None:
+            axes.vlines(x + shift, estimate.low, estimate.high, color=colour(shown.role), linewidth=1.5, zorder=3)
+
+
+def _dashed(axes: Axes, scale: Scale, *, is_vertical: bool) -> None:
+    if scale.baseline is not None:
+        line = axes.axvline if is_vertical else axes.axhline
+        line(scale.baseline, color=colour("ink"), linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+
+
+def _ticks(scale: Scale) -> FuncFormatter:
+    return FuncFormatter(lambda value, _: scale.tick_form(value))

@@ -1,0 +1,81 @@
+"""The rows that a measurement averaged, so that two measurements can be paired prompt by prompt."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tutelage.report.measured import Row
+from tutelage.report.results import SAME_MEAN, is_number
+from tutelage.store.jsonl import SkipLog, is_record_file, read_rows
+
+# What a row was drawn from, by the names that files of rows give it: the unit of pairing.
+_UNITS = ("prompt_id", "question_id", "item_id", "item", "id")
+# Where a row holds the number, by measure; after these its own name, and "value".
+_NUMBERS = {"win_rate": ("outcome",), "likert": ("overall",)}
+_ALIASES = {"labelers": ("labelers", "labeler_group")}
+Means = Mapping[Hashable, float]
+
+
+class RawRows:
+    """The raw rows of one run, each file read once."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self._files: dict[str, dict[tuple[str, str], list[dict[str, Any]]]] = {}
+
+    def means(self, row: Row) -> Means | None:
+        """The mean of each prompt (question, item) behind a measurement.
+
+        None where its file is missing or is not one of rows, and where the rows that fit the measurement do not
+        average to it: then they are not the ones that were averaged, and nothing may be paired on them.
+        """
+        source = row.estimate.raw or row.estimate.source
+        gathered: dict[Hashable, list[float]] = defaultdict(list)
+        for raw in self._of_arm(source, row):
+            unit = next((raw[name] for name in _UNITS if isinstance(raw.get(name), (str, int))), None)
+            number = _number(raw, row)
+            if unit is not None and number is not None and _fits(raw, row):
+                gathered[unit].append(number)
+        values = [value for found in gathered.values() for value in found]
+        if not values or abs(sum(values) / len(values) - row.estimate.mean) >= SAME_MEAN:
+            return None
+        return {unit: sum(found) / len(found) for unit, found in gathered.items()}
+
+    def _of_arm(self, source: str, row: Row) -> list[dict[str, Any]]:
+        if source not in self._files:
+            self._files[source] = self._read(source)
+        by_arm = self._files[source]
+        return by_arm.get((row.arm, row.size), by_arm.get((row.arm, ""), []))
+
+    def _read(self, source: str) -> dict[tuple[str, str], list[dict[str, Any]]]:
+        path = (self._run / source).resolve()
+        by_arm: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+        # A source is data of the run: it may point nowhere, or out of the folder.
+        if not is_record_file(path) or not path.is_file() or not path.is_relative_to(self._run.resolve()):
+            return by_arm
+        log = SkipLog(path, skip_bad=True, on_skip=lambda _: None)
+        for _, raw in read_rows(path, log):
+            by_arm[str(raw.get("arm", "")), str(raw.get("size", ""))].append(raw)
+        return by_arm
+
+
+def _number(raw: Mapping[str, Any], row: Row) -> float | None:
+    if row.measure == "flag":
+        flags = raw.get("flags")
+        found = flags.get(row.condition.get("flag")) if isinstance(flags, dict) else None
+        return None if found is None else float(bool(found))
+    names = (*_NUMBERS.get(row.measure, ()), row.measure, str(row.condition.get("metric", "")), "value")
+    found = next((raw[name] for name in names if name in raw), None)
+    return float(found) if is_number(found) or isinstance(found, bool) else None
+
+
+def _fits(raw: Mapping[str, Any], row: Row) -> bool:
+    """Whether a raw row contradicts no condition of the measurement; what it does not state it does not contradict."""
+    for key, wanted in row.condition.items():
+        stated = next((raw[name] for name in _ALIASES.get(key, (key,)) if name in raw), wanted)
+        if str(stated).replace("_", "") != str(wanted).replace("_", "") and stated != wanted:
+            return False
+    return True
