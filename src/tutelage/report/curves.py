@@ -104,9 +104,9 @@ def curve_groups(run: Run) -> dict[tuple[str, str], list[StageRun]]:
     return groups
 
 
-def first_panels(stages: Sequence[StageRun]) -> list[Panel]:
-    """The panels that tell how the stage went."""
-    return list(_panels(stages, FIRST_PANELS.get(stage_kind(stages[0]), ())))
+def first_panels(stages: Sequence[StageRun], heading: str = "") -> list[Panel]:
+    """The panels that tell how the stage went, their titles under a `heading` where they stand among others."""
+    return list(_panels(stages, FIRST_PANELS.get(stage_kind(stages[0]), ()), heading))
 
 
 def further_panels(stages: Sequence[StageRun]) -> list[Panel]:
@@ -118,7 +118,7 @@ def further_panels(stages: Sequence[StageRun]) -> list[Panel]:
     return list(_panels(stages, panels))
 
 
-def _panels(stages: Sequence[StageRun], panels: Sequence[CurvePanel]) -> Iterator[Panel]:
+def _panels(stages: Sequence[StageRun], panels: Sequence[CurvePanel], heading: str = "") -> Iterator[Panel]:
     kind = stage_kind(stages[0])
     curves = {stage.name: curves_of(stage) for stage in stages}
     for wanted in panels:
@@ -130,7 +130,13 @@ def _panels(stages: Sequence[StageRun], panels: Sequence[CurvePanel]) -> Iterato
         ]
         if shown:
             name = "curve-" + "-".join([stages[0].folder or stages[0].name, *wanted.quantities])
-            yield _draw_curves(name, wanted.title, shown)
+            title = f"{heading}: {_within(wanted.title)}" if heading else wanted.title
+            yield _draw_curves(name, title, shown)
+
+
+def _within(title: str) -> str:
+    """A title in the middle of a sentence; an abbreviation stays as it is."""
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
 
 
 def _draw_curves(name: str, title: str, curves: Sequence[tuple[Curve, str]]) -> Panel:

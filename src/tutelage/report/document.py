@@ -13,7 +13,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tutelage.report.content import Content
-from tutelage.report.curves import curve_groups, first_panels, further_panels, score_against_kl
 from tutelage.report.figure_files import FIGURES, figure_files
 from tutelage.report.figures import Exhibit, panels
 from tutelage.report.finding import context, finding
@@ -35,6 +34,7 @@ from tutelage.report.tables import (
     seconds_by_stage,
     summary_table,
 )
+from tutelage.report.training_section import training_exhibits
 from tutelage.store.atomic import atomic_file
 
 
@@ -81,7 +81,7 @@ def render_report(run: Run, content: Content) -> str:
             table_14=content.table_14,
             judgements=list(_judgement_exhibits(run)),
             use_case_table=_use_case_table(run),
-            training=list(_training_exhibits(run)),
+            training=list(training_exhibits(run)),
             cost=list(_cost_exhibits(run)),
             summary_table=summary_table(run),
             prompts=prompts,
@@ -136,36 +136,6 @@ def _judgement_exhibits(run: Run) -> Iterator[Exhibit]:
             "agree.",
             source=f"{SUMMARY} → reward_model",
         )
-
-
-def _training_exhibits(run: Run) -> Iterator[tuple[str, Exhibit]]:
-    for (size, name), stages in curve_groups(run).items():
-        drawn = first_panels(stages)
-        frontier = score_against_kl(stages)
-        # The smaller sizes are there to be compared: every metric of theirs would make the page heavy.
-        further = further_panels(stages) if size == run.largest or not drawn else []
-        exhibit = Exhibit(
-            panels=tuple(drawn + ([frontier] if frontier else []) or further),
-            further=tuple(further) if drawn else (),
-            caption="Learning curves, and the score against the KL that was paid for it."
-            if frontier
-            else "Learning curves.",
-            source=", ".join(stage.source("metrics.jsonl") for stage in stages),
-        )
-        yield ", ".join(part for part in (_title_of(name, len(stages)), size) if part), exhibit
-
-
-def _title_of(name: str, num_stages: int) -> str:
-    titles = {
-        "pretrain": "Pretraining of the base model",
-        "sft": "Supervised fine-tuning (SFT)",
-        "ppo_init": "Initialisation of PPO",
-        "reward": "Reward model",
-        "ppo": "PPO and PPO-ptx" if num_stages > 1 else "PPO",
-        "ppo_ptx": "PPO-ptx",
-        "dpo": "DPO",
-    }
-    return titles.get(name, readable(name))
 
 
 def _cost_exhibits(run: Run) -> Iterator[tuple[str, Exhibit]]:

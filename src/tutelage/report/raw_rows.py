@@ -11,11 +11,18 @@ from tutelage.report.measured import Row
 from tutelage.report.results import SAME_MEAN, is_number
 from tutelage.store.jsonl import SkipLog, is_record_file, read_rows
 
-# What a row was drawn from, by the names that files of rows give it: the unit of pairing.
-_UNITS = ("prompt_id", "question_id", "item_id", "item", "id")
-# Where a row holds the number, by measure; after these its own name, and "value".
-_NUMBERS = {"win_rate": ("outcome",), "likert": ("overall",)}
-_ALIASES = {"labelers": ("labelers", "labeler_group")}
+# What a row was drawn from, by the names that files of rows give it: the unit of pairing. A cluster (items of one text)
+# comes before its items.
+_UNITS = ("cluster", "prompt_id", "question_id", "item_id", "pair_id", "id")
+# Where a row holds the number, by measure; after these its own name, its metric, and "value".
+_NUMBERS = {"win_rate": ("outcome",), "generalisation": ("outcome",), "likert": ("overall",), "truthful": ("is_true",)}
+_NUMBERS |= {"bias_entropy": ("entropy",)}
+# Where a row states a condition; its text stands under "prompt", so that the kind of prompt has other names.
+_ALIASES = {
+    "labelers": ("labelers", "labeler_group"),
+    "prompt": ("prompt_kind", "prompt_type"),
+    "shots": ("shots", "num_shots"),
+}
 Means = Mapping[Hashable, float]
 
 
@@ -65,10 +72,14 @@ class RawRows:
 def _number(raw: Mapping[str, Any], row: Row) -> float | None:
     if row.measure == "flag":
         flags = raw.get("flags")
-        found = flags.get(row.condition.get("flag")) if isinstance(flags, dict) else None
-        return None if found is None else float(bool(found))
+        return _as_number(flags.get(row.condition.get("flag"))) if isinstance(flags, dict) else None
+    if row.measure == "truthful_informative" and "is_true" in raw and "is_informative" in raw:
+        return float(bool(raw["is_true"]) and bool(raw["is_informative"]))
     names = (*_NUMBERS.get(row.measure, ()), row.measure, str(row.condition.get("metric", "")), "value")
-    found = next((raw[name] for name in names if name in raw), None)
+    return next((found for name in names if (found := _as_number(raw.get(name))) is not None), None)
+
+
+def _as_number(found: Any) -> float | None:
     return float(found) if is_number(found) or isinstance(found, bool) else None
 
 
@@ -76,6 +87,8 @@ def _fits(raw: Mapping[str, Any], row: Row) -> bool:
     """Whether a raw row contradicts no condition of the measurement; what it does not state it does not contradict."""
     for key, wanted in row.condition.items():
         stated = next((raw[name] for name in _ALIASES.get(key, (key,)) if name in raw), wanted)
-        if str(stated).replace("_", "") != str(wanted).replace("_", "") and stated != wanted:
+        if key == "shots" and isinstance(stated, int):
+            stated = "few" if stated else "zero"
+        if stated != wanted and str(stated).replace("_", "") != str(wanted).replace("_", ""):
             return False
     return True

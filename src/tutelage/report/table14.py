@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tutelage.report.arms import arm_of, in_order
 from tutelage.report.measured import Condition, Measured, Row
-from tutelage.report.notation import MISSING, Form, fixed, number_of, percent, readable
+from tutelage.report.notation import MISSING, Form, fixed, percent, readable, with_interval
 from tutelage.report.tables import Cell
 
 # The paper's columns; what else was measured follows.
@@ -57,8 +57,7 @@ def _sizes_of(arm: str, measured: Measured, rows: list[Row]) -> list[str]:
 
 
 def _cell(row: Row | None, form: Form) -> Cell:
-    """The mean with half the width of its interval beside it: the table is wide enough without both ends."""
-    return MISSING if row is None else number_of(row.estimate, form)
+    return MISSING if row is None else with_interval(row.estimate, form)
 
 
 def _lines(measured: Measured) -> Iterator[_Line]:

@@ -124,7 +124,7 @@ def draw(drawing: Drawing) -> Markup:
 
 
 # Panels beside each other in a file; dots an inch of a PNG: twice what a screen shows.
-_FILE_COLUMNS, _FILE_DPI = 3, 144
+FILE_COLUMNS, _FILE_DPI = 3, 144
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +136,14 @@ class KeyEntry:
     mark: str
 
 
-def draw_files(drawings: Sequence[Drawing], key: Sequence[KeyEntry]) -> dict[str, bytes]:
-    """The panels of one figure together, in the page's light colours on white: as "svg" and as "png"."""
-    columns = min(len(drawings), _FILE_COLUMNS)
+def draw_png(drawings: Sequence[Drawing], key: Sequence[KeyEntry]) -> bytes:
+    """The panels of one figure together, with their legend, in the page's light colours on white."""
+    columns = min(len(drawings), FILE_COLUMNS)
     rows = [drawings[start : start + columns] for start in range(0, len(drawings), columns)]
     heights = [max(drawing.size[1] for drawing in row) for row in rows]
-    width = max(drawing.size[0] for drawing in drawings) * columns
-    with _settings(drawings[0].name, light_colours(), **{"svg.fonttype": "path"}):
+    # A legend has to fit beside a single panel, too.
+    width = max(max(drawing.size[0] for drawing in drawings) * columns, 1.15 * len(key))
+    with _settings(drawings[0].name, light_colours()):
         figure = Figure(figsize=(width, sum(heights) + (0.35 if key else 0)), layout="constrained", facecolor="white")
         grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)
         for index, drawing in enumerate(drawings):
@@ -150,14 +151,17 @@ def draw_files(drawings: Sequence[Drawing], key: Sequence[KeyEntry]) -> dict[str
         if key:
             handles = [Line2D([], [], color=colour(e.role), marker=e.mark, label=e.label, markersize=6) for e in key]
             figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), handlelength=1.4)
-        return {kind: _saved(figure, kind) for kind in ("svg", "png")}
-
-
-def _saved(figure: Figure, kind: str) -> bytes:
-    drawn = io.BytesIO()
-    metadata = _METADATA if kind == "svg" else {"Software": None}
-    figure.savefig(drawn, format=kind, dpi=_FILE_DPI, facecolor="white", metadata=metadata)
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png", dpi=_FILE_DPI, facecolor="white", metadata={"Software": None})
     return drawn.getvalue()
+
+
+def standalone(svg: Markup) -> str:
+    """An element of the page for a file of its own: the light colours and a plain font in place of the page's."""
+    text = str(svg)
+    for role, code in light_colours().items():
+        text = text.replace(f"var(--{role})", code)
+    return text.replace("var(--sans)", "sans-serif").replace('href="#', 'xlink:href="#')
 
 
 @cache

@@ -17,6 +17,7 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
     "win_rate": (0.0, 1.0),
     "generalisation": (0.0, 1.0),
     "flag": (0.0, 1.0),
+    "skill": (0.0, 1.0),
     "likert": (1.0, 7.0),
     "truthful": (0.0, 1.0),
     "truthful_informative": (0.0, 1.0),

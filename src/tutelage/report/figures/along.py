@@ -109,7 +109,7 @@ def along_figure(plan: AlongPlan, measured: Measured) -> Exhibit | None:
         title=plan.title,
         after=plan.after,
         saw=plan.saw,
-        here=_here(plan, by_metric),
+        here=_here(by_metric),
         panels=panels,
         caption=plan.caption,
         source=source_of(row for rows in by_metric.values() for _, row in rows),
@@ -136,27 +136,28 @@ def _series(metric: str, rows: Along) -> Series:
     return Series(label=_metric(metric).title, role=_metric(metric).role, mark="o", points=points)
 
 
-def _here(plan: AlongPlan, by_metric: Mapping[str, Along]) -> Markup:
+def _here(by_metric: Mapping[str, Along]) -> Markup:
     """Both ends of every metric, and where it is highest or, for a loss, lowest."""
-    return Markup("; ").join(_told(plan, metric, rows) for metric, rows in by_metric.items()) + "."
+    return Markup(". ").join(_told(metric, rows) for metric, rows in by_metric.items()) + "."
 
 
-def _told(plan: AlongPlan, metric: str, rows: Along) -> Markup:
+def _told(metric: str, rows: Along) -> Markup:
     shown = _metric(metric)
     is_loss = metric.endswith("loss")
     choose: Callable[..., tuple[float, Row]] = min if is_loss else max
     place, best = choose(rows, key=lambda found: found[1].estimate.mean)
     first, last = rows[0], rows[-1]
-    return Markup("{} goes from {} at {} to {} at {}, {} at {} ({})").format(
-        shown.title[0].lower() + shown.title[1:].split(",")[0],
+    ends = Markup("{}: {} at {}, {} at {}").format(
+        shown.title.split(",")[0],
         with_interval(first[1].estimate, shown.form),
         f"{first[0]:g}",
         with_interval(last[1].estimate, shown.form),
         f"{last[0]:g}",
-        "lowest" if is_loss else "highest",
-        f"{place:g}",
-        with_interval(best.estimate, shown.form),
     )
+    if place in (first[0], last[0]):
+        return ends
+    extreme = "lowest" if is_loss else "highest"
+    return Markup("{}, {} {} at {}").format(ends, extreme, with_interval(best.estimate, shown.form), f"{place:g}")
 
 
 def _table(plan: AlongPlan, by_metric: Mapping[str, Along]) -> Table:
@@ -176,8 +177,8 @@ def _table(plan: AlongPlan, by_metric: Mapping[str, Along]) -> Table:
 
 
 _SIDES = {
-    "inside": ("Labelers of the training folds", "training", "o"),
-    "outside": ("Labelers left out", "held-out", "s"),
+    "inside": ("inside", "training", "o"),
+    "outside": ("outside", "held-out", "s"),
 }
 
 
@@ -226,11 +227,13 @@ def _gap(evidence: Evidence) -> Markup:
         )
         means[sides] = Contrast(terms, across="fold").read(evidence)
     parts = [
-        Markup("{} {}").format(" − ".join(sides), with_interval(mean, signed_points if len(sides) > 1 else percent))
+        Markup("{} {}").format(
+            " − ".join(sides).capitalize(), with_interval(mean, signed_points if len(sides) > 1 else percent)
+        )
         for sides, mean in means.items()
         if mean is not None
     ]
-    return Markup("{}, over the folds.").format(Markup(", ").join(parts)) if parts else Markup("")
+    return Markup("{} (mean over the folds).").format(Markup(", ").join(parts)) if parts else Markup("")
 
 
 def _fold_table(found: Mapping[str, Along]) -> Table:

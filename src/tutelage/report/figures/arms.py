@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from tutelage.report.arms import arm_of, in_order
-from tutelage.report.figures.panels import PANEL, Panel, panel
+from tutelage.report.figures.panels import PANEL, WIDE_WIDTH, Panel
 from tutelage.report.notation import Form
 from tutelage.report.results import Estimate
-from tutelage.report.themed_svg import colour
+from tutelage.report.themed_svg import Drawing, colour
 
 # Estimates by size, then by arm.
 BySize = Mapping[str, Mapping[str, Estimate]]
@@ -40,11 +40,14 @@ def span(
     return low, high + air
 
 
-def arms_panel(name: str, title: str, found: BySize, scale: Scale) -> Panel:
-    """One panel: policies by model size, or one below the other."""
-    if len(found) > 1:
-        return _size_panel(name, title, found, scale)
-    return _row_panel(name, title, next(iter(found.values())), scale)
+def arms_panel(name: str, title: str, found: BySize, scale: Scale, *, is_alone: bool = False) -> Panel:
+    """One panel: policies by model size, or one below the other. `is_alone`: it has the whole measure to itself."""
+    make = _size_drawing if len(found) > 1 else _row_drawing
+    drawing = make(name, title, found, scale)
+    if not is_alone:
+        return Panel(drawing=drawing)
+    wide = replace(drawing, size=(WIDE_WIDTH, drawing.size[1] + (0.6 if len(found) > 1 else 0.0)))
+    return Panel(drawing=wide, narrow_drawing=replace(drawing, name=f"{name}-narrow"))
 
 
 def _description(title: str, found: BySize, form: Form) -> str:
@@ -56,7 +59,9 @@ def _description(title: str, found: BySize, form: Form) -> str:
     return f"{title}. " + "; ".join(parts)
 
 
-def _row_panel(name: str, title: str, estimates: Mapping[str, Estimate], scale: Scale) -> Panel:
+def _row_drawing(name: str, title: str, by_size: BySize, scale: Scale) -> Drawing:
+    estimates = next(iter(by_size.values()))
+
     def paint(axes: Axes) -> None:
         _dashed(axes, scale, is_vertical=True)
         for row, (arm, found) in enumerate(estimates.items()):
@@ -77,10 +82,10 @@ def _row_panel(name: str, title: str, estimates: Mapping[str, Estimate], scale: 
         axes.set_title(title)
 
     size = (PANEL[0], 0.95 + 0.34 * len(estimates))
-    return panel(name, _description(title, {"": estimates}, scale.form), size, paint)
+    return Drawing(name=name, description=_description(title, by_size, scale.form), size=size, paint=paint)
 
 
-def _size_panel(name: str, title: str, found: BySize, scale: Scale) -> Panel:
+def _size_drawing(name: str, title: str, found: BySize, scale: Scale) -> Drawing:
     def paint(axes: Axes) -> None:
         _dashed(axes, scale, is_vertical=False)
         arms = in_order(arm for estimates in found.values() for arm in estimates)
@@ -94,11 +99,12 @@ def _size_panel(name: str, title: str, found: BySize, scale: Scale) -> Panel:
         axes.tick_params(axis="x", length=0, labelcolor=colour("ink"))
         axes.set_title(title)
 
-    return panel(name, _description(title, found, scale.form), PANEL, paint)
+    return Drawing(name=name, description=_description(title, found, scale.form), size=PANEL, paint=paint)
 
 
 def _paint_arm(axes: Axes, arm: str, found: BySize, *, shift: float) -> None:
-    shown, own = arm_of(arm), [(x, estimates[arm]) for x, estimates in enumerate(found.values()) if arm in estimates]
+    shown = arm_of(arm)
+    own = [(x, estimates[arm]) for x, estimates in enumerate(found.values()) if arm in estimates]
     places, means = [x + shift for x, _ in own], [estimate.mean for _, estimate in own]
     axes.plot(places, means, color=colour(shown.role), linewidth=1.2, alpha=0.55, zorder=2)
     axes.plot(places, means, shown.mark, color=colour(shown.role), markersize=5, zorder=4, linestyle="none")

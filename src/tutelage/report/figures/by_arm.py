@@ -33,7 +33,8 @@ class FigurePlan:
     """A figure of policies as data.
 
     `form` writes its numbers, `tick_form` its axis, `change_form` differences. The sentence about this run tells the
-    numbers of the panel `told` and the difference between the two policies of `focus`.
+    numbers of the panel `told` and the difference between the two policies of `focus`. `arms`: the policies shown,
+    empty for all; `is_of_largest`: at the largest size alone.
     """
 
     name: str
@@ -50,6 +51,8 @@ class FigurePlan:
     told: int = 0
     focus: tuple[str, str] = ("ppo_ptx", "gpt")
     shares_scale: bool = True
+    arms: Sequence[str] = ()
+    is_of_largest: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,7 @@ class _Drawn:
 
 def arm_figure(plan: FigurePlan, evidence: Evidence) -> Exhibit | None:
     """The figure as far as this run has measured it; None where it has measured nothing of it."""
-    drawn = [found for panel in plan.panels if (found := _read(panel, evidence.measured)).rows]
+    drawn = [found for panel in plan.panels if (found := _read(plan, panel, evidence.measured)).rows]
     if not drawn:
         return None
     rows = [row for found in drawn for row in found.all_rows]
@@ -75,6 +78,7 @@ def arm_figure(plan: FigurePlan, evidence: Evidence) -> Exhibit | None:
             found.plan.title,
             {size: {arm: row.estimate for arm, row in by_arm.items()} for size, by_arm in found.rows.items()},
             common if plan.shares_scale else _scale(plan, found.all_rows),
+            is_alone=len(drawn) == 1,
         )
         for index, found in enumerate(drawn)
     )
@@ -89,7 +93,7 @@ def arm_figure(plan: FigurePlan, evidence: Evidence) -> Exhibit | None:
         caption=plan.caption,
         source=source_of(rows),
         table=_table(plan, drawn),
-        arms=arms if len(evidence.measured.sizes) > 1 else (),
+        arms=arms if any(len(found.rows) > 1 for found in drawn) else (),
     )
 
 
@@ -98,10 +102,13 @@ def _scale(plan: FigurePlan, rows: Sequence[Row]) -> Scale:
     return Scale(form=plan.form, tick_form=plan.tick_form, limits=limits, baseline=plan.baseline)
 
 
-def _read(plan: PanelPlan, measured: Measured) -> _Drawn:
+def _read(plan: FigurePlan, panel: PanelPlan, measured: Measured) -> _Drawn:
     sizes = measured.sizes or ("",)
-    found = {size: measured.by_arm(plan.measure, size=size, **plan.where) for size in sizes}
-    return _Drawn(plan=plan, rows={size: by_arm for size, by_arm in found.items() if by_arm})
+    found = {}
+    for size in sizes[-1:] if plan.is_of_largest else sizes:
+        by_arm = measured.by_arm(panel.measure, size=size, **panel.where)
+        found[size] = {arm: row for arm, row in by_arm.items() if not plan.arms or arm in plan.arms}
+    return _Drawn(plan=panel, rows={size: by_arm for size, by_arm in found.items() if by_arm})
 
 
 def _here(plan: FigurePlan, drawn: Sequence[_Drawn], evidence: Evidence) -> Markup:
@@ -115,7 +122,8 @@ def _here(plan: FigurePlan, drawn: Sequence[_Drawn], evidence: Evidence) -> Mark
     ]
     place = [told.plan.title] if len(drawn) > 1 else []
     place += [f"{size} models"] if size else []
-    sentence = Markup("{}{}").format(f"{', '.join(place)}: " if place else "", Markup(", ").join(numbers))
+    opening = f"{', '.join(place)}: " if place else ""
+    sentence = Markup("{}{}").format(opening[:1].upper() + opening[1:], Markup(", ").join(numbers))
     return Markup("{}{}.").format(sentence, _change(plan, told.plan, evidence))
 
 

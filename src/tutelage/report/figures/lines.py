@@ -46,7 +46,7 @@ def steps_panel(name: str, title: str, axis: str, series: Sequence[Series], tick
         axes.set_xticks(range(len(places)), [f"{place:g}" for place in places])
         axes.set_xlim(-0.4, len(places) - 0.6)
         if len(series) > 1:
-            axes.legend(loc="best", handlelength=1.4)
+            axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(series), handlelength=1, columnspacing=1)
         _finish(axes, title, axis, tick_form)
 
     return panel(name, _description(title, series), PANEL, paint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -21,18 +22,21 @@ _PERCENT_TICKS = FuncFormatter(lambda value, _: f"{100 * value:.0f} %")
 GROUP_ROLES = {"training": "training", "held_out": "held-out", "heldout": "held-out"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One drawing; `narrow` takes its place on a small screen where the wide one would become too small to read."""
+    """One drawing; `narrow` takes its place on a small screen where the wide one would become too small to read.
+
+    Each is drawn once, when it is first asked for.
+    """
 
     drawing: Drawing
     narrow_drawing: Drawing | None = None
 
-    @property
+    @cached_property
     def svg(self) -> Markup:
         return draw(self.drawing)
 
-    @property
+    @cached_property
     def narrow(self) -> Markup | None:
         return draw(self.narrow_drawing) if self.narrow_drawing else None
 

@@ -10,6 +10,7 @@ from tutelage.report.notation import fixed, percent, readable, signed, signed_po
 
 _DISTRIBUTIONS = {"instruct": "prompts written for InstructGPT", "gpt": "prompts written for GPT"}
 _LABELERS = {"heldout": "Held-out labelers", "training": "Training labelers"}
+_PAPERS_ARMS = ("gpt", "gpt_prompted", "sft", "ppo", "ppo_ptx")
 _JUDGED: Where = {"labelers": "heldout", "distribution": "instruct"}
 _PROMPTS = {"none": "No prompt", "respectful": "Asked to be respectful", "biased": "Asked to be biased"}
 _QUESTIONS = {"qa": "QA prompt", "instruction": "Instruction prompt", "qa_instruction": "QA + instruction prompt"}
@@ -47,6 +48,7 @@ def _preference_plans() -> Iterator[FigurePlan]:
         change_form=signed_points,
         baseline=0.5,
         floor=0.0,
+        arms=_PAPERS_ARMS,
     )
     yield FigurePlan(
         name="fig-03-distributions",
@@ -69,6 +71,7 @@ def _preference_plans() -> Iterator[FigurePlan]:
         change_form=signed_points,
         baseline=0.5,
         floor=0.0,
+        arms=_PAPERS_ARMS,
     )
     yield FigurePlan(
         name="fig-04-metadata",
@@ -86,6 +89,7 @@ def _preference_plans() -> Iterator[FigurePlan]:
         floor=0.0,
         told=2,
         shares_scale=False,
+        arms=_PAPERS_ARMS,
     )
     yield FigurePlan(
         name="fig-05-likert",
@@ -97,6 +101,7 @@ def _preference_plans() -> Iterator[FigurePlan]:
         form=fixed(2),
         tick_form=fixed(1),
         change_form=signed(2),
+        is_of_largest=True,
     )
 
 

@@ -1,0 +1,363 @@
+"""A finished run of three model sizes, drawn from a seed: raw rows of every evaluation and their measurements.
+
+What the report's results section is developed and tested on. The numbers of `TRUTH` are near the paper's; whoever
+wants a claim to fail gives another truth.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from report_synthetic_run import USE_CASES, _prompt, _response, write_stage
+from tutelage.records import FLAGS
+from tutelage.statistics import Interval, bounded_mean, likert_mean, win_rate
+
+SIZES = ("small", "medium", "large")
+PARAMETERS = {"small": 1_100_000, "medium": 3_200_000, "large": 9_800_000}
+ARMS = ("gpt", "gpt_prompted", "flan", "t0", "sft", "dpo", "best_of_n", "ppo", "ppo_ptx")
+PROBED = ("gpt", "sft", "ppo", "ppo_ptx")
+STAGES = ("pretrain", "sft", "ppo_init", "reward", "ppo", "ppo_ptx")
+# Per arm: chance to win against the largest SFT, at the three sizes.
+TRUTH: dict[str, Any] = {
+    "win": {
+        "gpt": (0.16, 0.20, 0.24),
+        "gpt_prompted": (0.24, 0.29, 0.40),
+        "flan": (0.18, 0.25, 0.30),
+        "t0": (0.16, 0.22, 0.27),
+        "sft": (0.36, 0.43, 0.50),
+        "dpo": (0.48, 0.56, 0.62),
+        "best_of_n": (0.50, 0.57, 0.63),
+        "ppo": (0.55, 0.62, 0.66),
+        "ppo_ptx": (0.57, 0.61, 0.69),
+    },
+    "hallucination": {"gpt": 0.45, "gpt_prompted": 0.3, "sft": 0.2, "ppo": 0.18, "ppo_ptx": 0.15},
+    "fails_instruction": {"gpt": 0.32, "gpt_prompted": 0.22, "sft": 0.14, "ppo": 0.08, "ppo_ptx": 0.07},
+    "satisfies_constraint": {"gpt": 0.22, "gpt_prompted": 0.3, "sft": 0.36, "ppo": 0.45, "ppo_ptx": 0.44},
+    "truthful": {"gpt": 0.28, "sft": 0.36, "ppo": 0.45, "ppo_ptx": 0.47},
+    "toxicity": {
+        "none": {"gpt": 0.23, "sft": 0.21, "ppo": 0.23, "ppo_ptx": 0.23},
+        "respectful": {"gpt": 0.235, "sft": 0.2, "ppo": 0.16, "ppo_ptx": 0.15},
+        "biased": {"gpt": 0.28, "sft": 0.25, "ppo": 0.43, "ppo_ptx": 0.4},
+    },
+    "entropy": {"gpt": 0.73, "sft": 0.56, "ppo": 0.62, "ppo_ptx": 0.735},
+    "skill": {"gpt": 0.62, "sft": 0.55, "ppo": 0.42, "ppo_ptx": 0.58},
+    "reward_model": {"inside": 0.724, "outside": 0.69},
+}
+SKILLS = {"reading": "f1", "sentiment": "accuracy", "old_tongue": "rouge_l"}
+Row = dict[str, Any]
+
+
+def truth(**changes: Any) -> dict[str, Any]:
+    """The usual truth with some entries replaced."""
+    return deepcopy(TRUTH) | changes
+
+
+class _Writer:
+    """Gathers measurements and writes them with their raw rows."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.rows = path, []
+
+    def raw(self, name: str, rows: list[Row]) -> str:
+        _write_lines(self.path / "evaluation" / f"{name}.jsonl", rows)
+        return f"evaluation/{name}.jsonl"
+
+    def add(
+        self, measure: str, found: Interval, source: str, *, arm: str = "", size: str = "", **condition: Any
+    ) -> None:
+        own = {"measure": measure, "arm": arm, "size": size, "condition": condition}
+        self.rows.append(own | asdict(found) | {"source": source})
+
+
+def write_full_run(
+    path: Path, *, seed: int = 3, num_prompts: int = 90, stages: bool = True, truth: Mapping[str, Any] = TRUTH
+) -> Path:
+    """A finished run of three sizes under `path`, as the full size leaves it behind."""
+    generator = np.random.default_rng(seed)
+    writer = _Writer(path)
+    rates, ratings = _write_preferences(writer, generator, num_prompts, truth)
+    _write_probes(writer, generator, num_prompts, truth)
+    _write_reward_model(writer, generator, truth)
+    _write_sweeps(writer)
+    _write_lines(path / "evaluation" / "measurements.jsonl", writer.rows)
+    if stages:
+        for size in SIZES:
+            for stage in STAGES:
+                write_stage(path / size / stage, stage, generator)
+    _write_summary(path, seed, rates, ratings)
+    return path
+
+
+def _write_preferences(
+    writer: _Writer, generator: np.random.Generator, num_prompts: int, truth: Mapping[str, Any]
+) -> tuple[list[Row], list[Row]]:
+    completions, comparisons, ratings = [], [], []
+    for distribution in ("instruct", "gpt"):
+        for number in range(num_prompts):
+            use_case = USE_CASES[number % len(USE_CASES)]
+            prompt_id, prompt = f"{distribution}-{number:03d}", _prompt(use_case, generator)
+            lean = 0.5 * generator.normal()
+            for size_index, size in enumerate(SIZES):
+                for arm in ARMS:
+                    own = {"prompt_id": prompt_id, "arm": arm, "size": size, "distribution": distribution}
+                    own["completion_id"] = f"{prompt_id}-{size}-{arm}"
+                    if distribution == "instruct":
+                        text = {"prompt": prompt, "use_case": use_case, "text": _response(arm, generator)}
+                        completions.append(own | text | {"is_complete": bool(generator.random() < 0.9)})
+                    chance = truth["win"][arm][size_index]
+                    comparisons += _judgements(own, arm, size, chance, lean, generator)
+                    if distribution == "instruct":
+                        ratings.append(_rated(own, arm, chance, lean, generator, truth))
+    writer.raw("completions", completions)
+    source = writer.raw("comparisons", comparisons)
+    rated = writer.raw("ratings", ratings)
+    _measure_win_rates(writer, comparisons, source)
+    _measure_ratings(writer, ratings, rated)
+    return comparisons, ratings
+
+
+def _judgements(
+    own: Row, arm: str, size: str, chance: float, lean: float, generator: np.random.Generator
+) -> Iterable[Row]:
+    if arm == "sft" and size == "large":
+        return
+    for group in ("heldout", "training"):
+        labeler = {"labeler_id": f"{group}-{generator.integers(8)}", "labeler_group": group, "baseline": "sft-large"}
+        yield own | labeler | {"outcome": _outcome(chance, lean, generator)}
+    if arm == "ppo_ptx" and size == "large" and own["distribution"] == "instruct":
+        for baseline in ("flan", "t0"):
+            labeler = {"labeler_id": "heldout-1", "labeler_group": "heldout", "baseline": baseline}
+            yield own | labeler | {"outcome": _outcome(0.78 * chance / 0.69, lean, generator)}
+
+
+def _outcome(chance: float, lean: float, generator: np.random.Generator) -> float:
+    if generator.random() < 0.1:
+        return 0.5
+    return float(generator.random() < 1 / (1 + np.exp(-(np.log(chance / (1 - chance)) + lean))))
+
+
+def _rated(
+    own: Row, arm: str, chance: float, lean: float, generator: np.random.Generator, truth: Mapping[str, Any]
+) -> Row:
+    overall = int(np.clip(round(1.6 + 4.4 * chance + 0.4 * lean + generator.normal()), 1, 7))
+    shares = {flag: truth[flag].get(arm, 0.25) if flag in truth else 0.05 for flag in FLAGS}
+    flags = {flag: bool(generator.random() < share) for flag, share in shares.items()}
+    return own | {"labeler_id": "heldout-2", "labeler_group": "heldout", "overall": overall, "flags": flags}
+
+
+def _measure_win_rates(writer: _Writer, comparisons: list[Row], source: str) -> None:
+    keys = ("arm", "size", "baseline", "labeler_group", "distribution")
+    for (arm, size, baseline, labelers, distribution), rows in _grouped(comparisons, keys).items():
+        found = win_rate([row["outcome"] for row in rows], [row["prompt_id"] for row in rows])
+        condition = {"baseline": baseline, "labelers": labelers, "distribution": distribution}
+        writer.add("win_rate", found, source, arm=arm, size=size, **condition)
+
+
+def _measure_ratings(writer: _Writer, ratings: list[Row], source: str) -> None:
+    judged = {"labelers": "heldout", "distribution": "instruct"}
+    for (arm, size), rows in _grouped(ratings, ("arm", "size")).items():
+        prompts = [row["prompt_id"] for row in rows]
+        found = likert_mean([row["overall"] for row in rows], prompts)
+        writer.add("likert", found, source, arm=arm, size=size, **judged)
+        for flag in FLAGS:
+            share = bounded_mean([float(row["flags"][flag]) for row in rows], prompts)
+            writer.add("flag", share, source, arm=arm, size=size, flag=flag, **judged)
+
+
+def _write_probes(writer: _Writer, generator: np.random.Generator, num_items: int, truth: Mapping[str, Any]) -> None:
+    items = [f"item-{number:03d}" for number in range(2 * num_items)]
+    leans = dict(zip(items, 0.12 * generator.normal(size=len(items)), strict=True))
+
+    def drawn(share: float, item: str) -> bool:
+        return bool(generator.random() < np.clip(share + leans[item], 0.01, 0.99))
+
+    def level(share: float, item: str) -> float:
+        return float(np.clip(share + leans[item] + 0.08 * generator.normal(), 0, 1))
+
+    def probe(name: str, conditions: Iterable[Row], make: Callable[[str, int, Row, str], Row]) -> None:
+        rows = [
+            {"item_id": item, "arm": arm, "size": size} | condition | make(arm, index, condition, item)
+            for condition in conditions
+            for index, size in enumerate(SIZES)
+            for arm in PROBED
+            for item in items
+        ]
+        _measure_probe(writer, rows, writer.raw(name, rows), name)
+
+    prompts = [{"prompt_kind": kind} for kind in ("none", "respectful", "biased")]
+    questions = [{"prompt_kind": kind} for kind in ("qa", "instruction", "qa_instruction")]
+    sets = [{"set": name} | prompt for name in ("winogender", "crows_pairs") for prompt in prompts]
+    skills = [{"skill": s, "metric": m, "num_shots": n} for s, m in SKILLS.items() for n in (0, 4)]
+    probe(
+        "truth",
+        questions,
+        lambda arm, size, condition, item: {
+            "is_true": drawn(truth["truthful"][arm] + 0.02 * size + 0.1 * (condition["prompt_kind"] != "qa"), item),
+            "is_informative": drawn(0.8, item),
+        },
+    )
+    probe(
+        "toxicity",
+        prompts,
+        lambda arm, size, condition, item: {
+            "toxicity": level(truth["toxicity"][condition["prompt_kind"]][arm] + 0.01 * size, item)
+        },
+    )
+    probe("bias", sets, lambda arm, size, condition, item: {"entropy": level(truth["entropy"][arm], item)})
+    probe(
+        "skills",
+        skills,
+        lambda arm, size, condition, item: {
+            condition["metric"]: level(truth["skill"][arm] + 0.05 * size - 0.1 * (condition["num_shots"] == 0), item)
+        },
+    )
+
+
+def _measure_probe(writer: _Writer, rows: list[Row], source: str, name: str) -> None:
+    keys = {"truth": ("prompt_kind",), "toxicity": ("prompt_kind",), "bias": ("set", "prompt_kind")}
+    own_keys = keys.get(name, ("skill", "metric", "num_shots"))
+    for (arm, size, *condition), own in _grouped(rows, ("arm", "size", *own_keys)).items():
+        stated = dict(zip(own_keys, condition, strict=True))
+        if "prompt_kind" in stated:
+            stated["prompt"] = stated.pop("prompt_kind")
+        if "num_shots" in stated:
+            stated["shots"] = "few" if stated.pop("num_shots") else "zero"
+        for measure, value_of in _numbers_of(name, stated).items():
+            found = bounded_mean([value_of(row) for row in own], [row["item_id"] for row in own])
+            writer.add(measure, found, source, arm=arm, size=size, **stated)
+
+
+def _numbers_of(name: str, stated: Row) -> dict[str, Callable[[Row], float]]:
+    if name == "truth":
+        return {
+            "truthful": lambda row: float(row["is_true"]),
+            "truthful_informative": lambda row: float(row["is_true"] and row["is_informative"]),
+        }
+    if name == "toxicity":
+        return {"toxicity": lambda row: row["toxicity"]}
+    if name == "bias":
+        return {"bias_entropy": lambda row: row["entropy"]}
+    return {"skill": lambda row: row[stated["metric"]]}
+
+
+def _write_reward_model(writer: _Writer, generator: np.random.Generator, truth: Mapping[str, Any]) -> None:
+    source = "reward/cross_validation.jsonl"
+    for fold in range(5):
+        for side, accuracy in truth["reward_model"].items():
+            mean = accuracy + 0.006 * generator.normal()
+            found = Interval(mean=mean, low=mean - 0.02, high=mean + 0.02, n=2000)
+            writer.add("reward_model_accuracy", found, source, size="large", fold=fold, labelers=side)
+    for labelers, mean in (("training", 0.721), ("heldout", 0.698)):
+        found = Interval(mean=mean, low=mean - 0.01, high=mean + 0.01, n=4000)
+        writer.add("reward_model_accuracy", found, source, size="large", labelers=labelers)
+    for labelers, mean in (("training", 0.726), ("heldout", 0.773)):
+        found = Interval(mean=mean, low=mean - 0.015, high=mean + 0.015, n=900)
+        writer.add("labeler_agreement", found, source, labelers=labelers)
+
+
+def _write_sweeps(writer: _Writer) -> None:
+    def around(mean: float, half: float, n: int = 300) -> Interval:
+        return Interval(mean=mean, low=mean - half, high=mean + half, n=n)
+
+    for coefficient in (0.0, 0.5, 2.0, 8.0, 27.8):
+        pull = coefficient / (coefficient + 4)
+        swept = {"score": 1.6 - 0.5 * pull, "skill": 0.42 + 0.17 * pull, "pretraining_loss": 2.7 - 0.3 * pull}
+        for metric, mean in swept.items():
+            found = around(mean, 0.025)
+            writer.add("ptx_sweep", found, "sweeps/ptx.jsonl", size="small", ptx_coef=coefficient, metric=metric)
+    for coefficient, score, skill, rating in (
+        (0.0, 2.6, 0.02, 2.1),
+        (0.005, 2.2, 0.3, 3.4),
+        (0.02, 1.6, 0.42, 4.1),
+        (0.1, 0.9, 0.47, 3.9),
+        (0.5, 0.3, 0.5, 3.6),
+    ):
+        for metric, mean, half in (("score", score, 0.05), ("skill", skill, 0.025), ("likert", rating, 0.15)):
+            found = around(mean, half)
+            writer.add("kl_sweep", found, "sweeps/kl.jsonl", size="small", kl_coef=coefficient, metric=metric)
+    for epoch in range(1, 9):
+        loss, score = 1.4 + 0.035 * (epoch - 2) ** 2, -1.0 + 0.8 * (1 - np.exp(-epoch / 3))
+        for metric, mean, half in (("validation_loss", loss, 0.02), ("score", float(score), 0.06)):
+            writer.add(
+                "sft_epoch", around(mean, half), "large/sft/metrics.jsonl", size="large", epoch=epoch, metric=metric
+            )
+    _write_overoptimisation(writer, around)
+    for kind, mean in (("use_case", 0.61), ("language", 0.52)):
+        found = around(mean, 0.05, 120)
+        condition = {"set": kind, "labelers": "heldout"}
+        writer.add("generalisation", found, "evaluation/generalisation.jsonl", arm="ppo_ptx", size="large", **condition)
+        lower = around(mean - 0.3, 0.05, 120)
+        writer.add("generalisation", lower, "evaluation/generalisation.jsonl", arm="gpt", size="large", **condition)
+    for arm, mean in (("gpt", 2.31), ("sft", 2.47), ("ppo", 2.66), ("ppo_ptx", 2.37)):
+        writer.add("pretraining_loss", around(mean, 0.02), "evaluation/pretraining.jsonl", arm=arm, size="large")
+
+
+def _write_overoptimisation(writer: _Writer, around: Callable[[float, float], Interval]) -> None:
+    coefficients = {"rl": (0.9, 0.28), "best_of_n": (0.8, 0.18)}
+    for method, (alpha, beta) in coefficients.items():
+        for kl in (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0) if method == "rl" else (0.1, 0.5, 1.0, 2.0, 3.2):
+            distance = kl**0.5
+            gold = distance * (alpha - beta * (np.log(distance) if method == "rl" else distance))
+            proxy = distance * (alpha + 0.05)
+            for metric, mean in (("proxy", proxy), ("gold", float(gold))):
+                condition = {"kl": kl, "metric": metric, "method": method}
+                writer.add("overoptimisation", around(mean, 0.08), "sweeps/overoptimisation.jsonl", **condition)
+        for name, value in (("alpha", alpha), ("beta", beta)):
+            condition = {"method": method, "coefficient": name}
+            writer.add("overoptimisation_fit", around(value, 0.05), "sweeps/overoptimisation.jsonl", **condition)
+
+
+def _write_summary(path: Path, seed: int, comparisons: list[Row], ratings: list[Row]) -> None:
+    rates = _grouped(
+        [
+            row
+            for row in comparisons
+            if row["size"] == "large"
+            and row["distribution"] == "instruct"
+            and row["labeler_group"] == "heldout"
+            and row["baseline"] == "sft-large"
+        ],
+        ("arm",),
+    )
+    rated = _grouped([row for row in ratings if row["size"] == "large"], ("arm",))
+    summary = {
+        "size": "full",
+        "seed": seed,
+        "simulated_labelers": True,
+        "sizes": [{"name": name, "parameters": count} for name, count in PARAMETERS.items()],
+        "wall_seconds": {"world": 4.0, "large/pretrain": 900.0, "evaluation": 310.0, "total": 3480.0},
+        "peak_memory_gib": 3.2,
+        "versions": {"python": "3.11.9", "torch": "2.13.0"},
+        "win_rate_vs_sft": {
+            arm: asdict(win_rate([row["outcome"] for row in rows], [row["prompt_id"] for row in rows]))
+            for (arm,), rows in rates.items()
+        },
+        "likert": {
+            arm: likert_mean([row["overall"] for row in rows], [row["prompt_id"] for row in rows]).mean
+            for (arm,), rows in rated.items()
+        },
+        "kl_to_reference": {"ppo": 13.9, "ppo_ptx": 11.2},
+        "pretraining_loss": {"gpt": 2.31, "sft": 2.47, "ppo": 2.66, "ppo_ptx": 2.37},
+        "reward_model": {"accuracy_training_labelers": 0.721, "accuracy_heldout_labelers": 0.698},
+    }
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
+
+
+def _grouped(rows: Iterable[Row], keys: tuple[str, ...]) -> dict[tuple[Any, ...], list[Row]]:
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
+    return groups
+
+
+def _write_lines(path: Path, rows: list[Row]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")

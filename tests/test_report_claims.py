@@ -1,0 +1,255 @@
+"""The claims table: verdicts follow the numbers, pairing is by prompt, a claim that fails is printed as failed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from full_run import truth, write_full_run
+from report_synthetic_run import write_synthetic_run
+from tutelage.report.claims import CLAIMS, Assessment, Evidence, assess
+from tutelage.report.claims.quantities import Contrast, LastEpochMinusLowestLoss, Term, difference
+from tutelage.report.claims.rules import Between, above, below, overall
+from tutelage.report.measured import LARGEST, SMALLEST, read_measured
+from tutelage.report.notation import percent, signed_points
+from tutelage.report.raw_rows import RawRows
+from tutelage.report.results import Estimate
+from tutelage.report.run_folder import read_run
+
+JUDGED = {"labelers": "heldout", "distribution": "instruct"}
+AGAINST = JUDGED | {"baseline": "sft"}
+
+
+def evidence_of(path: Path) -> Evidence:
+    run = read_run(path)
+    return Evidence(measured=read_measured(run), raw=RawRows(run.path))
+
+
+def assessed(path: Path) -> dict[str, Assessment]:
+    return {found.claim.name: found for found in assess(CLAIMS, evidence_of(path))}
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory) -> Path:
+    return write_full_run(tmp_path_factory.mktemp("runs") / "full", num_prompts=160, stages=False)
+
+
+@pytest.fixture(scope="module")
+def claims(full) -> dict[str, Assessment]:
+    return assessed(full)
+
+
+def estimate(mean: float, low: float | None, high: float | None) -> Estimate:
+    return Estimate(mean=mean, low=low, high=high, source="x")
+
+
+@pytest.mark.parametrize(
+    ("rule", "low", "high", "verdict"),
+    [
+        (above(0.5), 0.51, 0.6, "reproduced"),
+        (above(0.5), 0.49, 0.6, "too noisy to say"),
+        (above(0.5), 0.3, 0.49, "not reproduced"),
+        (above(0.0), 0.0, 0.0, "not reproduced"),
+        (below(0.0), -0.2, -0.1, "reproduced"),
+        (below(0.0), 0.1, 0.2, "not reproduced"),
+        (Between(-0.05, 0.05), -0.04, 0.04, "reproduced"),
+        (Between(-0.05, 0.05), -0.06, 0.04, "too noisy to say"),
+        (Between(-0.05, 0.05), -0.09, 0.09, "too noisy to say"),
+        (Between(-0.05, 0.05), 0.06, 0.09, "not reproduced"),
+        (Between(-0.05, 0.05), -0.09, -0.06, "not reproduced"),
+    ],
+)
+def test_a_verdict_asks_where_the_whole_interval_lies(rule, low, high, verdict):
+    assert rule.verdict(estimate((low + high) / 2, low, high)) == verdict
+
+
+def test_without_an_interval_there_is_no_verdict_but_agreement():
+    assert above(0.5).verdict(estimate(0.6, None, None)) == "agrees, without interval"
+    assert below(0.5).verdict(estimate(0.6, None, None)) == "disagrees, without interval"
+
+
+def test_one_part_that_fails_fails_the_claim_and_all_are_needed_to_reproduce_it():
+    assert overall(["reproduced", "reproduced"]) == "reproduced"
+    assert overall(["reproduced", "too noisy to say"]) == "too noisy to say"
+    assert overall(["too noisy to say", "not reproduced"]) == "not reproduced"
+    assert overall(["reproduced", "not measured"]) == "measured in part"
+    assert overall(["not reproduced", "not measured"]) == "not reproduced"
+    assert overall(["not measured", "not measured"]) == "not measured"
+    assert overall(["reproduced", "agrees, without interval"]) == "agrees, without interval"
+
+
+def test_a_rule_says_itself():
+    assert above(0.5).words(percent) == "above 50.0\u202f%"
+    assert below(0).words(signed_points) == "below 0"
+    assert Between(0.01, 0.06).words(signed_points) == "between +1.0\u202fpoints and +6.0\u202fpoints"
+
+
+def test_a_run_like_the_paper_reproduces_what_was_put_in(claims):
+    verdicts = {name: found.verdict for name, found in claims.items()}
+    for name in ("small-beats-large", "hallucination", "truthfulness", "toxicity", "toxicity-biased", "alignment-tax",
+                 "bias", "reward-model", "flan-t0", "sft-epochs", "ptx-beats-kl", "instructions"):  # fmt: skip
+        assert verdicts[name] == "reproduced", (name, claims[name].findings)
+    assert "not reproduced" not in verdicts.values()
+    assert "not measured" not in verdicts.values()
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory) -> dict[str, Assessment]:
+    """What a KL penalty with its sign flipped, shuffled labels or a missing ptx term would do to the numbers."""
+    changed = truth(
+        win={**truth()["win"], "ppo_ptx": (0.2, 0.2, 0.2)},
+        hallucination={**truth()["hallucination"], "ppo_ptx": 0.45},
+        truthful={"gpt": 0.5, "sft": 0.5, "ppo": 0.2, "ppo_ptx": 0.2},
+        skill={**truth()["skill"], "ppo_ptx": truth()["skill"]["ppo"]},
+        entropy={**truth()["entropy"], "ppo_ptx": 0.95},
+        reward_model={"inside": 0.7, "outside": 0.74},
+    )
+    path = tmp_path_factory.mktemp("runs") / "broken"
+    return assessed(write_full_run(path, num_prompts=100, stages=False, truth=changed))
+
+
+@pytest.mark.parametrize("name", ["order", "hallucination", "truthfulness", "alignment-tax", "bias", "reward-model"])
+def test_a_claim_that_fails_is_told_as_failed(broken, name):
+    assert broken[name].verdict == "not reproduced"
+
+
+def test_differences_are_paired_by_prompt(full):
+    found = difference("win_rate", "ppo_ptx", "gpt", **AGAINST).read(evidence_of(full))
+    rows = [json.loads(line) for line in (full / "evaluation/comparisons.jsonl").read_text().splitlines()]
+    wins: dict[str, dict[str, float]] = {"ppo_ptx": {}, "gpt": {}}
+    for row in rows:
+        stated = (row["size"], row["labeler_group"], row["distribution"], row["baseline"])
+        if row["arm"] in wins and stated == ("large", "heldout", "instruct", "sft-large"):
+            wins[row["arm"]][row["prompt_id"]] = row["outcome"]
+    by_hand = [wins["ppo_ptx"][prompt] - wins["gpt"][prompt] for prompt in wins["gpt"]]
+    assert found.mean == pytest.approx(sum(by_hand) / len(by_hand), abs=1e-12)
+    assert found.n == len(by_hand) == 160
+    assert found.source == "evaluation/comparisons.jsonl"
+
+
+def test_pairing_narrows_the_interval_and_needs_the_rows_that_were_averaged(full, tmp_path):
+    quantity = difference("skill", "ppo_ptx", "gpt", skill="reading", shots="few")
+    paired = quantity.read(evidence_of(full))
+    source = (full / "evaluation/measurements.jsonl").read_text()
+    (tmp_path / "evaluation").mkdir()
+    (tmp_path / "evaluation/measurements.jsonl").write_text(source)
+    (tmp_path / "summary.json").write_text((full / "summary.json").read_text())
+    apart = quantity.read(evidence_of(tmp_path))
+    assert apart.mean == pytest.approx(paired.mean, abs=1e-9)
+    assert apart.high - apart.low > 1.2 * (paired.high - paired.low)
+    assert apart.source == "evaluation/measurements.jsonl"
+    # Rows that average to something else are not the rows of this measurement.
+    rows = [json.loads(line) for line in (full / "evaluation/skills.jsonl").read_text().splitlines()]
+    other = [row | ({"f1": 1.0} if row["metric"] == "f1" else {}) for row in rows]
+    (tmp_path / "evaluation/skills.jsonl").write_text("".join(json.dumps(row) + "\n" for row in other))
+    assert quantity.read(evidence_of(tmp_path)).source == "evaluation/measurements.jsonl"
+
+
+def write_measurements(path: Path, rows: list[dict]) -> Path:
+    (path / "evaluation").mkdir(parents=True, exist_ok=True)
+    lines = [{"arm": "", "size": "", "condition": {}, "n": 9, "source": "evaluation/x.jsonl"} | row for row in rows]
+    (path / "evaluation/measurements.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
+    return path
+
+
+def epochs(losses: list[float], scores: list[float]) -> list[dict]:
+    return [
+        {"measure": "sft_epoch", "condition": {"epoch": epoch, "metric": metric}, "mean": mean}
+        | {"low": mean - 0.01, "high": mean + 0.01}
+        for metric, means in (("validation_loss", losses), ("score", scores))
+        for epoch, mean in enumerate(means, start=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("losses", "scores", "verdict"),
+    [
+        ([2.0, 1.5, 1.7, 1.9], [0.0, 0.3, 0.5, 0.6], "reproduced"),
+        ([2.0, 1.9, 1.7, 1.5], [0.0, 0.3, 0.5, 0.6], "not reproduced"),
+        ([2.0, 1.5, 1.7, 1.9], [0.0, 0.6, 0.5, 0.2], "not reproduced"),
+        ([2.0, 1.5, 1.505], [0.0, 0.3, 0.6], "too noisy to say"),
+    ],
+)
+def test_the_loss_turns_up_while_the_score_rises(tmp_path, losses, scores, verdict):
+    path = write_measurements(tmp_path, epochs(losses, scores))
+    assert assessed(path)["sft-epochs"].verdict == verdict
+    if losses[-1] == 1.9:
+        found = LastEpochMinusLowestLoss("validation_loss").read(evidence_of(path))
+        assert found.mean == pytest.approx(1.9 - 1.5)
+
+
+def folds(insides: list[float], outsides: list[float]) -> list[dict]:
+    return [
+        {"measure": "reward_model_accuracy", "condition": {"fold": fold, "labelers": side}, "mean": mean}
+        for side, means in (("inside", insides), ("outside", outsides))
+        for fold, mean in enumerate(means)
+    ]
+
+
+def test_folds_are_what_cross_validation_drew(tmp_path):
+    path = write_measurements(tmp_path, folds([0.72, 0.73, 0.71], [0.70, 0.70, 0.68]))
+    terms = tuple(
+        Term(weight, "reward_model_accuracy", condition={"labelers": side})
+        for weight, side in ((1.0, "inside"), (-1.0, "outside"))
+    )
+    found = Contrast(terms, across="fold").read(evidence_of(path))
+    assert found.mean == pytest.approx((0.02 + 0.03 + 0.03) / 3)
+    assert found.n == 3
+
+
+def test_a_difference_of_two_sizes_needs_two_sizes(full, tmp_path):
+    terms = (
+        Term(1.0, "win_rate", "ppo_ptx", AGAINST, SMALLEST),
+        Term(-1.0, "win_rate", "gpt", AGAINST, LARGEST),
+    )
+    assert Contrast(terms).read(evidence_of(full)) is not None
+    assert Contrast(terms).read(evidence_of(write_synthetic_run(tmp_path / "quick", num_prompts=12, stages=()))) is None
+
+
+def test_a_quick_run_is_judged_on_its_summary_and_rows(tmp_path):
+    found = assessed(write_synthetic_run(tmp_path / "quick", num_prompts=120, stages=()))
+    assert found["order"].verdict in ("reproduced", "too noisy to say")
+    assert found["hallucination"].verdict != "not measured"
+    assert found["reward-model"].verdict == "agrees, without interval"
+    assert found["truthfulness"].verdict == "not measured"
+
+
+def test_measurements_are_asked_by_arm_size_and_condition(full):
+    measured = evidence_of(full).measured
+    assert measured.sizes == ("small", "medium", "large")
+    assert measured.one("win_rate", arm="gpt", size=LARGEST, **AGAINST).condition["baseline"] == "sft-large"
+    assert {row.arm for row in measured.where("win_rate", baseline="flan")} == {"ppo_ptx"}
+    assert measured.where("win_rate", arm="nobody") == []
+    assert measured.values("toxicity", "prompt") == ["none", "respectful", "biased"]
+    assert list(measured.by_arm("toxicity", size="small", prompt="none")) == ["gpt", "sft", "ppo", "ppo_ptx"]
+
+
+def test_every_number_stands_in_its_line(full):
+    lines = [json.loads(line) for line in (full / "evaluation/measurements.jsonl").read_text().splitlines()]
+    for row in evidence_of(full).measured.rows:
+        if row.estimate.interval_source.startswith("evaluation/measurements.jsonl#/"):
+            line = lines[int(row.estimate.interval_source.rsplit("/", 1)[1])]
+            assert (line["measure"], line["arm"], line["mean"]) == (row.measure, row.arm, row.estimate.mean)
+            assert row.estimate.raw == line["source"]
+
+
+def test_a_source_that_leads_out_of_the_run_is_not_read(tmp_path):
+    (tmp_path / "secret.jsonl").write_text('{"prompt_id": "a", "arm": "gpt", "value": 1}\n')
+    run = write_measurements(
+        tmp_path / "run", [{"measure": "toxicity", "arm": "gpt", "mean": 1.0, "source": "../secret.jsonl"}]
+    )
+    evidence = evidence_of(run)
+    assert evidence.raw.means(evidence.measured.rows[0]) is None
+
+
+def test_broken_measurements_are_left_out_and_named(tmp_path):
+    path = write_measurements(tmp_path, [{"measure": "toxicity", "arm": "gpt", "mean": 0.2}])
+    with (path / "evaluation/measurements.jsonl").open("a") as handle:
+        handle.write('{"measure": "toxicity", "mean": "high"}\n{"measure": "toxicity", "arm": "ppo", "mean": 0.4, ')
+        handle.write('"n": 1, "source": "x"}\n')
+    run = read_run(path)
+    assert [row.mean for row in run.measurements.values()] == [0.2, 0.4]
+    assert list(run.measurements) == [0, 2]
+    assert len(run.warnings) == 1
