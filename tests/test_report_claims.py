@@ -116,7 +116,7 @@ def test_a_claim_that_fails_is_told_as_failed(broken, name):
 
 
 def test_differences_are_paired_by_prompt(full):
-    found = difference("win_rate", "ppo_ptx", "gpt", **AGAINST).read(evidence_of(full))
+    found = difference("win_rate", "ppo_ptx", "gpt", AGAINST).read(evidence_of(full))
     rows = [json.loads(line) for line in (full / "evaluation/comparisons.jsonl").read_text().splitlines()]
     wins: dict[str, dict[str, float]] = {"ppo_ptx": {}, "gpt": {}}
     for row in rows:
@@ -130,7 +130,7 @@ def test_differences_are_paired_by_prompt(full):
 
 
 def test_pairing_narrows_the_interval_and_needs_the_rows_that_were_averaged(full, tmp_path):
-    quantity = difference("skill", "ppo_ptx", "gpt", skill="reading", shots="few")
+    quantity = difference("skill", "ppo_ptx", "gpt", {"skill": "reading", "shots": "few"})
     paired = quantity.read(evidence_of(full))
     source = (full / "evaluation/measurements.jsonl").read_text()
     (tmp_path / "evaluation").mkdir()
@@ -219,11 +219,11 @@ def test_a_quick_run_is_judged_on_its_summary_and_rows(tmp_path):
 def test_measurements_are_asked_by_arm_size_and_condition(full):
     measured = evidence_of(full).measured
     assert measured.sizes == ("small", "medium", "large")
-    assert measured.one("win_rate", arm="gpt", size=LARGEST, **AGAINST).condition["baseline"] == "sft-large"
-    assert {row.arm for row in measured.where("win_rate", baseline="flan")} == {"ppo_ptx"}
+    assert measured.one("win_rate", AGAINST, arm="gpt", size=LARGEST).condition["baseline"] == "sft-large"
+    assert {row.arm for row in measured.where("win_rate", {"baseline": "flan"})} == {"ppo_ptx"}
     assert measured.where("win_rate", arm="nobody") == []
     assert measured.values("toxicity", "prompt") == ["none", "respectful", "biased"]
-    assert list(measured.by_arm("toxicity", size="small", prompt="none")) == ["gpt", "sft", "ppo", "ppo_ptx"]
+    assert list(measured.by_arm("toxicity", {"prompt": "none"}, size="small")) == ["gpt", "sft", "ppo", "ppo_ptx"]
 
 
 def test_every_number_stands_in_its_line(full):

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from report_synthetic_run import ARMS, USE_CASES, write_stage, write_synthetic_run
 from tutelage.errors import DataError, RecordError, UserError
-from tutelage.report import terminal_table, write_report
+from tutelage.report import document, terminal_table, write_report
 from tutelage.report.notation import percent
 
 VOID = {"meta", "input", "link", "img", "br", "hr", "path", "use"}
@@ -61,6 +61,14 @@ class Page(HTMLParser):
     @property
     def text(self) -> str:
         return " ".join("".join(self.words).replace("\x00", "").split())
+
+
+@pytest.fixture(autouse=True, scope="module")
+def without_figure_files():
+    """The figures' own files are tested by themselves: drawing them each time would take most of the time here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(document, "figure_files", lambda _: iter(()))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +133,7 @@ def test_every_traced_number_is_the_one_in_its_file_and_is_written_as_it_is(run,
 
 def test_computed_numbers_name_the_file_that_they_were_computed_from(run, page):
     computed = {source for _, source, _ in page.numbers if "#" not in source}
-    assert computed == {"evaluation/comparisons.jsonl", "evaluation/ratings.jsonl"}
+    assert computed == {"evaluation/comparisons.jsonl", "evaluation/ratings.jsonl", "summary.json"}
     rows = [json.loads(line) for line in (run / "evaluation/comparisons.jsonl").read_text().splitlines()]
     held_out = [row["outcome"] for row in rows if row["labeler_group"] == "held_out" and row["arm"] == "ppo_ptx"]
     values = [value for value, source, _ in page.numbers if source == "evaluation/comparisons.jsonl"]

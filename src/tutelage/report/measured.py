@@ -15,7 +15,7 @@ from tutelage.report.results import Estimate, flags, is_number, likert, read_est
 from tutelage.report.run_folder import COMPARISONS, DISTRIBUTION, MEASUREMENTS, RATINGS, SUMMARY, Run
 
 Condition = str | int | float
-LARGEST, SMALLEST = "(largest)", "(smallest)"
+ANY, LARGEST, SMALLEST = "(any)", "(largest)", "(smallest)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Measured:
         self.sizes = tuple(sizes)
 
     def where(
-        self, measure: str, *, arm: str | None = None, size: str | None = None, **condition: Condition
+        self, measure: str, condition: Mapping[str, Condition] | None = None, *, arm: str = ANY, size: str = ANY
     ) -> list[Row]:
         """The rows of `measure` that meet everything asked, in the order of the file.
 
@@ -49,30 +49,32 @@ class Measured:
             row
             for row in self.rows
             if row.measure == measure
-            and arm in (None, row.arm)
-            and size in (None, row.size)
-            and all(_meets(key, row.condition.get(key, wanted), wanted) for key, wanted in condition.items())
+            and arm in (ANY, row.arm)
+            and size in (ANY, row.size)
+            and all(_meets(key, row.condition.get(key, wanted), wanted) for key, wanted in (condition or {}).items())
         ]
 
     def one(
-        self, measure: str, *, arm: str | None = None, size: str | None = None, **condition: Condition
+        self, measure: str, condition: Mapping[str, Condition] | None = None, *, arm: str = ANY, size: str = ANY
     ) -> Row | None:
         """The first such row."""
-        return next(iter(self.where(measure, arm=arm, size=size, **condition)), None)
+        return next(iter(self.where(measure, condition, arm=arm, size=size)), None)
 
-    def by_arm(self, measure: str, *, size: str | None = None, **condition: Condition) -> dict[str, Row]:
+    def by_arm(
+        self, measure: str, condition: Mapping[str, Condition] | None = None, *, size: str = ANY
+    ) -> dict[str, Row]:
         """The first such row of every arm, in the paper's order."""
         found: dict[str, Row] = {}
-        for row in self.where(measure, size=size, **condition):
+        for row in self.where(measure, condition, size=size):
             found.setdefault(row.arm, row)
         return {arm: found[arm] for arm in in_order(found)}
 
-    def values(self, measure: str, key: str, **condition: Condition) -> list[Condition]:
+    def values(self, measure: str, key: str, condition: Mapping[str, Condition] | None = None) -> list[Condition]:
         """What `key` was in the rows of `measure`, each once, in the order of the file."""
-        rows = self.where(measure, **condition)
+        rows = self.where(measure, condition)
         return list(dict.fromkeys(row.condition[key] for row in rows if key in row.condition))
 
-    def resolved(self, size: str | None) -> str | None:
+    def resolved(self, size: str) -> str:
         """A size by its name."""
         if size not in (LARGEST, SMALLEST):
             return size

@@ -214,9 +214,9 @@ def _is_stage(path: Path) -> bool:
     return path.is_dir() and any((path / name).exists() for name in STAGE_FILES)
 
 
-def _stage_position(folder: Path) -> tuple[int, str]:
+def _stage_position(folder: Path) -> tuple[int, str, str]:
     name = folder.name
-    return (STAGE_ORDER.index(name) if name in STAGE_ORDER else len(STAGE_ORDER), name)
+    return (STAGE_ORDER.index(name) if name in STAGE_ORDER else len(STAGE_ORDER), name, str(folder))
 
 
 def _read_stage(path: Path, *, folder: str, size: str = "") -> StageRun:

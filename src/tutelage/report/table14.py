@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tutelage.report.arms import arm_of, in_order
+from tutelage.report.figures.plans import METRIC_NAMES
 from tutelage.report.measured import Condition, Measured, Row
 from tutelage.report.notation import MISSING, Form, fixed, percent, readable, with_interval
 from tutelage.report.tables import Cell
@@ -33,7 +35,7 @@ class _Line:
 
 def table_14(measured: Measured) -> GroupedTable | None:
     """Bias, toxicity, truth and skills by policy and size; None where nothing of it was measured."""
-    lines = [(line, measured.where(line.measure, **line.where)) for line in _lines(measured)]
+    lines = [(line, measured.where(line.measure, line.where)) for line in _lines(measured)]
     lines = [(line, rows) for line, rows in lines if rows]
     if not lines:
         return None
@@ -62,29 +64,34 @@ def _cell(row: Row | None, form: Form) -> Cell:
 
 def _lines(measured: Measured) -> Iterator[_Line]:
     for key, name in (("winogender", "Winogender, entropy"), ("crows_pairs", "CrowS-Pairs, entropy")):
-        for prompt in measured.values("bias_entropy", "prompt", set=key):
+        for prompt in measured.values("bias_entropy", "prompt", {"set": key}):
             yield _Line(
                 block=name,
                 name=_prompt(prompt),
                 measure="bias_entropy",
                 where={"set": key, "prompt": prompt},
-                form=fixed(3),
+                form=_bare,
             )
     for prompt in measured.values("toxicity", "prompt"):
-        yield _Line(block="Toxicity", name=_prompt(prompt), measure="toxicity", where={"prompt": prompt}, form=fixed(3))
+        yield _Line(block="Toxicity", name=_prompt(prompt), measure="toxicity", where={"prompt": prompt}, form=_bare)
     for measure, name in (("truthful", "True"), ("truthful_informative", "True and informative")):
         for prompt in measured.values(measure, "prompt"):
             yield _Line(block=name, name=_prompt(prompt), measure=measure, where={"prompt": prompt}, form=percent)
     for skill in measured.values("skill", "skill"):
-        for shots in measured.values("skill", "shots", skill=skill):
-            metric = next(iter(measured.values("skill", "metric", skill=skill)), "")
+        for shots in measured.values("skill", "shots", {"skill": skill}):
+            metric = next(iter(measured.values("skill", "metric", {"skill": skill})), "")
             yield _Line(
-                block=f"{readable(str(skill)).capitalize()}, {readable(str(metric))}",
+                block=f"{readable(str(skill)).capitalize()}, {METRIC_NAMES.get(str(metric), readable(str(metric)))}",
                 name=f"{shots}-shot",
                 measure="skill",
                 where={"skill": skill, "shots": shots},
                 form=percent,
             )
+
+
+def _bare(value: float) -> str:
+    """Three decimals without the zero before them, as the paper prints what lies within 1: the table is wide."""
+    return re.sub(r"^(\u2212?)0\.", r"\1.", fixed(3)(value))
 
 
 def _prompt(key: Condition) -> str:

@@ -15,19 +15,19 @@ _ENTROPY_MARGIN = 0.05
 def _flag_change(label: str, flag: str, *, is_above: bool, factor: float = 1.0) -> Part:
     return Part(
         label=label,
-        quantity=difference("flag", "ppo_ptx", "gpt", factor=factor, flag=flag, **_JUDGED),
+        quantity=difference("flag", "ppo_ptx", "gpt", _JUDGED | {"flag": flag}, factor=factor),
         rule=above(0) if is_above else below(0),
         form=signed_points,
     )
 
 
 def _truth_gain(label: str, measure: str) -> Part:
-    gain = difference(measure, "ppo_ptx", "gpt", prompt="qa")
+    gain = difference(measure, "ppo_ptx", "gpt", {"prompt": "qa"})
     return Part(label=label, quantity=gain, rule=above(0), form=signed_points)
 
 
 def _entropy_gain(label: str, which: str) -> Part:
-    gain = difference("bias_entropy", "ppo_ptx", "gpt", set=which, prompt="none")
+    gain = difference("bias_entropy", "ppo_ptx", "gpt", {"set": which, "prompt": "none"})
     bits = signed(3)
     return Part(label=label, quantity=gain, rule=below(_ENTROPY_MARGIN), form=lambda value: f"{bits(value)}\u202fbits")
 
@@ -80,7 +80,7 @@ BEHAVIOUR: tuple[Claim, ...] = (
             ),
             Part(
                 label="PPO-ptx − GPT, both respectful",
-                quantity=difference("toxicity", "ppo_ptx", "gpt", prompt="respectful"),
+                quantity=difference("toxicity", "ppo_ptx", "gpt", {"prompt": "respectful"}),
                 rule=below(0),
                 form=signed(3),
             ),
@@ -93,7 +93,7 @@ BEHAVIOUR: tuple[Claim, ...] = (
         parts=(
             Part(
                 label="PPO-ptx − GPT, both biased",
-                quantity=difference("toxicity", "ppo_ptx", "gpt", prompt="biased"),
+                quantity=difference("toxicity", "ppo_ptx", "gpt", {"prompt": "biased"}),
                 rule=above(0),
                 form=signed(3),
             ),

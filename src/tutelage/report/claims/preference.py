@@ -17,7 +17,7 @@ def _win_rate(arm: str, label: str, rule: Between) -> Part:
 
 
 def _win_rate_gain(label: str, arm: str, other: str) -> Part:
-    gain = difference("win_rate", arm, other, **_AGAINST_SFT)
+    gain = difference("win_rate", arm, other, _AGAINST_SFT)
     return Part(label=label, quantity=gain, rule=above(0), form=signed_points)
 
 
@@ -55,8 +55,14 @@ PREFERENCE: tuple[Claim, ...] = (
         ),
     ),
     Claim(
+        name="ppo-ptx",
+        statement="PPO-ptx is preferred to SFT",
+        paper="71\u202f% at 175B (Fig. 3, held-out labelers)",
+        parts=(_win_rate("ppo_ptx", "PPO-ptx wins against SFT", above(0.5)),),
+    ),
+    Claim(
         name="order",
-        statement="PPO-ptx is preferred to SFT, SFT to prompted GPT, and prompted GPT to GPT",
+        statement="The order is PPO-ptx, SFT, prompted GPT, GPT",
         paper="71\u202f%, 50\u202f%, 43\u202f%, 25\u202f% against SFT at 175B (Fig. 3, held-out labelers)",
         parts=(
             _win_rate("ppo_ptx", "PPO-ptx wins against SFT", above(0.5)),

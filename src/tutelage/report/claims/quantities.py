@@ -52,7 +52,7 @@ class Term:
     size: str = LARGEST
 
     def rows(self, measured: Measured) -> list[Row]:
-        return measured.where(self.measure, arm=self.arm, size=self.size, **self.condition)
+        return measured.where(self.measure, self.condition, arm=self.arm, size=self.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,8 @@ class Contrast:
     def _averaged_over(self, rows: list[list[Row]], raw: RawRows) -> Estimate | None:
         by_value = [_by_condition(found, self.over) for found in rows]
         shared = [value for value in by_value[0] if all(value in other for other in by_value[1:])]
-        parts = [_contrast(self._weighted([found[value] for found in by_value]), raw) for value in shared]
+        taken = [_contrast(self._weighted([found[value] for found in by_value]), raw) for value in shared]
+        parts = [part for part in taken if part is not None]
         if not parts:
             return None
         weighted = [(1 / len(parts), part) for part in parts]
@@ -97,7 +98,7 @@ class Contrast:
 
     def _paired_across(self, rows: list[list[Row]]) -> Estimate | None:
         by_value = [_by_condition(found, self.across) for found in rows]
-        terms = [
+        terms: list[tuple[float, Means]] = [
             (term.weight, {value: row.estimate.mean for value, row in found.items()})
             for term, found in zip(self.terms, by_value, strict=True)
         ]
@@ -111,7 +112,9 @@ def value(measure: str, arm: str = "", size: str = LARGEST, **condition: Conditi
     return Contrast((Term(1.0, measure, arm, condition, size),))
 
 
-def difference(measure: str, arm: str, other: str, *, factor: float = 1.0, **condition: Condition) -> Contrast:
+def difference(
+    measure: str, arm: str, other: str, condition: Mapping[str, Condition], *, factor: float = 1.0
+) -> Contrast:
     """The number of one arm minus `factor` times that of another."""
     return Contrast((Term(1.0, measure, arm, condition), Term(-factor, measure, other, condition)))
 
@@ -137,7 +140,9 @@ class LastEpochMinusLowestLoss:
         return _contrast([(1.0, shown[last]), (-1.0, shown[lowest])], evidence.raw)
 
     def _by_epoch(self, measured: Measured, metric: str) -> dict[float, Row]:
-        rows = measured.where("sft_epoch", size=LARGEST, metric=metric) or measured.where("sft_epoch", metric=metric)
+        rows = measured.where("sft_epoch", {"metric": metric}, size=LARGEST) or measured.where(
+            "sft_epoch", {"metric": metric}
+        )
         return {float(row.condition["epoch"]): row for row in rows if "epoch" in row.condition}
 
 
@@ -156,7 +161,7 @@ class BestOfSweeps:
         return _contrast([(1.0, best[0]), (-1.0, best[1])], evidence.raw)
 
     def _best(self, measured: Measured, sweep: str) -> Row | None:
-        return max(measured.where(sweep, metric=self.metric), key=lambda row: row.estimate.mean, default=None)
+        return max(measured.where(sweep, {"metric": self.metric}), key=lambda row: row.estimate.mean, default=None)
 
 
 def _by_condition(rows: Iterable[Row], key: str) -> dict[Condition, Row]:

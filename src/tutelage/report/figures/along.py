@@ -94,7 +94,7 @@ def along_figure(plan: AlongPlan, measured: Measured) -> Exhibit | None:
     by_metric = {
         metric: rows
         for metric in dict.fromkeys([*_METRICS, *map(str, measured.values(plan.measure, "metric"))])
-        if (rows := _along(measured.where(plan.measure, metric=metric), plan.key, metric))
+        if (rows := _along(measured.where(plan.measure, {"metric": metric}), plan.key, metric))
     }
     if not by_metric:
         return None
@@ -189,7 +189,9 @@ def cross_validation_figure(evidence: Evidence) -> Exhibit | None:
         for side in _SIDES
         if (
             rows := [
-                row for row in evidence.measured.where("reward_model_accuracy", labelers=side) if _has_fold(row, side)
+                row
+                for row in evidence.measured.where("reward_model_accuracy", {"labelers": side})
+                if _has_fold(row, side)
             ]
         )
     }
@@ -227,13 +229,11 @@ def _gap(evidence: Evidence) -> Markup:
         )
         means[sides] = Contrast(terms, across="fold").read(evidence)
     parts = [
-        Markup("{} {}").format(
-            " − ".join(sides).capitalize(), with_interval(mean, signed_points if len(sides) > 1 else percent)
-        )
+        Markup("{} {}").format(" minus ".join(sides), with_interval(mean, signed_points if len(sides) > 1 else percent))
         for sides, mean in means.items()
         if mean is not None
     ]
-    return Markup("{} (mean over the folds).").format(Markup(", ").join(parts)) if parts else Markup("")
+    return Markup("Over the folds: {}.").format(Markup(", ").join(parts)) if parts else Markup("")
 
 
 def _fold_table(found: Mapping[str, Along]) -> Table:
@@ -292,8 +292,8 @@ Paths = Mapping[tuple[str, str], Along]
 
 def _overoptimisation(measured: Measured) -> Iterator[tuple[tuple[str, str], Along]]:
     for method in map(str, measured.values("overoptimisation", "method")):
-        for metric in map(str, measured.values("overoptimisation", "metric", method=method)):
-            rows = measured.where("overoptimisation", method=method, metric=metric)
+        for metric in map(str, measured.values("overoptimisation", "metric", {"method": method})):
+            rows = measured.where("overoptimisation", {"method": method, "metric": metric})
             own = [row for row in rows if "kl" in row.condition]
             found = sorted(((max(0.0, float(row.condition["kl"])), row) for row in own), key=lambda pair: pair[0])
             if found:
@@ -304,17 +304,15 @@ def _peaks(found: Paths) -> Markup:
     parts = []
     for (method, metric), rows in found.items():
         kl, best = max(rows, key=lambda pair: pair[1].estimate.mean)
-        last_kl, last = rows[-1]
-        parts.append(
-            Markup("{}, {}: highest {} at {} nats, {} at {} nats").format(
-                _METHODS.get(method, (method,))[0],
-                _SCORES.get(metric, metric),
-                with_interval(best.estimate, fixed(2)),
-                f"{kl:.1f}",
-                with_interval(last.estimate, fixed(2)),
-                f"{last_kl:.1f}",
-            )
+        told = Markup("{}, {}: highest {} at {} nats").format(
+            _METHODS.get(method, (method,))[0],
+            _SCORES.get(metric, metric),
+            with_interval(best.estimate, fixed(2)),
+            f"{kl:.1f}",
         )
+        last_kl, last = rows[-1]
+        falls = Markup(", then {} at {} nats").format(with_interval(last.estimate, fixed(2)), f"{last_kl:.1f}")
+        parts.append(told + falls if last_kl > kl else told)
     return Markup("; ").join(parts) + "."
 
 
@@ -322,7 +320,7 @@ def _fits(measured: Measured, found: Paths) -> list[Fitted]:
     curves = []
     for method in dict.fromkeys(method for method, _ in found):
         alpha, beta = (
-            measured.one("overoptimisation_fit", method=method, coefficient=name) for name in ("alpha", "beta")
+            measured.one("overoptimisation_fit", {"method": method, "coefficient": name}) for name in ("alpha", "beta")
         )
         if alpha is not None and beta is not None:
             largest = max(kl for (own, _), rows in found.items() if own == method for kl, _ in rows)

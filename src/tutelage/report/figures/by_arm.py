@@ -106,7 +106,7 @@ def _read(plan: FigurePlan, panel: PanelPlan, measured: Measured) -> _Drawn:
     sizes = measured.sizes or ("",)
     found = {}
     for size in sizes[-1:] if plan.is_of_largest else sizes:
-        by_arm = measured.by_arm(panel.measure, size=size, **panel.where)
+        by_arm = measured.by_arm(panel.measure, panel.where, size=size)
         found[size] = {arm: row for arm, row in by_arm.items() if not plan.arms or arm in plan.arms}
     return _Drawn(plan=panel, rows={size: by_arm for size, by_arm in found.items() if by_arm})
 
@@ -136,7 +136,7 @@ def _change(plan: FigurePlan, told: PanelPlan, evidence: Evidence) -> Markup | s
     if change is None:
         return ""
     first, second = (arm_of(arm).label for arm in plan.focus)
-    return Markup("; {} − {} {}").format(first, second, with_interval(change, plan.change_form))
+    return Markup("; {} minus {}: {}").format(first, second, with_interval(change, plan.change_form))
 
 
 def _table(plan: FigurePlan, drawn: Sequence[_Drawn]) -> Table:

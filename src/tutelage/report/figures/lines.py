@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from tutelage.report.figures.panels import PANEL, Panel, panel
+from tutelage.report.figures.panels import PANEL, WIDE_WIDTH, Panel, panel
 from tutelage.report.notation import Form
 from tutelage.report.results import Estimate
-from tutelage.report.themed_svg import colour
+from tutelage.report.themed_svg import Drawing, colour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +63,11 @@ def distance_panel(name: str, title: str, series: Sequence[Series], curves: Sequ
             axes.plot(curve.places, curve.values, color=colour(curve.role), linewidth=1, linestyle=(0, (1, 1.5)))
         square_root_axis(axes, max(place for shown in series for place, _ in shown.points))
         axes.legend(loc="best", handlelength=1.4)
-        _finish(axes, title, "KL to the initial policy, nats per response (square-root axis)", tick_form)
+        _finish(axes, title, "KL to the initial policy, nats a response (square-root axis)", tick_form)
 
-    return panel(name, _description(title, series), PANEL, paint)
+    size = (WIDE_WIDTH, PANEL[1] + 0.6)
+    wide = Drawing(name=name, description=_description(title, series), size=size, paint=paint)
+    return Panel(drawing=wide, narrow_drawing=replace(wide, name=f"{name}-narrow", size=PANEL))
 
 
 def _paint_series(axes: Axes, series: Series, places: Sequence[float]) -> None:

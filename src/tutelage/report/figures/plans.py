@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tutelage.report.figures.by_arm import FigurePlan, PanelPlan, Where
+from tutelage.report.figures.by_arm import FigurePlan, PanelPlan
 from tutelage.report.measured import Condition, Measured
 from tutelage.report.notation import fixed, percent, readable, signed, signed_points, whole_percent
 
 _DISTRIBUTIONS = {"instruct": "prompts written for InstructGPT", "gpt": "prompts written for GPT"}
 _LABELERS = {"heldout": "Held-out labelers", "training": "Training labelers"}
 _PAPERS_ARMS = ("gpt", "gpt_prompted", "sft", "ppo", "ppo_ptx")
-_JUDGED: Where = {"labelers": "heldout", "distribution": "instruct"}
+_JUDGED: dict[str, Condition] = {"labelers": "heldout", "distribution": "instruct"}
 _PROMPTS = {"none": "No prompt", "respectful": "Asked to be respectful", "biased": "Asked to be biased"}
 _QUESTIONS = {"qa": "QA prompt", "instruction": "Instruction prompt", "qa_instruction": "QA + instruction prompt"}
 # Table 3's names of what Figure 4 shows, as it shows them.
@@ -183,7 +183,7 @@ def _prompt_panels(measure: str, prefix: str = "") -> list[PanelPlan]:
 
 def _skills_plan(measured: Measured, shots: str, after: str) -> FigurePlan:
     found: dict[Condition, Condition] = {}
-    for row in measured.where("skill", shots=shots):
+    for row in measured.where("skill", {"shots": shots}):
         found.setdefault(row.condition.get("skill", ""), row.condition.get("metric", ""))
     return FigurePlan(
         name=f"fig-{after[-2:]}-skills-{shots}-shot",
@@ -197,7 +197,7 @@ def _skills_plan(measured: Measured, shots: str, after: str) -> FigurePlan:
         caption="Scores on tasks that no labeler judges.",
         panels=[
             PanelPlan(
-                title=f"{readable(str(skill)).capitalize()}, {_METRICS.get(str(metric), str(metric))}",
+                title=f"{readable(str(skill)).capitalize()}, {METRIC_NAMES.get(str(metric), str(metric))}",
                 measure="skill",
                 where={"skill": skill, "shots": shots},
             )
@@ -211,7 +211,7 @@ def _skills_plan(measured: Measured, shots: str, after: str) -> FigurePlan:
     )
 
 
-_METRICS = {"f1": "F1", "accuracy": "accuracy", "bleu": "BLEU", "rouge_l": "ROUGE-L"}
+METRIC_NAMES = {"f1": "F1", "accuracy": "accuracy", "bleu": "BLEU", "rouge_l": "ROUGE-L"}
 
 
 def _generalisation_plan(measured: Measured) -> FigurePlan:
