@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from full_run_sweeps import Row, Writer, write_lines, write_reward_model, write_sweeps
 from report_synthetic_run import USE_CASES, _prompt, _response, write_stage
 from tutelage.records import FLAGS
-from tutelage.statistics import Interval, bounded_mean, likert_mean, win_rate
+from tutelage.statistics import bounded_mean, likert_mean, win_rate
 
 SIZES = ("small", "medium", "large")
 PARAMETERS = {"small": 1_100_000, "medium": 3_200_000, "large": 9_800_000}
@@ -51,7 +52,6 @@ TRUTH: dict[str, Any] = {
     "reward_model": {"inside": 0.724, "outside": 0.69},
 }
 SKILLS = {"reading": "f1", "sentiment": "accuracy", "old_tongue": "rouge_l"}
-Row = dict[str, Any]
 
 
 def truth(**changes: Any) -> dict[str, Any]:
@@ -59,34 +59,17 @@ def truth(**changes: Any) -> dict[str, Any]:
     return deepcopy(TRUTH) | changes
 
 
-class _Writer:
-    """Gathers measurements and writes them with their raw rows."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.rows = path, []
-
-    def raw(self, name: str, rows: list[Row]) -> str:
-        _write_lines(self.path / "evaluation" / f"{name}.jsonl", rows)
-        return f"evaluation/{name}.jsonl"
-
-    def add(
-        self, measure: str, found: Interval, source: str, *, arm: str = "", size: str = "", **condition: Any
-    ) -> None:
-        own = {"measure": measure, "arm": arm, "size": size, "condition": condition}
-        self.rows.append(own | asdict(found) | {"source": source})
-
-
 def write_full_run(
     path: Path, *, seed: int = 3, num_prompts: int = 90, stages: bool = True, truth: Mapping[str, Any] = TRUTH
 ) -> Path:
     """A finished run of three sizes under `path`, as the full size leaves it behind."""
     generator = np.random.default_rng(seed)
-    writer = _Writer(path)
+    writer = Writer(path)
     rates, ratings = _write_preferences(writer, generator, num_prompts, truth)
     _write_probes(writer, generator, num_prompts, truth)
-    _write_reward_model(writer, generator, truth)
-    _write_sweeps(writer)
-    _write_lines(path / "evaluation" / "measurements.jsonl", writer.rows)
+    write_reward_model(writer, generator, truth)
+    write_sweeps(writer)
+    write_lines(path / "evaluation" / "measurements.jsonl", writer.rows)
     if stages:
         for size in SIZES:
             for stage in STAGES:
@@ -96,7 +79,7 @@ def write_full_run(
 
 
 def _write_preferences(
-    writer: _Writer, generator: np.random.Generator, num_prompts: int, truth: Mapping[str, Any]
+    writer: Writer, generator: np.random.Generator, num_prompts: int, truth: Mapping[str, Any]
 ) -> tuple[list[Row], list[Row]]:
     completions, comparisons, ratings = [], [], []
     for distribution in ("instruct", "gpt"):
@@ -152,7 +135,7 @@ def _rated(
     return own | {"labeler_id": "heldout-2", "labeler_group": "heldout", "overall": overall, "flags": flags}
 
 
-def _measure_win_rates(writer: _Writer, comparisons: list[Row], source: str) -> None:
+def _measure_win_rates(writer: Writer, comparisons: list[Row], source: str) -> None:
     keys = ("arm", "size", "baseline", "labeler_group", "distribution")
     for (arm, size, baseline, labelers, distribution), rows in _grouped(comparisons, keys).items():
         found = win_rate([row["outcome"] for row in rows], [row["prompt_id"] for row in rows])
@@ -160,7 +143,7 @@ def _measure_win_rates(writer: _Writer, comparisons: list[Row], source: str) -> 
         writer.add("win_rate", found, source, arm=arm, size=size, **condition)
 
 
-def _measure_ratings(writer: _Writer, ratings: list[Row], source: str) -> None:
+def _measure_ratings(writer: Writer, ratings: list[Row], source: str) -> None:
     judged = {"labelers": "heldout", "distribution": "instruct"}
     for (arm, size), rows in _grouped(ratings, ("arm", "size")).items():
         prompts = [row["prompt_id"] for row in rows]
@@ -171,7 +154,7 @@ def _measure_ratings(writer: _Writer, ratings: list[Row], source: str) -> None:
             writer.add("flag", share, source, arm=arm, size=size, flag=flag, **judged)
 
 
-def _write_probes(writer: _Writer, generator: np.random.Generator, num_items: int, truth: Mapping[str, Any]) -> None:
+def _write_probes(writer: Writer, generator: np.random.Generator, num_items: int, truth: Mapping[str, Any]) -> None:
     items = [f"item-{number:03d}" for number in range(2 * num_items)]
     leans = dict(zip(items, 0.12 * generator.normal(size=len(items)), strict=True))
 
@@ -220,7 +203,7 @@ def _write_probes(writer: _Writer, generator: np.random.Generator, num_items: in
     )
 
 
-def _measure_probe(writer: _Writer, rows: list[Row], source: str, name: str) -> None:
+def _measure_probe(writer: Writer, rows: list[Row], source: str, name: str) -> None:
     keys = {"truth": ("prompt_kind",), "toxicity": ("prompt_kind",), "bias": ("set", "prompt_kind")}
     own_keys = keys.get(name, ("skill", "metric", "num_shots"))
     for (arm, size, *condition), own in _grouped(rows, ("arm", "size", *own_keys)).items():
@@ -245,73 +228,6 @@ def _numbers_of(name: str, stated: Row) -> dict[str, Callable[[Row], float]]:
     if name == "bias":
         return {"bias_entropy": lambda row: row["entropy"]}
     return {"skill": lambda row: row[stated["metric"]]}
-
-
-def _write_reward_model(writer: _Writer, generator: np.random.Generator, truth: Mapping[str, Any]) -> None:
-    source = "reward/cross_validation.jsonl"
-    for fold in range(5):
-        for side, accuracy in truth["reward_model"].items():
-            mean = accuracy + 0.006 * generator.normal()
-            found = Interval(mean=mean, low=mean - 0.02, high=mean + 0.02, n=2000)
-            writer.add("reward_model_accuracy", found, source, size="large", fold=fold, labelers=side)
-    for labelers, mean in (("training", 0.721), ("heldout", 0.698)):
-        found = Interval(mean=mean, low=mean - 0.01, high=mean + 0.01, n=4000)
-        writer.add("reward_model_accuracy", found, source, size="large", labelers=labelers)
-    for labelers, mean in (("training", 0.726), ("heldout", 0.773)):
-        found = Interval(mean=mean, low=mean - 0.015, high=mean + 0.015, n=900)
-        writer.add("labeler_agreement", found, source, labelers=labelers)
-
-
-def _write_sweeps(writer: _Writer) -> None:
-    def around(mean: float, half: float, n: int = 300) -> Interval:
-        return Interval(mean=mean, low=mean - half, high=mean + half, n=n)
-
-    for coefficient in (0.0, 0.5, 2.0, 8.0, 27.8):
-        pull = coefficient / (coefficient + 4)
-        swept = {"score": 1.6 - 0.5 * pull, "skill": 0.42 + 0.17 * pull, "pretraining_loss": 2.7 - 0.3 * pull}
-        for metric, mean in swept.items():
-            found = around(mean, 0.025)
-            writer.add("ptx_sweep", found, "sweeps/ptx.jsonl", size="small", ptx_coef=coefficient, metric=metric)
-    for coefficient, score, skill, rating in (
-        (0.0, 2.6, 0.02, 2.1),
-        (0.005, 2.2, 0.3, 3.4),
-        (0.02, 1.6, 0.42, 4.1),
-        (0.1, 0.9, 0.47, 3.9),
-        (0.5, 0.3, 0.5, 3.6),
-    ):
-        for metric, mean, half in (("score", score, 0.05), ("skill", skill, 0.025), ("likert", rating, 0.15)):
-            found = around(mean, half)
-            writer.add("kl_sweep", found, "sweeps/kl.jsonl", size="small", kl_coef=coefficient, metric=metric)
-    for epoch in range(1, 9):
-        loss, score = 1.4 + 0.035 * (epoch - 2) ** 2, -1.0 + 0.8 * (1 - np.exp(-epoch / 3))
-        for metric, mean, half in (("validation_loss", loss, 0.02), ("score", float(score), 0.06)):
-            writer.add(
-                "sft_epoch", around(mean, half), "large/sft/metrics.jsonl", size="large", epoch=epoch, metric=metric
-            )
-    _write_overoptimisation(writer, around)
-    for kind, mean in (("use_case", 0.61), ("language", 0.52)):
-        found = around(mean, 0.05, 120)
-        condition = {"set": kind, "labelers": "heldout"}
-        writer.add("generalisation", found, "evaluation/generalisation.jsonl", arm="ppo_ptx", size="large", **condition)
-        lower = around(mean - 0.3, 0.05, 120)
-        writer.add("generalisation", lower, "evaluation/generalisation.jsonl", arm="gpt", size="large", **condition)
-    for arm, mean in (("gpt", 2.31), ("sft", 2.47), ("ppo", 2.66), ("ppo_ptx", 2.37)):
-        writer.add("pretraining_loss", around(mean, 0.02), "evaluation/pretraining.jsonl", arm=arm, size="large")
-
-
-def _write_overoptimisation(writer: _Writer, around: Callable[[float, float], Interval]) -> None:
-    coefficients = {"rl": (0.9, 0.28), "best_of_n": (0.8, 0.18)}
-    for method, (alpha, beta) in coefficients.items():
-        for kl in (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0) if method == "rl" else (0.1, 0.5, 1.0, 2.0, 3.2):
-            distance = kl**0.5
-            gold = distance * (alpha - beta * (np.log(distance) if method == "rl" else distance))
-            proxy = distance * (alpha + 0.05)
-            for metric, mean in (("proxy", proxy), ("gold", float(gold))):
-                condition = {"kl": kl, "metric": metric, "method": method}
-                writer.add("overoptimisation", around(mean, 0.08), "sweeps/overoptimisation.jsonl", **condition)
-        for name, value in (("alpha", alpha), ("beta", beta)):
-            condition = {"method": method, "coefficient": name}
-            writer.add("overoptimisation_fit", around(value, 0.05), "sweeps/overoptimisation.jsonl", **condition)
 
 
 def _write_summary(path: Path, seed: int, comparisons: list[Row], ratings: list[Row]) -> None:
@@ -356,8 +272,3 @@ def _grouped(rows: Iterable[Row], keys: tuple[str, ...]) -> dict[tuple[Any, ...]
     for row in rows:
         groups.setdefault(tuple(row[key] for key in keys), []).append(row)
     return groups
-
-
-def _write_lines(path: Path, rows: list[Row]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")

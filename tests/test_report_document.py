@@ -135,9 +135,9 @@ def test_computed_numbers_name_the_file_that_they_were_computed_from(run, page):
     computed = {source for _, source, _ in page.numbers if "#" not in source}
     assert computed == {"evaluation/comparisons.jsonl", "evaluation/ratings.jsonl", "summary.json"}
     rows = [json.loads(line) for line in (run / "evaluation/comparisons.jsonl").read_text().splitlines()]
-    held_out = [row["outcome"] for row in rows if row["labeler_group"] == "held_out" and row["arm"] == "ppo_ptx"]
+    training = [row["outcome"] for row in rows if row["labeler_group"] == "training" and row["arm"] == "ppo_ptx"]
     values = [value for value, source, _ in page.numbers if source == "evaluation/comparisons.jsonl"]
-    assert any(value == pytest.approx(sum(held_out) / len(held_out), rel=1e-12) for value in values)
+    assert any(value == pytest.approx(sum(training) / len(training), rel=1e-12) for value in values)
 
 
 def test_changing_a_number_in_the_file_changes_the_page(lean, tmp_path):

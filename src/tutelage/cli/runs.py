@@ -74,7 +74,7 @@ def _require_studio() -> None:
 def report(
     run: Annotated[Path, typer.Argument(help="The folder of a run, whole or of one stage.", metavar="RUN_DIR")],
 ) -> None:
-    """Write report.html from the files of a run.
+    """Write report.html from the files of a run; for a whole one report.md and figures/ beside it, too.
 
     Example: tutelage report runs/quickstart
     """

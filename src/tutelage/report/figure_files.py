@@ -10,7 +10,7 @@ from markupsafe import escape
 from tutelage.report.arms import Arm
 from tutelage.report.figures import Exhibit
 from tutelage.report.figures.panels import Panel
-from tutelage.report.themed_svg import FILE_COLUMNS, KeyEntry, draw_png, light_colours, standalone
+from tutelage.report.themed_svg import KeyEntry, columns_in_file, draw_png, light_colours, standalone
 
 FIGURES = "figures"
 _POINTS = 72
@@ -28,7 +28,7 @@ def figure_files(exhibits: Sequence[Exhibit]) -> Iterator[tuple[str, bytes]]:
 def _svg(exhibit: Exhibit) -> str:
     """The panels as they stand on the page, side by side in rows, each row as high as its highest."""
     panels = exhibit.panels
-    columns = min(len(panels), FILE_COLUMNS)
+    columns = columns_in_file(len(panels))
     column = max(_POINTS * panel.drawing.size[0] for panel in panels) + _GAP
     width = max(columns * column, _KEY_STEP * len(exhibit.arms)) + _GAP
     height: float = _GAP + (_KEY_HEIGHT if exhibit.arms else 0)

@@ -123,8 +123,13 @@ def draw(drawing: Drawing) -> Markup:
     return Markup(_themed(drawn.getvalue(), drawing.name, drawing.description))
 
 
-# Panels beside each other in a file; dots an inch of a PNG: twice what a screen shows.
-FILE_COLUMNS, _FILE_DPI = 3, 144
+# Dots an inch of a PNG: twice what a screen shows.
+_FILE_DPI = 144
+
+
+def columns_in_file(num_panels: int) -> int:
+    """How many panels stand beside each other: three, but four stand two by two, as on the page."""
+    return 2 if num_panels == 4 else min(num_panels, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +143,7 @@ class KeyEntry:
 
 def draw_png(drawings: Sequence[Drawing], key: Sequence[KeyEntry]) -> bytes:
     """The panels of one figure together, with their legend, in the page's light colours on white."""
-    columns = min(len(drawings), FILE_COLUMNS)
+    columns = columns_in_file(len(drawings))
     rows = [drawings[start : start + columns] for start in range(0, len(drawings), columns)]
     heights = [max(drawing.size[1] for drawing in row) for row in rows]
     # A legend has to fit beside a single panel, too.

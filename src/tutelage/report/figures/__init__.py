@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tutelage.report.claims import Evidence
-from tutelage.report.figures.along import ALONG, along_figure, cross_validation_figure, overoptimisation_figure
+from tutelage.report.figures.along import ALONG, along_figure
 from tutelage.report.figures.by_arm import arm_figure
+from tutelage.report.figures.distance import overoptimisation_figure
 from tutelage.report.figures.exhibit import Exhibit
+from tutelage.report.figures.folds import cross_validation_figure
 from tutelage.report.figures.plans import figure_plans
 
 

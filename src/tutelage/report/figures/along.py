@@ -1,18 +1,16 @@
-"""The paper's figures along a coefficient, an epoch, a fold or a distance: sweeps, SFT epochs, reward model, KL."""
+"""The paper's figures along a coefficient or an epoch: the sweeps of ptx and KL, the epochs of SFT."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 from markupsafe import Markup
 
-from tutelage.report.claims.quantities import Contrast, Evidence, Term
-from tutelage.report.figures.exhibit import Exhibit, source_of
-from tutelage.report.figures.lines import Fitted, Series, distance_panel, steps_panel
+from tutelage.report.figures.exhibit import Along, Exhibit, source_of
+from tutelage.report.figures.lines import Series, steps_panel
 from tutelage.report.measured import Measured, Row
-from tutelage.report.notation import MISSING, Form, fixed, percent, signed_points, whole_percent, with_interval
+from tutelage.report.notation import MISSING, Form, fixed, percent, whole_percent, with_interval
 from tutelage.report.tables import Table
 
 
@@ -117,9 +115,6 @@ def along_figure(plan: AlongPlan, measured: Measured) -> Exhibit | None:
     )
 
 
-Along = list[tuple[float, Row]]
-
-
 def _along(rows: Iterable[Row], key: str, metric: str) -> Along:
     """One row a place, in order; of several sizes the largest, which the file gives last."""
     stated = (row for row in rows if row.condition.get("metric") == metric and key in row.condition)
@@ -174,175 +169,3 @@ def _table(plan: AlongPlan, by_metric: Mapping[str, Along]) -> Table:
         for place in places
     )
     return Table(columns=(plan.axis, *(_metric(metric).title for metric in found)), rows=rows)
-
-
-_SIDES = {
-    "inside": ("inside", "training", "o"),
-    "outside": ("outside", "held-out", "s"),
-}
-
-
-def cross_validation_figure(evidence: Evidence) -> Exhibit | None:
-    """Accuracy of the reward model inside and outside its labelers, by fold."""
-    found = {
-        side: [(float(row.condition["fold"]), row) for row in rows]
-        for side in _SIDES
-        if (
-            rows := [
-                row
-                for row in evidence.measured.where("reward_model_accuracy", {"labelers": side})
-                if _has_fold(row, side)
-            ]
-        )
-    }
-    if not found:
-        return None
-    series = [
-        Series(label=label, role=role, mark=mark, points=tuple((fold, row.estimate) for fold, row in found[side]))
-        for side, (label, role, mark) in _SIDES.items()
-        if side in found
-    ]
-    return Exhibit(
-        name="reward-model-cross-validation",
-        title="The reward model on labelers it has not met",
-        after="Section 4.1",
-        saw="Over five groups of labelers the reward model orders 72.4\u202f% of comparisons as the labelers inside "
-        "its training set did, and 69.6\u202f% as those outside.",
-        here=_gap(evidence),
-        panels=(steps_panel("cross-validation", "Accuracy on comparisons", "fold left out", series, whole_percent),),
-        caption="Accuracy of reward models that were each trained without one group of labelers.",
-        source=source_of(row for rows in found.values() for _, row in rows),
-        table=_fold_table(found),
-    )
-
-
-def _has_fold(row: Row, side: str) -> bool:
-    return "fold" in row.condition and row.condition.get("labelers") == side
-
-
-def _gap(evidence: Evidence) -> Markup:
-    means = {}
-    for sign, sides in ((1.0, ("inside",)), (1.0, ("outside",)), (-1.0, ("inside", "outside"))):
-        terms = tuple(
-            Term(1.0 if index == 0 else sign, "reward_model_accuracy", condition={"labelers": side})
-            for index, side in enumerate(sides)
-        )
-        means[sides] = Contrast(terms, across="fold").read(evidence)
-    parts = [
-        Markup("{} {}").format(" minus ".join(sides), with_interval(mean, signed_points if len(sides) > 1 else percent))
-        for sides, mean in means.items()
-        if mean is not None
-    ]
-    return Markup("Over the folds: {}.").format(Markup(", ").join(parts)) if parts else Markup("")
-
-
-def _fold_table(found: Mapping[str, Along]) -> Table:
-    folds = sorted({fold for rows in found.values() for fold, _ in rows})
-    by_side = {side: dict(rows) for side, rows in found.items()}
-    rows = tuple(
-        (
-            f"{fold:g}",
-            *(with_interval(own[fold].estimate, percent) if fold in own else MISSING for own in by_side.values()),
-        )
-        for fold in folds
-    )
-    return Table(columns=("Fold", *(_SIDES[side][0] for side in by_side)), rows=rows)
-
-
-_METHODS = {"rl": ("PPO", "ppo", "^"), "best_of_n": ("best of n", "best-of-n", ">")}
-_SCORES = {"proxy": "reward model", "gold": "ground truth"}
-
-
-def overoptimisation_figure(measured: Measured) -> Exhibit | None:
-    """The score that was optimised and the quality that was meant, against the KL that was paid."""
-    found = dict(_overoptimisation(measured))
-    if not found:
-        return None
-    series = [
-        Series(
-            label=f"{_METHODS.get(method, (method,))[0]}, {_SCORES.get(metric, metric)}",
-            role=_METHODS.get(method, ("", "other", "P"))[1],
-            mark=_METHODS.get(method, ("", "other", "P"))[2],
-            points=tuple((kl, row.estimate) for kl, row in rows),
-            is_hollow=metric == "proxy",
-        )
-        for (method, metric), rows in found.items()
-    ]
-    rows = [row for own in found.values() for _, row in own] + measured.where("overoptimisation_fit")
-    return Exhibit(
-        name="overoptimisation",
-        title="Reward against KL",
-        after="Gao, Schulman and Hilton (2022)",
-        saw="The paper does not show it and warns of it (4.3); Gao et al. find the true score as d(α − β log d) for RL "
-        "and d(α − βd) for best of n, d the root of the KL: it rises, peaks and falls while the proxy goes on rising.",
-        here=_peaks(found),
-        panels=(
-            distance_panel(
-                "overoptimisation", "Score above the initial policy", series, _fits(measured, found), fixed(1)
-            ),
-        ),
-        caption="Hollow: the reward model that was optimised. Filled: the ground truth. Dotted: the fitted curve.",
-        source=source_of(rows),
-        table=_distance_table(found),
-    )
-
-
-Paths = Mapping[tuple[str, str], Along]
-
-
-def _overoptimisation(measured: Measured) -> Iterator[tuple[tuple[str, str], Along]]:
-    for method in map(str, measured.values("overoptimisation", "method")):
-        for metric in map(str, measured.values("overoptimisation", "metric", {"method": method})):
-            rows = measured.where("overoptimisation", {"method": method, "metric": metric})
-            own = [row for row in rows if "kl" in row.condition]
-            found = sorted(((max(0.0, float(row.condition["kl"])), row) for row in own), key=lambda pair: pair[0])
-            if found:
-                yield (method, metric), found
-
-
-def _peaks(found: Paths) -> Markup:
-    parts = []
-    for (method, metric), rows in found.items():
-        kl, best = max(rows, key=lambda pair: pair[1].estimate.mean)
-        told = Markup("{}, {}: highest {} at {} nats").format(
-            _METHODS.get(method, (method,))[0],
-            _SCORES.get(metric, metric),
-            with_interval(best.estimate, fixed(2)),
-            f"{kl:.1f}",
-        )
-        last_kl, last = rows[-1]
-        falls = Markup(", then {} at {} nats").format(with_interval(last.estimate, fixed(2)), f"{last_kl:.1f}")
-        parts.append(told + falls if last_kl > kl else told)
-    return Markup("; ").join(parts) + "."
-
-
-def _fits(measured: Measured, found: Paths) -> list[Fitted]:
-    curves = []
-    for method in dict.fromkeys(method for method, _ in found):
-        alpha, beta = (
-            measured.one("overoptimisation_fit", {"method": method, "coefficient": name}) for name in ("alpha", "beta")
-        )
-        if alpha is not None and beta is not None:
-            largest = max(kl for (own, _), rows in found.items() if own == method for kl, _ in rows)
-            role = _METHODS.get(method, ("", "other"))[1]
-            curves.append(_fitted(method, alpha.estimate.mean, beta.estimate.mean, largest, role))
-    return curves
-
-
-def _fitted(method: str, alpha: float, beta: float, largest: float, role: str) -> Fitted:
-    distance = np.sqrt(np.linspace(1e-6, largest, 160))
-    values = distance * (alpha - beta * (distance if method == "best_of_n" else np.log(distance)))
-    return Fitted(role=role, places=np.square(distance), values=values)
-
-
-def _distance_table(found: Paths) -> Table:
-    rows = tuple(
-        (
-            f"{_METHODS.get(method, (method,))[0]}, {_SCORES.get(metric, metric)}",
-            f"{kl:.2f}",
-            with_interval(row.estimate, fixed(3)),
-        )
-        for (method, metric), own in found.items()
-        for kl, row in own
-    )
-    return Table(columns=("Score", "KL, nats", "Value"), rows=rows)

@@ -12,6 +12,9 @@ from tutelage.report.figures.panels import Panel
 from tutelage.report.measured import Row
 from tutelage.report.tables import Table
 
+# Rows at places along an axis, in order.
+Along = list[tuple[float, Row]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exhibit:
