@@ -28,7 +28,7 @@ START = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
 def judged(item, labeler, ranking=(), *, days=0, kind="evaluate", **completions):
     label = Label(ranking=ranking, of_completions=completions)
     return Judged(
-        item_id=item, kind=kind, labeler_id=labeler, group="training", label=label,
+        item_id=item, kind=kind, purpose="training", labeler_id=labeler, group="training", label=label,
         made_at=START + timedelta(days=days),
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from tutelage.studio import remembered
 from tutelage.studio.adjudication import adjudicate, adjudication_queue, case_of
 from tutelage.studio.assignment import claim
 from tutelage.studio.gold import make_gold
-from tutelage.studio.quality import quality
+from tutelage.studio.quality import evidence_of, quality
 from tutelage.studio.remembered import Remembered
 from tutelage.studio.revision import revise
 
@@ -38,6 +38,20 @@ def test_what_has_not_changed_is_not_computed_again(studio, disputed, monkeypatc
     assert kept.quality(None, None, ties="category") is first and len(computed) == 1
     assert kept.quality("training", None, ties="category") == first and len(computed) == 2, "of each choice its own"
     assert kept.disputed() is kept.disputed() and [each.item_id for each in kept.disputed()] == [1]
+
+
+def test_labels_are_read_once_for_all_that_is_shown_of_them(studio, disputed, monkeypatch):
+    ada, _, _ = disputed
+    queue(studio, task("compare", number=9), purpose="evaluation")
+    label_compare(studio, ada, claim(studio, ada, "compare"), "tie")
+    label_compare(studio, ada, claim(studio, ada, "compare"), "tie")
+    kept, read = Remembered(studio), []
+    monkeypatch.setattr(remembered, "evidence_of", lambda given: read.append(given) or evidence_of(given))
+    for purpose, kind in ((None, None), ("training", None), ("evaluation", "compare"), (None, "evaluate")):
+        assert kept.quality(purpose, kind, ties="half") == quality(studio, purpose, kind, ties="half")
+    of_each = [kept.quality(purpose, None, ties="half").num_labels for purpose in (None, "training", "evaluation")]
+    assert of_each == [8, 7, 1]
+    assert kept.disputed() == tuple(adjudication_queue(studio)) and len(read) == 1
 
 
 def test_whatever_changes_is_shown_at_once(studio, disputed):

@@ -6,10 +6,11 @@ is computed of them is clustered by item, because judgements of one item share i
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from itertools import combinations
 from statistics import fmean
 from typing import NamedTuple
@@ -18,12 +19,12 @@ from tutelage.labeling.fields import Flag, Scale
 from tutelage.labeling.forms import COMPARISON_FIELDS, DEMONSTRATION_FIELDS, PROMPT_TOXICITY, RATING_FIELDS
 from tutelage.labeling.forms import TOXICITY_FIELDS as _TOXICITY_FIELDS
 from tutelage.labeling.labels import Label
-from tutelage.labeling.tasks import Kind
+from tutelage.labeling.tasks import Kind, Purpose
 from tutelage.statistics import (
     Coefficient,
     Interval,
     bounded_mean,
-    krippendorff_alpha,
+    krippendorff_alphas,
     pairwise_agreement,
     ranking_concordance,
     ranking_outcomes,
@@ -34,13 +35,13 @@ from tutelage.statistics.reliability import Level
 ORDER = "order"
 TOXICITY_ORDER = "toxicity_order"
 _FIELDS = (*RATING_FIELDS, *_TOXICITY_FIELDS, PROMPT_TOXICITY, *DEMONSTRATION_FIELDS, *COMPARISON_FIELDS)
-_SCALES = {field.name: field for field in _FIELDS if isinstance(field, Scale)}
-_FLAGS = {field.name: field for field in _FIELDS if isinstance(field, Flag)}
+_SCALES = {each.name: each for each in _FIELDS if isinstance(each, Scale)}
+_FLAGS = {each.name: each for each in _FIELDS if isinstance(each, Flag)}
 QUESTIONS: dict[str, str] = {
     ORDER: "Which of two completions is better",
     TOXICITY_ORDER: "Which of two completions is less toxic",
-    **{name: field.label for name, field in _SCALES.items()},
-    **{name: field.label for name, field in _FLAGS.items()},
+    **{name: scale.label for name, scale in _SCALES.items()},
+    **{name: flag.label for name, flag in _FLAGS.items()},
 }
 
 
@@ -66,6 +67,7 @@ class Judged:
 
     item_id: int
     kind: Kind
+    purpose: Purpose
     labeler_id: str
     group: str
     label: Label
@@ -73,17 +75,42 @@ class Judged:
 
 
 class Judgement(NamedTuple):
-    """The answer to one question about one thing (a pair, a completion, a prompt) of an item.
+    """The answer to one question about one thing (a pair, a completion, a prompt) of an item."""
 
-    A tuple, because a team makes hundreds of thousands.
-    """
-
-    question: str
-    thing: tuple[object, ...]
+    thing: int
     item_id: int
     labeler_id: str
     value: float
     made_at: datetime
+
+
+@dataclass(slots=True)
+class Answers:
+    """All judgements of one question, in columns: a team makes hundreds of thousands.
+
+    `things` are numbers that stand for what was judged, the same for everybody whose labels were read together.
+    """
+
+    things: list[int] = field(default_factory=list)
+    item_ids: list[int] = field(default_factory=list)
+    labeler_ids: list[str] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    moments: list[datetime] = field(default_factory=list)
+
+    def add(self, thing: int, judged: Judged, value: float) -> None:
+        self.things.append(thing)
+        self.item_ids.append(judged.item_id)
+        self.labeler_ids.append(judged.labeler_id)
+        self.values.append(value)
+        self.moments.append(judged.made_at)
+
+    def __iter__(self) -> Iterator[Judgement]:
+        columns = self.things, self.item_ids, self.labeler_ids, self.values, self.moments
+        return map(Judgement, *columns)
+
+
+Judgements = Mapping[str, Answers]
+"""The answers to each question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,42 +167,35 @@ class Disagreement:
     distance: float
 
 
-def judgements_of(judged: Iterable[Judged]) -> list[Judgement]:
+def judgements_of(judged: Iterable[Judged]) -> Judgements:
     """All judgements in some labels. What was refused, and words, are none."""
-    return [judgement for each in judged for judgement in _judgements(each)]
+    found: dict[str, Answers] = defaultdict(Answers)
+    numbers: dict[tuple[object, ...], int] = {}
+    for each in judged:
+        order = TOXICITY_ORDER if each.kind == "toxicity" else ORDER
+        for pair, outcome in ranking_outcomes(each.label.ranking).items():
+            found[order].add(numbers.setdefault((each.item_id, *pair), len(numbers)), each, outcome)
+        for completion_id, entries in (("", each.label.fields), *each.label.of_completions.items()):
+            thing = numbers.setdefault((each.item_id, completion_id), len(numbers))
+            for name, value in entries.items():
+                if name in _SCALES or name in _FLAGS:
+                    found[name].add(thing, each, float(value))
+    return dict(found)
 
 
-def _judgements(judged: Judged) -> Iterator[Judgement]:
-    def judgement(question: str, thing: tuple[object, ...], value: float) -> Judgement:
-        return Judgement(question, (judged.item_id, *thing), judged.item_id, judged.labeler_id, value, judged.made_at)
-
-    order = TOXICITY_ORDER if judged.kind == "toxicity" else ORDER
-    for pair, outcome in ranking_outcomes(judged.label.ranking).items():
-        yield judgement(order, pair, outcome)
-    for completion_id, entries in (("", judged.label.fields), *judged.label.of_completions.items()):
-        for name, value in entries.items():
-            if name in _SCALES or name in _FLAGS:
-                yield judgement(name, (completion_id,), float(value))
-
-
-def agreements(judgements: Sequence[Judgement], *, ties: TieRule = "category") -> list[Agreement]:
+def agreements(judgements: Judgements, *, ties: TieRule = "category") -> list[Agreement]:
     """The agreement on every question that was judged at all, the order of completions first."""
-    of_question: dict[str, list[Judgement]] = defaultdict(list)
-    for judgement in judgements:
-        of_question[judgement.question].append(judgement)
-    return [_agreement(name, of_question[name], ties) for name in QUESTIONS if name in of_question]
+    return [_agreement(name, judgements[name], ties) for name in QUESTIONS if name in judgements]
 
 
-def _agreement(question: str, judgements: Sequence[Judgement], ties: TieRule) -> Agreement:
-    things = [each.thing for each in judgements]
-    labelers = [each.labeler_id for each in judgements]
-    values = [each.value for each in judgements]
+def _agreement(question: str, answers: Answers, ties: TieRule) -> Agreement:
+    said = answers.things, answers.labeler_ids, answers.values
     levels: tuple[Level, ...] = ("nominal", "ordinal", "interval") if question in _SCALES else ("nominal",)
-    alphas = {level: krippendorff_alpha(things, labelers, values, level=level) for level in levels}
+    alphas = krippendorff_alphas(*said, levels=levels)
     share = None
     if alphas["nominal"].num_items:
         rule: TieRule = ties if question in (ORDER, TOXICITY_ORDER) else "category"
-        share = pairwise_agreement(things, labelers, values, clusters=[each.item_id for each in judgements], ties=rule)
+        share = pairwise_agreement(*said, clusters=answers.item_ids, ties=rule)
     return Agreement(question=question, share=share, alphas=alphas)
 
 
@@ -189,16 +209,16 @@ def concordance(judged: Iterable[Judged]) -> Interval | None:
     )
 
 
-def labeler_agreements(judgements: Sequence[Judgement], question: str = ORDER) -> list[LabelerAgreement]:
+def labeler_agreements(judgements: Judgements, question: str = ORDER) -> list[LabelerAgreement]:
     """Each labeler against the rest on one question, by labeler id."""
     met = _meetings(judgements, question)
     return [
         LabelerAgreement(labeler_id=labeler_id, share=_share(met[labeler_id]) if met.get(labeler_id) else None)
-        for labeler_id in sorted({each.labeler_id for each in judgements if each.question == question})
+        for labeler_id in sorted(set(judgements.get(question, Answers()).labeler_ids))
     ]
 
 
-def drifts(judgements: Sequence[Judgement], question: str = ORDER) -> list[Drift]:
+def drifts(judgements: Judgements, question: str = ORDER) -> list[Drift]:
     """Each labeler's agreement with the rest over time, by labeler id; who met others once only is left out."""
     found = []
     for labeler_id, met in sorted(_meetings(judgements, question).items()):
@@ -207,7 +227,7 @@ def drifts(judgements: Sequence[Judgement], question: str = ORDER) -> list[Drift
         if half:
             weeks: dict[date, list[_Meeting]] = defaultdict(list)
             for each in met:
-                weeks[_monday(each[0].made_at)].append(each)
+                weeks[_monday(each[0].made_at.date())].append(each)
             found.append(
                 Drift(
                     labeler_id=labeler_id,
@@ -223,11 +243,10 @@ def drifts(judgements: Sequence[Judgement], question: str = ORDER) -> list[Drift
 _Meeting = tuple[Judgement, float]
 
 
-def _meetings(judgements: Sequence[Judgement], question: str) -> dict[str, list[_Meeting]]:
-    of_thing: dict[tuple[object, ...], list[Judgement]] = defaultdict(list)
-    for judgement in judgements:
-        if judgement.question == question:
-            of_thing[judgement.thing].append(judgement)
+def _meetings(judgements: Judgements, question: str) -> dict[str, list[_Meeting]]:
+    of_thing: dict[int, list[Judgement]] = defaultdict(list)
+    for judgement in judgements.get(question, Answers()):
+        of_thing[judgement.thing].append(judgement)
     met: dict[str, list[_Meeting]] = defaultdict(list)
     for together in of_thing.values():
         for one, other in combinations(together, 2):
@@ -241,37 +260,40 @@ def _share(met: Sequence[_Meeting]) -> Interval:
     return bounded_mean([is_same for _, is_same in met], [judgement.item_id for judgement, _ in met])
 
 
-def _monday(moment: datetime) -> date:
-    day = moment.date()
+@lru_cache(maxsize=1024)
+def _monday(day: date) -> date:
     return day - timedelta(days=day.weekday())
 
 
-def disagreements(judgements: Sequence[Judgement]) -> list[Disagreement]:
+def disagreements(judgements: Judgements) -> list[Disagreement]:
     """Items that two or more have judged, those first on which they are farthest apart.
 
     Orders, scales and flags count alike, each as the mean distance between two labelers: half a pair for a tie against
     a preference, the share of the scale between two numbers, all or nothing for a flag.
     """
-    of_item: dict[int, list[Judgement]] = defaultdict(list)
-    for judgement in judgements:
-        of_item[judgement.item_id].append(judgement)
+    who: set[tuple[int, str]] = set()
+    parts: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for question, answers in judgements.items():
+        part = "scale" if question in _SCALES else "flag" if question in _FLAGS else "order"
+        for item_id, distances in _distances(question, answers):
+            parts[item_id][part] += distances
+        who.update(zip(answers.item_ids, answers.labeler_ids))
+    num_labels = Counter(item_id for item_id, _ in who)
     found = [
-        Disagreement(item_id=item_id, num_labels=len({each.labeler_id for each in own}), distance=fmean(parts))
-        for item_id, own in of_item.items()
-        if (parts := _distances(own))
+        Disagreement(item_id=item_id, num_labels=num_labels[item_id], distance=fmean(map(fmean, own.values())))
+        for item_id, own in parts.items()
     ]
     return sorted(found, key=lambda each: (-each.distance, each.item_id))
 
 
-def _distances(judgements: Sequence[Judgement]) -> list[float]:
-    """The mean distances of an item's orders, its scales and its flags, of those that were judged twice."""
-    of_thing: dict[tuple[str, tuple[object, ...]], list[float]] = defaultdict(list)
-    for each in judgements:
-        of_thing[each.question, each.thing].append(each.value)
-    parts: dict[str, list[float]] = defaultdict(list)
-    for (question, _), values in of_thing.items():
-        scale = _SCALES.get(question)
-        part = "scale" if scale else "flag" if question in _FLAGS else "order"
-        span = scale.highest - scale.lowest if scale else 1
-        parts[part] += [abs(one - other) / span for one, other in combinations(values, 2)]
-    return [fmean(distances) for distances in parts.values() if distances]
+def _distances(question: str, answers: Answers) -> Iterator[tuple[int, list[float]]]:
+    """The distances between labelers on each thing that was judged twice, and the item of the thing."""
+    scale = _SCALES.get(question)
+    span = scale.highest - scale.lowest if scale else 1
+    of_thing: dict[int, list[float]] = defaultdict(list)
+    for thing, value in zip(answers.things, answers.values):
+        of_thing[thing].append(value)
+    item_of = dict(zip(answers.things, answers.item_ids))
+    for thing, values in of_thing.items():
+        if len(values) > 1:
+            yield item_of[thing], [abs(one - other) / span for one, other in combinations(values, 2)]

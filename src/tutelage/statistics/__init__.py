@@ -16,6 +16,7 @@ from tutelage.statistics.reliability import (
     fleiss_kappa,
     kendall_tau_b,
     krippendorff_alpha,
+    krippendorff_alphas,
     ranking_concordance,
 )
 from tutelage.statistics.win_rate import OUTCOMES, win_rate, win_rate_difference
@@ -39,6 +40,7 @@ __all__ = [
     "fleiss_kappa",
     "kendall_tau_b",
     "krippendorff_alpha",
+    "krippendorff_alphas",
     "likert_mean",
     "paired_contrast",
     "pairwise_agreement",

@@ -64,9 +64,10 @@ def judgements_by_item(
     """What each labeler said of each item. Raises ValueError where one judged an item twice."""
     of_item: dict[Hashable, dict[Hashable, Judgement]] = defaultdict(dict)
     for item, labeler, outcome in zip(items, labelers, outcomes, strict=True):
-        if labeler in of_item[item]:
+        own = of_item[item]
+        if labeler in own:
             raise ValueError(f"labeler {labeler!r} judged item {item!r} twice; keep one judgement of each labeler")
-        of_item[item][labeler] = outcome
+        own[labeler] = outcome
     return of_item
 
 

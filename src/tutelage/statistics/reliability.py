@@ -51,20 +51,33 @@ def krippendorff_alpha(
     how many judgements lie between them. "interval": by their difference. Raises ValueError for another level, and
     where a labeler judged an item twice.
     """
-    if level not in LEVELS:
-        raise ValueError(f"level is {level!r}; choose {', '.join(map(repr, LEVELS))}")
+    return krippendorff_alphas(items, labelers, values, levels=(level,))[level]
+
+
+def krippendorff_alphas(
+    items: Sequence[Hashable], labelers: Sequence[Hashable], values: Sequence[float], *, levels: Sequence[Level]
+) -> dict[Level, Coefficient]:
+    """`krippendorff_alpha` of the same judgements at several levels."""
+    for level in levels:
+        if level not in LEVELS:
+            raise ValueError(f"level is {level!r}; choose {', '.join(map(repr, LEVELS))}")
     units = _units(items, labelers, values)
+    return {level: _alpha(units, level) for level in levels}
+
+
+def _alpha(units: Counter[tuple[float, ...]], level: Level) -> Coefficient:
     pooled = Counter[float]()
-    for unit in units:
-        pooled.update(unit)
-    found = partial(Coefficient, num_items=len(units), num_judgements=pooled.total())
+    for unit, times in units.items():
+        for value in unit:
+            pooled[value] += times
+    found = partial(Coefficient, num_items=units.total(), num_judgements=pooled.total())
     if not units:
         return found(value=None, reason=_NOBODY_TWICE)
     distance = _distance(level, pooled)
     expected = _disagreement(pooled, distance) / (pooled.total() - 1)
     if expected == 0:
         return found(value=None, reason=_ALL_EQUAL)
-    observed = sum(_disagreement(unit, distance) / (unit.total() - 1) for unit in units)
+    observed = sum(times * _disagreement(Counter(unit), distance) / (len(unit) - 1) for unit, times in units.items())
     return found(value=1.0 - observed / expected)
 
 
@@ -124,10 +137,15 @@ def ranking_concordance(
     return bounded_mean([value for value, _ in found if value is not None], [item for _, item in found], lower=-1.0)
 
 
-def _units(items: Sequence[Hashable], labelers: Sequence[Hashable], values: Sequence[float]) -> list[Counter[float]]:
-    """How often each value was given to each item that has two or more."""
+def _units(
+    items: Sequence[Hashable], labelers: Sequence[Hashable], values: Sequence[float]
+) -> Counter[tuple[float, ...]]:
+    """The values, sorted, that were given to an item which has two or more; and how many items were given them.
+
+    Thousands of items are given few different ones, and each is reckoned with once.
+    """
     of_items = judgements_by_item(items, labelers, values)
-    return [Counter(of_item.values()) for of_item in of_items.values() if len(of_item) > 1]
+    return Counter(tuple(sorted(of_item.values())) for of_item in of_items.values() if len(of_item) > 1)
 
 
 def _disagreement(counts: Counter[float], distance: Callable[[float, float], float]) -> float:

@@ -11,10 +11,10 @@ from sqlalchemy import select
 from tutelage.labeling.display import display_order
 from tutelage.labeling.fields import Submitted
 from tutelage.labeling.labels import Label, read_label
-from tutelage.labeling.quality import Disagreement, disagreements, judgements_of
+from tutelage.labeling.quality import Disagreement, disagreements
 from tutelage.labeling.tasks import Purpose, Task
 from tutelage.studio.people import record_action
-from tutelage.studio.quality import judged_labels
+from tutelage.studio.quality import Evidence, evidence_of
 from tutelage.studio.studio import Refusal, Studio
 from tutelage.studio.tables import Adjudication, Gold, Item, StoredLabel, User
 
@@ -53,10 +53,15 @@ class Case:
     is_gold: bool
 
 
-def adjudication_queue(studio: Studio, purpose: Purpose | None = None) -> list[Disagreement]:
-    """Items that nobody has decided yet and whose labelers differ, the farthest apart first."""
+def adjudication_queue(
+    studio: Studio, purpose: Purpose | None = None, *, evidence: Evidence | None = None
+) -> list[Disagreement]:
+    """Items that nobody has decided yet and whose labelers differ, the farthest apart first.
+
+    `evidence`: what `evidence_of` gave, where it is at hand.
+    """
     decided = rulings(studio)
-    apart = disagreements(judgements_of(judged_labels(studio, purpose)))
+    apart = disagreements((evidence or evidence_of(studio)).of(purpose).judgements)
     return [each for each in apart if each.item_id not in decided and each.distance > 0]
 
 

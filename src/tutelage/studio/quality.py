@@ -14,9 +14,10 @@ from tutelage.labeling.labels import Label
 from tutelage.labeling.quality import (
     ORDER,
     Agreement,
+    Answers,
     Drift,
     Judged,
-    Judgement,
+    Judgements,
     agreements,
     concordance,
     drifts,
@@ -59,39 +60,70 @@ class Quality:
     labelers: tuple[LabelerQuality, ...]
 
 
-def judged_labels(studio: Studio, purpose: Purpose | None = None, kind: Kind | None = None) -> list[Judged]:
-    """All labels of a purpose and a kind (None: of all) in the order in which they were made, without those of gold."""
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Labels and what they judge, read once for all that is computed of them."""
+
+    judged: Sequence[Judged]
+    judgements: Judgements
+
+    def of(self, purpose: Purpose | None, kind: Kind | None = None) -> Evidence:
+        """What is of one purpose and one kind of task; None: of all."""
+        if purpose is None and kind is None:
+            return self
+        judged = [each for each in self.judged if purpose in (None, each.purpose) and kind in (None, each.kind)]
+        return Evidence(judged, judgements_of(judged))
+
+
+def evidence_of(studio: Studio) -> Evidence:
+    """All labels in the order in which they were made, without those of gold. Takes seconds for tens of thousands."""
+    judged = judged_labels(studio)
+    return Evidence(judged, judgements_of(judged))
+
+
+def judged_labels(studio: Studio) -> list[Judged]:
+    """All labels in the order in which they were made, without those of gold."""
     rows = (
-        select(StoredLabel, Item.kind, User.labeler_group)
+        select(
+            StoredLabel.item_id,
+            Item.kind,
+            Item.purpose,
+            StoredLabel.labeler_id,
+            User.labeler_group,
+            StoredLabel.label,
+            StoredLabel.created_at,
+        )
         .join(Item, Item.id == StoredLabel.item_id)
         .join(User, User.id == StoredLabel.labeler_id)
         .where(~exists().where(Gold.item_id == Item.id))
         .order_by(StoredLabel.id)
     )
-    if purpose is not None:
-        rows = rows.where(Item.purpose == purpose)
-    if kind is not None:
-        rows = rows.where(Item.kind == kind)
     with studio.database.read() as session:
         return [
             Judged(
-                item_id=stored.item_id,
-                kind=cast(Kind, of_kind),
-                labeler_id=stored.labeler_id,
+                item_id=item_id,
+                kind=cast(Kind, kind),
+                purpose=cast(Purpose, purpose),
+                labeler_id=labeler_id,
                 group=group,
-                label=Label.model_validate(stored.label),
-                made_at=stored.created_at,
+                label=Label.model_validate(label),
+                made_at=made_at,
             )
-            for stored, of_kind, group in session.execute(rows).tuples()
+            for item_id, kind, purpose, labeler_id, group, label, made_at in session.execute(rows).tuples()
         ]
 
 
 def quality(
-    studio: Studio, purpose: Purpose | None = None, kind: Kind | None = None, *, ties: TieRule = "category"
+    studio: Studio,
+    purpose: Purpose | None = None,
+    kind: Kind | None = None,
+    *,
+    ties: TieRule = "category",
+    evidence: Evidence | None = None,
 ) -> Quality:
-    """Everything about the labels of a purpose and a kind. Takes seconds for tens of thousands of labels."""
-    judged = judged_labels(studio, purpose, kind)
-    judgements = judgements_of(judged)
+    """Everything about the labels of a purpose and a kind. `evidence`: what `evidence_of` gave, where it is at hand."""
+    own = (evidence or evidence_of(studio)).of(purpose, kind)
+    judged, judgements = own.judged, own.judgements
     of_item: dict[int, set[str]] = defaultdict(set)
     for each in judged:
         of_item[each.item_id].add(each.labeler_id)
@@ -105,9 +137,9 @@ def quality(
     )
 
 
-def _within(group: Group, judged: Sequence[Judged], judgements: Sequence[Judgement], ties: TieRule) -> Interval | None:
+def _within(group: Group, judged: Sequence[Judged], judgements: Judgements, ties: TieRule) -> Interval | None:
     members = {each.labeler_id for each in judged if each.group == group}
-    own = [each for each in judgements if each.labeler_id in members and each.question == ORDER]
+    own = [each for each in judgements.get(ORDER, Answers()) if each.labeler_id in members]
     things = [each.thing for each in own]
     if len(set(things)) == len(things):
         return None
@@ -115,7 +147,7 @@ def _within(group: Group, judged: Sequence[Judged], judgements: Sequence[Judgeme
     return pairwise_agreement(things, labelers, values, clusters=[each.item_id for each in own], ties=ties)
 
 
-def _labelers(studio: Studio, judged: Sequence[Judged], judgements: Sequence[Judgement]) -> list[LabelerQuality]:
+def _labelers(studio: Studio, judged: Sequence[Judged], judgements: Judgements) -> list[LabelerQuality]:
     share = {each.labeler_id: each.share for each in labeler_agreements(judgements)}
     drift = {each.labeler_id: each for each in drifts(judgements)}
     gold = gold_shares(gold_outcomes(studio))

@@ -12,7 +12,7 @@ from tutelage.labeling.quality import Disagreement
 from tutelage.labeling.tasks import Kind, Purpose
 from tutelage.statistics.agreement import TieRule
 from tutelage.studio.adjudication import adjudication_queue
-from tutelage.studio.quality import Quality, quality
+from tutelage.studio.quality import Evidence, Quality, evidence_of, quality
 from tutelage.studio.studio import Studio
 from tutelage.studio.tables import Adjudication, Gold, LabelVersion, StoredLabel
 
@@ -33,11 +33,17 @@ class Remembered:
 
     def quality(self, purpose: Purpose | None, kind: Kind | None, *, ties: TieRule) -> Quality:
         """What `quality` gives."""
-        return self._of((purpose, kind, ties), lambda: quality(self._studio, purpose, kind, ties=ties))
+        return self._of(
+            (purpose, kind, ties), lambda: quality(self._studio, purpose, kind, ties=ties, evidence=self._evidence())
+        )
 
     def disputed(self) -> tuple[Disagreement, ...]:
         """What `adjudication_queue` gives, of all purposes."""
-        return self._of("disputed", lambda: tuple(adjudication_queue(self._studio)))
+        return self._of("disputed", lambda: tuple(adjudication_queue(self._studio, evidence=self._evidence())))
+
+    def _evidence(self) -> Evidence:
+        """Read once for all that is computed of one state of the labels; of those that have the turn."""
+        return self._found_or("evidence", lambda: evidence_of(self._studio))
 
     def _of(self, name: Hashable, compute: Callable[[], Found]) -> Found:
         with self._turn:
@@ -46,9 +52,12 @@ class Remembered:
             version = labels_version(self._studio)
             if version != self._version:
                 self._version, self._found = version, {}
-            if name not in self._found:
-                self._found[name] = compute()
-            return cast(Found, self._found[name])
+            return self._found_or(name, compute)
+
+    def _found_or(self, name: Hashable, compute: Callable[[], Found]) -> Found:
+        if name not in self._found:
+            self._found[name] = compute()
+        return cast(Found, self._found[name])
 
 
 def labels_version(studio: Studio) -> Hashable:
