@@ -187,6 +187,8 @@ def test_only_time_with_somebody_at_the_page_counts_and_holds_the_task(
     page = open_page("Ada")
     page.clock.install()
     start(page, WRITE)
+    beats: list[str] = []
+    page.on("request", lambda request: beats.append(request.url) if request.url.endswith("/lease") else None)
     held = assignment_of(studio, ada, slot_of(page)).leased_until
     page.get_by_label("Your response").press_sequentially("a")
     for _ in range(5):
@@ -194,13 +196,17 @@ def test_only_time_with_somebody_at_the_page_counts_and_holds_the_task(
         page.keyboard.type("b")
     expect(page.locator("#kept")).to_have_text(re.compile("Saved|Not saved yet"))
     page.clock.run_for(15_000)
+    slot = slot_of(page)
+    until(page, lambda: draft(studio, ada, slot) == "abbbbb")
+    assert len(beats) == 2, "one in two minutes"
     clock.move(minutes=10)
-    # Nobody is there for an hour: that is no work, and no heartbeat.
+    # Nobody is there for an hour: that is no work, and no heartbeat. What is asked after it has come after it.
     page.clock.fast_forward(3_600_000)
-    assert assignment_of(studio, ada, slot_of(page)).leased_until == held
+    page.evaluate("fetch('/static/icon.svg').then((answer) => answer.text())")
+    assert len(beats) == 2, "nobody is there"
+    assert assignment_of(studio, ada, slot).leased_until == held
     page.keyboard.type("c")
     page.clock.run_for(5_000)
-    slot = slot_of(page)
     until(page, lambda: draft(studio, ada, slot) == "abbbbbc")
     assert assignment_of(studio, ada, slot).leased_until > held
     (seconds,) = draft_of(studio, assignment_of(studio, ada, slot)).active_seconds.values()
