@@ -20,7 +20,8 @@ from tutelage.studio.assignment import claim
 from tutelage.studio.export import export_labels
 from tutelage.studio.imports import import_labels, import_tasks, read_imported
 from tutelage.studio.label_rows import stored_labels
-from tutelage.studio.people import people, sign_in
+from tutelage.studio.people import people
+from tutelage.studio.sign_in import sign_in
 from tutelage.studio.studio import Refusal, Studio
 from tutelage.studio.tables import Item, Slot
 
