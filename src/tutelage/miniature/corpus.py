@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate
 from random import Random
 
-from tutelage.miniature import chronicle, echoes, forum, pages, quizzes, reviews, tales, talk, wordbook
+from tutelage.miniature import chronicle, echoes, forum, pages, reviews, tales, talk, wordbook
 from tutelage.miniature.world import World
 
 Page = Callable[[World, Random], str]
@@ -44,8 +44,6 @@ PAGES: tuple[tuple[Page, float], ...] = (
     (forum.pinboard, 5.0),
     (reviews.reviews_page, 7.0),
     (wordbook.wordbook_page, 4.0),
-    (quizzes.listening_game, 8.0),
-    (quizzes.title_quiz, 8.0),
     (echoes.roll_call, 4.0),
     (echoes.guest_book, 4.0),
     (echoes.memory_game, 7.0),
