@@ -103,12 +103,21 @@ def win_rates(rows: Iterable[Mapping[str, Any]], *, labeler_group: str) -> dict[
 
 def score_accuracy(rankings: Sequence[Ranking], scores: Sequence[Sequence[float]]) -> float:
     """Share of all comparisons, ties left out, whose chosen completion scores higher; equal scores count half."""
-    correct = total = 0.0
-    for ranking, own in zip(rankings, scores, strict=True):
-        for chosen, rejected in ranking.pairs():
-            correct += 1.0 if own[chosen] > own[rejected] else 0.5 if own[chosen] == own[rejected] else 0.0
-            total += 1
-    return correct / total
+    outcomes = [row["outcome"] for row in score_outcomes(rankings, scores)]
+    return float(sum(outcomes) / len(outcomes))
+
+
+def score_outcomes(rankings: Sequence[Ranking], scores: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
+    """A row for every comparison, ties left out: 1 where the chosen completion scores higher, 0.5 where equal, else 0."""
+    return [
+        {
+            "prompt_id": ranking.prompt_id,
+            "labeler_id": ranking.labeler_id,
+            "outcome": 1.0 if own[chosen] > own[rejected] else 0.5 if own[chosen] == own[rejected] else 0.0,
+        }
+        for ranking, own in zip(rankings, scores, strict=True)
+        for chosen, rejected in ranking.pairs()
+    ]
 
 
 def ranking_agreement(rankings: Iterable[Ranking]) -> Interval:

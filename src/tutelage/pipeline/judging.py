@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Any
 
@@ -11,25 +11,26 @@ from tutelage.errors import DataError
 from tutelage.evaluation.completions import Arm, is_complete
 from tutelage.evaluation.preference import (
     Panel,
+    Prefer,
+    Rate,
     compare_with_baseline,
-    ranking_agreement,
     rate_completions,
-    score_accuracy,
     win_rates,
 )
-from tutelage.model.loading import load_policy, load_tokenizer
-from tutelage.model.measure import kl_to_reference, mean_language_loss
-from tutelage.model.packing import Group
-from tutelage.pipeline.models import complete_prompts, scores_by_reward_model, scores_of_rankings
+from tutelage.pipeline import findings
+from tutelage.pipeline.distances import measure_distances
+from tutelage.pipeline.findings import Findings
+from tutelage.pipeline.models import complete_prompts, scores_by_reward_model
+from tutelage.pipeline.rewards import measure_reward_model
 from tutelage.pipeline.run import Run
-from tutelage.records import Completion, Prompt, Ranking
+from tutelage.records import Completion, Measurement, Prompt
 from tutelage.statistics.likert import likert_mean
-from tutelage.store.jsonl import read_records, read_rows, write_rows
-from tutelage.text.render import Renderer
-from tutelage.training.corpus import load_corpora
+from tutelage.store.jsonl import read_rows, write_rows
 
 # Few-shot blocks of the miniature end so; a base model goes on with the next block instead of stopping.
 BLOCK_END = "\n\n###"
+# The arms of Figure 1 that are policies of their own, and the stage that trained each.
+STAGE_OF_ARM = {"gpt": "pretrain", "sft": "sft", "ppo": "ppo", "ppo_ptx": "ppo_ptx"}
 
 
 def choose_prefix(run: Run) -> dict[str, Any]:
@@ -53,51 +54,84 @@ def arms(run: Run) -> list[Arm]:
     ]
 
 
-def complete_test_prompts(run: Run) -> dict[str, float]:
-    """One completion of every arm to every test prompt, at temperature 1, as the rankings' were."""
+def test_prompts(run: Run) -> list[Prompt]:
+    """Those that everybody responds to."""
     prompts = run.prompts("test")
     run.rng("test prompts").shuffle(prompts)
-    prompts = prompts[: run.config.num_test_prompts]
+    return prompts[: run.config.num_test_prompts]
+
+
+def completion_rows(prompts: Sequence[Prompt], arm: str, completions: Sequence[Completion]) -> list[dict[str, Any]]:
+    """One completion of an arm to each prompt, as rows of completions.jsonl."""
+    return [
+        {
+            "prompt_id": prompt.id,
+            "prompt": prompt.flat,
+            "use_case": prompt.use_case,
+            "task": miniature.task_of(prompt),
+            "arm": arm,
+            "completion_id": completion.id,
+            "text": completion.text,
+            "is_complete": is_complete(completion),
+        }
+        for prompt, completion in zip(prompts, completions, strict=True)
+    ]
+
+
+def complete_test_prompts(run: Run) -> dict[str, float]:
+    """One completion of every arm to every test prompt, at temperature 1, as the rankings' were."""
+    prompts = test_prompts(run)
     rows = []
     shares = {}
     for arm in arms(run):
         completions = [own[0] for own in complete_prompts(run, arm, prompts, 1)]
         shares[arm.name] = mean(float(is_complete(c)) for c in completions)
-        rows += [
-            {
-                "prompt_id": prompt.id,
-                "prompt": prompt.flat,
-                "use_case": prompt.use_case,
-                "task": miniature.task_of(prompt),
-                "arm": arm.name,
-                "completion_id": completion.id,
-                "text": completion.text,
-                "is_complete": is_complete(completion),
-            }
-            for prompt, completion in zip(prompts, completions, strict=True)
-        ]
+        rows += completion_rows(prompts, arm.name, completions)
     write_rows(run.out / "evaluation" / "completions.jsonl", rows)
     return shares
 
 
-def judge_arms(run: Run) -> dict[str, Any]:
-    """Comparisons with SFT and ratings by held-out and by training labelers, evaluation priorities [3.4]."""
-    prompts, completions = _test_completions(run)
+def panels(run: Run) -> tuple[Panel, Panel]:
+    """Held-out labelers, who decide, and training labelers."""
     number = run.config.judgements_per_prompt
-    heldout = Panel(group="heldout", labelers=run.heldout_labelers, judgements_per_prompt=number)
-    training = Panel(group="training", labelers=run.training_labelers, judgements_per_prompt=number)
+    return (
+        Panel(group="heldout", labelers=run.heldout_labelers, judgements_per_prompt=number),
+        Panel(group="training", labelers=run.training_labelers, judgements_per_prompt=number),
+    )
+
+
+def prefer_in(run: Run) -> Prefer[Any]:
+    """How labelers compare completions in a run's world, by the priorities of the evaluation [3.4]."""
 
     def prefer(prompt: Prompt, a: Completion, b: Completion, labeler: Any, rng: Random) -> float:
         finished = (is_complete(a), is_complete(b))
         return miniature.prefer(run.world, prompt, a, b, labeler, rng, "evaluation", complete=finished)
 
+    return prefer
+
+
+def rate_in(run: Run) -> Rate[Any]:
+    """How labelers rate a completion in a run's world."""
+
     def rate(prompt: Prompt, completion: Completion, labeler: Any, rng: Random) -> Any:
         return miniature.rate(run.world, prompt, completion, is_complete(completion), labeler, rng)
 
+    return rate
+
+
+def judge_arms(run: Run) -> dict[str, Any]:
+    """Comparisons with SFT and ratings by held-out and by training labelers, evaluation priorities [3.4]."""
+    prompts, completions = completions_by_arm(_completions_file(run))
+    heldout, training = panels(run)
     comparisons = compare_with_baseline(
-        prompts, completions, baseline="sft", panels=(heldout, training), prefer=prefer, rng=run.rng("comparisons")
+        prompts,
+        completions,
+        baseline="sft",
+        panels=(heldout, training),
+        prefer=prefer_in(run),
+        rng=run.rng("comparisons"),
     )
-    ratings = rate_completions(prompts, completions, panel=heldout, rate=rate, rng=run.rng("ratings"))
+    ratings = rate_completions(prompts, completions, panel=heldout, rate=rate_in(run), rng=run.rng("ratings"))
     write_rows(run.out / "evaluation" / "comparisons.jsonl", comparisons)
     write_rows(run.out / "evaluation" / "ratings.jsonl", ratings)
     by_arm = {arm: [row for row in ratings if row["arm"] == arm] for arm in completions}
@@ -116,55 +150,53 @@ def judge_arms(run: Run) -> dict[str, Any]:
 
 
 def measure_arms(run: Run) -> dict[str, Any]:
-    """What needs no labeler: KL to the reference, pretraining loss, the reward model against both labeler groups."""
-    tokenizer = load_tokenizer(run.model("pretrain"))
-    renderer = Renderer(tokenizer=tokenizer)
-    prompts, completions = _test_completions(run)
-    reference = load_policy(run.model("ppo_init"))
-    _, validation = load_corpora(run.text, renderer, context_tokens=128, validation_share=0.01)
-    windows = validation.groups(range(len(validation)))
-    kl, loss = {}, {}
-    for arm, stage in (("gpt", "pretrain"), ("sft", "sft"), ("ppo", "ppo"), ("ppo_ptx", "ppo_ptx")):
-        policy = load_policy(run.model(stage))
-        loss[arm] = mean_language_loss(policy, windows, tokens_per_microbatch=8192, device=policy.device)
-        groups = [
-            Group(prompt=renderer.prompt_tokens(p), responses=[_tokens(renderer, c)])
-            for p, c in zip(prompts, completions[arm], strict=True)
-        ]
-        kl[arm] = kl_to_reference(policy, reference, groups, tokens_per_microbatch=8192)
-    return {"kl_to_reference": kl, "pretraining_loss": loss, "reward_model": measure_reward_model(run)}
+    """What needs no labeler; and every number of the run as a row of measurements.jsonl."""
+    prompts, completions = completions_by_arm(_completions_file(run))
+    distances = measure_distances(run, STAGE_OF_ARM, prompts, completions)
+    reward_model, summed_up = measure_reward_model(run)
+    evaluation = run.out / "evaluation"
+    judged = [
+        *findings.win_rates(row for _, row in read_rows(evaluation / "comparisons.jsonl")),
+        *findings.ratings(row for _, row in read_rows(evaluation / "ratings.jsonl")),
+    ]
+    Findings(
+        measurements=[*judged, *distances.measurements, *reward_model.measurements],
+        rows={**distances.rows, **reward_model.rows},
+    ).write(evaluation)
+    return {**means_by_arm(distances.measurements), "reward_model": summed_up}
 
 
-def measure_reward_model(run: Run) -> dict[str, float]:
-    """Accuracy on validation prompts by labeler group, beside how often two labelers of different groups agree."""
-    training = list(read_records(run.data / "rankings_valid.jsonl", Ranking))
-    heldout = list(read_records(run.data / "rankings_heldout.jsonl", Ranking))
-    return {
-        "accuracy_training_labelers": score_accuracy(training, scores_of_rankings(run, training)),
-        "accuracy_heldout_labelers": score_accuracy(heldout, scores_of_rankings(run, heldout)),
-        "labeler_agreement": ranking_agreement(training + heldout).mean,
-        "labeler_agreement_training": ranking_agreement(training).mean,
-        "labeler_agreement_heldout": ranking_agreement(heldout).mean,
-        "mean_score_on_demonstrations": run.result("reward")["mean_score_on_demonstrations"],
-    }
+def means_by_arm(measurements: Iterable[Measurement]) -> dict[str, dict[str, float]]:
+    """measure -> arm -> mean."""
+    found: dict[str, dict[str, float]] = {}
+    for row in measurements:
+        found.setdefault(row.measure, {})[row.arm] = row.mean
+    return found
 
 
-def _tokens(renderer: Renderer, completion: Completion) -> list[int]:
-    return renderer.truncated_response_tokens(completion.text, is_complete=is_complete(completion))
+def _completions_file(run: Run) -> Iterable[dict[str, Any]]:
+    return (row for _, row in read_rows(run.out / "evaluation" / "completions.jsonl"))
 
 
-def _test_completions(run: Run) -> tuple[list[Prompt], dict[str, list[Completion]]]:
-    prompts: dict[str, Prompt] = {}
+def completions_by_arm(
+    rows: Iterable[dict[str, Any]], arm_of: Callable[[dict[str, Any]], str] = lambda row: str(row["arm"])
+) -> tuple[list[Prompt], dict[str, list[Completion]]]:
+    """The prompts of rows of completions.jsonl, and each arm's completions in their order.
+
+    Where an arm has several completions of a prompt, the prompt comes as often.
+    """
+    prompts: list[Prompt] = []
     completions: dict[str, list[Completion]] = {}
-    for _, row in read_rows(run.out / "evaluation" / "completions.jsonl"):
-        prompts.setdefault(
-            row["prompt_id"],
-            Prompt(id=row["prompt_id"], text=row["prompt"], use_case=row["use_case"], task=row["task"]),
-        )
-        completions.setdefault(row["arm"], []).append(
+    for row in rows:
+        own = completions.setdefault(arm_of(row), [])
+        own.append(
             Completion(id=row["completion_id"], text=row["text"], policy=row["arm"], is_complete=row["is_complete"])
         )
-    return list(prompts.values()), completions
+        if len(completions) == 1:
+            prompts.append(
+                Prompt(id=row["prompt_id"], text=row["prompt"], use_case=row["use_case"], task=row["task"])
+            )
+    return prompts, completions
 
 
 def _intervals(found: dict[str, Any]) -> dict[str, dict[str, float]]:

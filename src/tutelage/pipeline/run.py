@@ -44,15 +44,23 @@ class QuickstartConfig(Config):
 
 
 class Run:
-    """The folder of a quickstart: where things stand, what is done, how long it took."""
+    """The folder of a quickstart: where things stand, what is done, how long it took.
+
+    With a `size` it is the view of one model size: its stages stand in a folder of that name and its steps are named
+    after it, while world, data and prompts are those of the whole run. `reward_size` is the size whose reward model
+    everybody uses.
+    """
+
+    size = ""
+    reward_size = ""
 
     def __init__(self, out: Path, config: QuickstartConfig, seed: int) -> None:
         self.out, self.config, self.seed = Path(out), config, seed
         self.progress_path = self.out / "progress.json"
-        for folder in (self.out, *self.out.glob("*/")):
+        for folder in (self.out, *self.out.glob("*/"), *self.out.glob("*/*/")):
             clean_partial(folder)
-        self.progress = self._open_progress()
-        self._write_config()
+        self.progress = self._open_progress(config)
+        self._write_config(config)
         self.world = miniature.build_world(derived_seed(seed, "world"))
         labelers = miniature.labelers(
             derived_seed(seed, "labelers"),
@@ -63,8 +71,8 @@ class Run:
         self.training_labelers = [labeler for labeler in labelers if labeler.group == "training"]
         self.heldout_labelers = [labeler for labeler in labelers if labeler.group == "heldout"]
 
-    def _open_progress(self) -> dict[str, Any]:
-        fresh = {"config_hash": config_hash(self.config), "seed": self.seed, "seconds": {}, "results": {}}
+    def _open_progress(self, config: Config) -> dict[str, Any]:
+        fresh = {"config_hash": config_hash(config), "seed": self.seed, "seconds": {}, "results": {}}
         if not self.progress_path.exists():
             return fresh
         found: dict[str, Any] = json.loads(self.progress_path.read_text())
@@ -75,18 +83,19 @@ class Run:
             )
         return found
 
-    def _write_config(self) -> None:
+    def _write_config(self, config: Config) -> None:
         """config.yaml, as in every run folder: the sizes and settings that run, each written out."""
-        path, resolved = self.out / "config.yaml", dump_config(self.config).encode()
+        path, resolved = self.out / "config.yaml", dump_config(config).encode()
         if not path.exists() or path.read_bytes() != resolved:
             with atomic_file(path) as handle:
                 handle.write(resolved)
 
     def step(self, name: str, work: Callable[[Run], Any]) -> None:
         """Do `work` unless it is done; keep its result and seconds. After an interruption the times add up."""
+        name = self.key(name)
         if name in self.progress["results"]:
             return
-        print(f"[{name}]", file=sys.stderr, flush=True)  # noqa: T201
+        print(self.announcement(name), file=sys.stderr, flush=True)  # noqa: T201
         started = time.monotonic()
         try:
             result = work(self)
@@ -97,13 +106,21 @@ class Run:
         self.progress["results"][name] = result
         self._save()
 
+    def announcement(self, name: str) -> str:
+        """What is printed when a step begins."""
+        return f"[{name}]"
+
+    def key(self, step: str) -> str:
+        """A step's name in progress.json."""
+        return f"{self.size}/{step}" if self.size else step
+
     def _save(self) -> None:
         self.progress["peak_memory_gib"] = max(self.progress.get("peak_memory_gib", 0.0), peak_memory_gib())
         with atomic_file(self.progress_path) as handle:
             handle.write(json.dumps(self.progress, indent=1).encode())
 
     def result(self, name: str) -> Any:
-        return self.progress["results"][name]
+        return self.progress["results"][self.key(name)]
 
     @property
     def text(self) -> Path:
@@ -117,8 +134,12 @@ class Run:
     def prompts_path(self) -> Path:
         return self.out / "prompts" / "prompts.jsonl"
 
+    def folder(self, stage: str) -> Path:
+        return self.out / self.size / stage
+
     def model(self, stage: str) -> Path:
-        return self.out / stage / "model"
+        """The model of a stage; there is one reward model for all sizes."""
+        return (self.out / self.reward_size / stage if stage == "reward" else self.folder(stage)) / "model"
 
     def rng(self, *purpose: str) -> Random:
         return Random(derived_seed(self.seed, *purpose))
@@ -129,13 +150,13 @@ class Run:
 
     def stage(self, model: type[Any], name: str, /, **paths: Any) -> Any:
         """The stage's settings of the recipe, with its folder, seed and paths."""
-        return model.model_validate({**getattr(self.config, name), "out": self.out / name, "seed": self.seed, **paths})
+        return model.model_validate({**getattr(self.config, name), "out": self.folder(name), "seed": self.seed, **paths})
 
     def sft(self, name: str, **paths: Any) -> SFTConfig:
         settings = {**self.config.sft, "text": self.config.text, "model": self.model("pretrain"), **paths}
         settings |= {"demonstrations": self.data / "demonstrations.jsonl"}
         settings |= {"validation": self.data / "demonstrations_valid.jsonl"}
-        return SFTConfig.model_validate({**settings, "out": self.out / name, "seed": self.seed})
+        return SFTConfig.model_validate({**settings, "out": self.folder(name), "seed": self.seed})
 
     def ppo_init(self) -> SFTConfig:
         """Two epochs with a tenth of pretraining text: where PPO starts, and the reference of its KL penalty [C.3]."""
@@ -159,7 +180,7 @@ class Run:
         if ptx_coef is not None:
             settings["ptx"] = {**settings["ptx"], "coef": ptx_coef}
         paths = {"policy": self.model("ppo_init"), "reward_model": self.model("reward")}
-        paths |= {"prompts": self.prompts_path, "out": self.out / name}
+        paths |= {"prompts": self.prompts_path, "out": self.folder(name)}
         return PPOConfig.model_validate({**settings, **paths, "text": self.config.text, "seed": self.seed})
 
 

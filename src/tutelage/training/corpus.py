@@ -65,9 +65,19 @@ def load_corpora(
     training = load_training_corpus(
         path, renderer, context_tokens=context_tokens, validation_share=validation_share, left_out=left_out
     )
+    validation = load_validation_corpus(
+        path, renderer, context_tokens=context_tokens, validation_share=validation_share, skip_bad=skip_bad
+    )
+    return training, validation
+
+
+def load_validation_corpus(
+    path: Path, renderer: Renderer, *, context_tokens: int, validation_share: float, skip_bad: bool = False
+) -> Corpus:
+    """Windows of the documents that are held out: all that measuring a loss needs."""
     documents = load_text_documents(path, skip_bad=skip_bad, on_skip=_already_noted)
     held_out = (document for document in documents if is_validation_document(document, validation_share))
-    return training, Corpus(held_out, renderer, context_tokens=context_tokens)
+    return Corpus(held_out, renderer, context_tokens=context_tokens)
 
 
 def load_training_corpus(

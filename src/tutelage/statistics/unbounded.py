@@ -1,0 +1,40 @@
+"""Means of numbers without bounds, such as nats, with clustered intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from math import nan, sqrt
+
+import numpy as np
+from scipy.stats import t as student_t
+
+from tutelage.statistics.interval import CONFIDENCE, Interval, cluster_indices
+
+
+def clustered_mean(values: Sequence[float], clusters: Sequence[Hashable]) -> Interval:
+    """Mean with its 95 % interval: cluster-robust variance, Student's t on one fewer degrees than clusters.
+
+    The interval is unknown (NaN) with one cluster. Raises ValueError where there is no value or one is not finite.
+    """
+    return ratio_of_totals(values, [1.0] * len(values), clusters)
+
+
+def ratio_of_totals(totals: Sequence[float], sizes: Sequence[float], clusters: Sequence[Hashable]) -> Interval:
+    """Sum of `totals` over sum of `sizes` (nats per token, say, from nats and tokens of windows), with its interval.
+
+    Linearised: the residual of a cluster is its total minus the ratio times its size (Cochran 1977, section 2.11); for
+    sizes of 1 it is the clustered mean. `n` counts the totals. Raises ValueError as `clustered_mean` does.
+    """
+    numbers, weights = np.asarray(totals, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
+    if not numbers.size or numbers.shape != weights.shape or numbers.size != len(clusters):
+        raise ValueError(f"{numbers.size} totals, {weights.size} sizes, {len(clusters)} clusters; give each its own")
+    if not (np.isfinite(numbers).all() and np.isfinite(weights).all()) or weights.sum() <= 0:
+        raise ValueError("a number is NaN or infinite, or the sizes add up to nothing; leave out what was not measured")
+    ratio = float(numbers.sum() / weights.sum())
+    indices, count = cluster_indices(clusters)
+    if count < 2:
+        return Interval(mean=ratio, low=nan, high=nan, n=numbers.size)
+    residuals = np.bincount(indices, weights=numbers - ratio * weights, minlength=count)
+    error = sqrt(count / (count - 1) * float(np.square(residuals).sum())) / float(weights.sum())
+    half = float(student_t.ppf((1.0 + CONFIDENCE) / 2.0, count - 1)) * error
+    return Interval(mean=ratio, low=ratio - half, high=ratio + half, n=numbers.size)
