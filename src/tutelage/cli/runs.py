@@ -17,7 +17,9 @@ def register(app: typer.Typer) -> None:
 
 def quickstart(
     out: Annotated[Path, typer.Option(help="The folder of the run.")] = Path("runs/quickstart"),
-    size: Annotated[Literal["quick"], typer.Option(help="How much of the paper: quick takes minutes.")] = "quick",
+    size: Annotated[
+        Literal["quick", "full"], typer.Option(help="How much of the paper: quick takes minutes, full about an hour.")
+    ] = "quick",
     seed: Annotated[int, typer.Option(help="Decides the world, its people and every random draw.")] = 0,
     overrides: Annotated[
         list[str] | None,

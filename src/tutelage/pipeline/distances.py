@@ -77,9 +77,7 @@ def loss_rows(policy: PreTrainedModel, windows: Sequence[Group]) -> list[dict[st
 
 def _add(found: Findings, measure: str, arm: str, size: str, rows: list[dict[str, Any]]) -> None:
     interval = kl_interval(rows) if measure == "kl_to_reference" else loss_interval(rows)
-    found.measurements.append(
-        measured(measure, interval, {}, arm=arm, size=size, source=f"evaluation/{measure}.jsonl")
-    )
+    found.measurements.append(measured(measure, interval, {}, arm=arm, size=size, source=f"evaluation/{measure}.jsonl"))
     found.rows[measure] += [{"arm": arm, "size": size, **row} for row in rows]
 
 

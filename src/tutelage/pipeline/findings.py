@@ -51,7 +51,14 @@ def join(folders: Sequence[Path], out: Path) -> dict[str, int]:
 
 
 def measured(
-    measure: str, found: Interval | float, condition: Condition, *, source: str, arm: str = "", size: str = "", n: int = 0
+    measure: str,
+    found: Interval | float,
+    condition: Condition,
+    *,
+    source: str,
+    arm: str = "",
+    size: str = "",
+    n: int = 0,
 ) -> Measurement:
     """One number; `source` is its file of raw rows, relative to the run. An interval that is not known is left out."""
     row = partial(Measurement, measure=measure, arm=arm, size=size, condition=condition)

@@ -193,9 +193,7 @@ def completions_by_arm(
             Completion(id=row["completion_id"], text=row["text"], policy=row["arm"], is_complete=row["is_complete"])
         )
         if len(completions) == 1:
-            prompts.append(
-                Prompt(id=row["prompt_id"], text=row["prompt"], use_case=row["use_case"], task=row["task"])
-            )
+            prompts.append(Prompt(id=row["prompt_id"], text=row["prompt"], use_case=row["use_case"], task=row["task"]))
     return prompts, completions
 
 

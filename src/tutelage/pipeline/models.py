@@ -26,6 +26,11 @@ def scores_by_reward_model(
 
 
 def scores_of_rankings(run: Run, rankings: Sequence[Ranking]) -> list[list[float]]:
+    """The score of each ranking's completions by the run's reward model."""
+    return score_rankings(load_scalar_model(run.model("reward")), load_tokenizer(run.model("reward")), rankings)
+
+
+def score_rankings(reward_model: object, tokenizer: object, rankings: Sequence[Ranking]) -> list[list[float]]:
     """The score of each ranking's completions."""
     prompts = [Prompt(id=r.prompt_id or "", text=r.prompt, messages=r.messages) for r in rankings]
-    return scores_by_reward_model(run, prompts, [r.completions for r in rankings])
+    return score_completions(reward_model, Renderer(tokenizer=tokenizer), prompts, [r.completions for r in rankings])

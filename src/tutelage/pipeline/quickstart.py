@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tutelage.config import load_config
+from tutelage.pipeline.full import full
 from tutelage.pipeline.judging import choose_prefix, complete_test_prompts, judge_arms, measure_arms
 from tutelage.pipeline.labels import (
     collect_prompts,
@@ -30,11 +31,16 @@ from tutelage.training.pretrain import pretrain
 from tutelage.training.reward import train_reward
 from tutelage.training.sft import sft
 
-Size = Literal["quick"]
+Size = Literal["quick", "full"]
 
 
 def quickstart(out: Path, *, size: Size = "quick", seed: int = 0, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Prompts → demonstrations → SFT → rankings → reward model → PPO-ptx → win rate. Returns summary.json's content."""
+    """Prompts → demonstrations → SFT → rankings → reward model → PPO-ptx → win rate. Returns summary.json's content.
+
+    The full size is a function of its own: `pipeline.full`.
+    """
+    if size == "full":
+        return full(out, seed=seed, overrides=overrides)
     run = Run(out, load_config(QuickstartConfig, recipe_path("quickstart"), overrides), seed)
     # The world, its text, and the prompts of its users.
     run.step("world", write_world)

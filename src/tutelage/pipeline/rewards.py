@@ -52,9 +52,7 @@ def add_accuracy(
     """How often the chosen completion of a comparison scores higher, clustered by prompt; rows go to file `name`."""
     outcomes: list[dict[str, Any]] = score_outcomes(rankings, scores)
     interval = bounded_mean([row["outcome"] for row in outcomes], [row["prompt_id"] for row in outcomes])
-    found.measurements.append(
-        measured("reward_model_accuracy", interval, condition, source=f"evaluation/{name}.jsonl")
-    )
+    found.measurements.append(measured("reward_model_accuracy", interval, condition, source=f"evaluation/{name}.jsonl"))
     found.rows[name] += [
         {**condition, "prompt_id": row["prompt_id"], "labeler_id": row["labeler_id"], "value": row["outcome"]}
         for row in outcomes

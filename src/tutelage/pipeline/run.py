@@ -150,7 +150,9 @@ class Run:
 
     def stage(self, model: type[Any], name: str, /, **paths: Any) -> Any:
         """The stage's settings of the recipe, with its folder, seed and paths."""
-        return model.model_validate({**getattr(self.config, name), "out": self.folder(name), "seed": self.seed, **paths})
+        return model.model_validate(
+            {**getattr(self.config, name), "out": self.folder(name), "seed": self.seed, **paths}
+        )
 
     def sft(self, name: str, **paths: Any) -> SFTConfig:
         settings = {**self.config.sft, "text": self.config.text, "model": self.model("pretrain"), **paths}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -86,6 +86,22 @@ class FullRun(Run):
         self.full = config
         self.reward_size = config.reward_size
         self.plan: tuple[str, ...] = ()
+        self._planning: list[str] | None = None
+
+    def planned(self, take_steps: Callable[[Self], None]) -> tuple[str, ...]:
+        """The names of the steps that `take_steps` would take, in their order, without taking one."""
+        names: list[str] = []
+        listing = copy.copy(self)
+        listing._planning = names
+        take_steps(listing)
+        return tuple(names)
+
+    def step(self, name: str, work: Callable[[Run], Any]) -> None:
+        """As `Run.step`; while planning, the name is noted and nothing is done."""
+        if self._planning is None:
+            super().step(name, work)
+        else:
+            self._planning.append(self.key(name))
 
     @property
     def sizes(self) -> tuple[str, ...]:
@@ -104,6 +120,11 @@ class FullRun(Run):
     def middle(self) -> Self:
         """The size of the reward model, and of the arms that the paper has at one size or not at all."""
         return self.view(self.reward_size)
+
+    @property
+    def steps(self) -> Path:
+        """Where steps keep what they measured until it is joined; a folder for each."""
+        return self.out / "evaluation" / "steps" / self.size
 
     def view(self, size: str) -> Self:
         """One size: its own settings, folders and step names; everything else is shared."""
