@@ -81,7 +81,7 @@ def complete_everything(view: FullRun) -> dict[str, float]:
 def _completions(
     view: FullRun, distribution: str, prompts: Sequence[Prompt]
 ) -> Iterable[tuple[str, Sequence[Completion]]]:
-    """Each arm's one completion a prompt. Prompts written for GPT may be few-shot: who only goes on is cut off there."""
+    """Each arm's one completion a prompt; what goes on after a few-shot prompt written for GPT is cut off there."""
     for arm in all_arms(view):
         own = replace(arm, stop_text=BLOCK_END) if distribution == GPT else arm
         yield arm.name, [several[0] for several in complete_prompts(view, own, prompts, 1)]

@@ -119,7 +119,9 @@ def _checkpoint(view: FullRun, place: Path) -> tuple[PreTrainedModel, Path]:
 def _add(found: Findings, view: FullRun, point: Point, prompts: Sequence[Prompt]) -> None:
     condition: Condition = {"kl": point.kl, "metric": point.metric, "method": point.method}
     about = {"arm": "ppo" if point.method == "rl" else point.method, "size": view.size}
-    found.measurements.append(measured("overoptimisation", point.value, condition, source=FILE, **about))
+    found.measurements.append(
+        measured("overoptimisation", point.value, condition, source=FILE, arm=about["arm"], size=view.size)
+    )
     rows: list[dict[str, Any]] = [
         {**about, **condition, "prompt_id": prompt.id, "value": value}
         for prompt, value in zip(prompts, point.by_prompt, strict=True)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tutelage.config import load_config
 from tutelage.miniature import probes
@@ -57,7 +58,7 @@ def take_steps(run: FullRun) -> None:
     views = [run.view(size) for size in run.sizes]
     middle = run.middle
     # The world, its text, and the prompts of its users, without a use case and a language.
-    run.step("world", lambda r: write_world_without_held_out(run))
+    run.step("world", write_world_without_held_out)
     run.step("prompts", collect_prompts)
     # Base models: GPT.
     for view in views:
@@ -78,47 +79,58 @@ def take_steps(run: FullRun) -> None:
         view.step("ppo", lambda r: ppo(r.ppo("ppo", ptx_coef=0.0), resume=True))
         view.step("ppo_ptx", lambda r: ppo(r.ppo("ppo_ptx"), resume=True))
     # Baselines of section 4: fine-tuned on public tasks; and, beyond the paper, straight on the rankings.
-    run.step("templated", lambda r: write_templated(run))
+    run.step("templated", write_templated)
     for style in ("flan", "t0"):
-        middle.step(style, lambda r, style=style: sft(middle.templated(style), resume=True))
-    middle.step("dpo", lambda r: dpo(middle.dpo(), resume=True))
+        middle.step(style, partial(train_templated, style=style))
+    middle.step("dpo", lambda r: dpo(r.dpo(), resume=True))
     # Section 4.1: everybody responds, labelers judge.
     for view in views:
         view.step("prompted", choose_prefix)
-        view.step("answers", lambda r, view=view: complete_everything(view))
-    run.step("judgements", lambda r: judge_everybody(run))
-    middle.step("reward_model", lambda r: measure_rewards(middle))
+        view.step("answers", complete_everything)
+    run.step("judgements", judge_everybody)
+    middle.step("reward_model", measure_rewards)
     for fold in range(run.full.num_folds):
-        run.step(f"fold-{fold}", lambda r, fold=fold: train_fold(run, fold))
+        run.step(f"fold-{fold}", partial(train_fold, fold=fold))
     # Section 4.2: truthfulness, toxicity, bias, and what alignment costs.
     for view in views:
-        view.step("distances", lambda r, view=view: measure_size(view))
+        view.step("distances", measure_size)
         for name in stage_of_arm(view):
-            view.step(f"probe-{name}", lambda r, view=view, name=name: probe(view, name))
+            view.step(f"probe-{name}", partial(probe, name=name))
     # Section 4.3: outside of what fine-tuning has seen.
-    run.step("generalisation", lambda r: judge_outside(run))
+    run.step("generalisation", judge_outside)
     # Section 3.5 and appendix E: epochs of SFT, coefficients of PPO, reward against KL.
     for view in views:
-        view.step("sft_epochs", lambda r, view=view: measure_sft_epochs(view))
+        view.step("sft_epochs", measure_sft_epochs)
     for name in run.sweeps:
-        run.step(f"sweep-{name}", lambda r, name=name: ppo(run.smallest.swept(name), resume=True))
-        run.step(f"measure-{name}", lambda r, name=name: measure_sweep(run, name))
-    run.step("curve", lambda r: measure_curve(run))
-    run.step("measurements", lambda r: join(step_folders(run), run.out / "evaluation"))
+        run.step(f"sweep-{name}", partial(train_swept, name=name))
+        run.step(f"measure-{name}", partial(measure_sweep, name=name))
+    run.step("curve", measure_curve)
+    run.step("measurements", join_measurements)
 
 
 def write_templated(run: FullRun) -> dict[str, int]:
     """Demonstrations of templated skills, for the FLAN-like and the T0-like arm."""
-    counts = {}
-    for style in ("flan", "t0"):
+    counts: dict[str, int] = {}
+    styles: tuple[Literal["flan", "t0"], ...] = ("flan", "t0")
+    for style in styles:
         records = probes.templated_demonstrations(
             run.world,
-            "flan" if style == "flan" else "t0",
+            style,
             num_demonstrations=run.full.num_templated,
             seed=derived_seed(run.seed, "templated"),
         )
         counts[style] = write_records(run.data / f"{style}.jsonl", records)
     return counts
+
+
+def train_templated(view: FullRun, style: str) -> dict[str, Any]:
+    """The FLAN-like or the T0-like arm."""
+    return sft(view.templated(style), resume=True)
+
+
+def train_swept(run: FullRun, name: str) -> dict[str, Any]:
+    """One run of a sweep, at the smallest size."""
+    return ppo(run.smallest.swept(name), resume=True)
 
 
 def measure_rewards(view: FullRun) -> dict[str, float]:
@@ -154,15 +166,15 @@ def probe(view: FullRun, name: str) -> dict[str, int]:
     return Findings(measurements=found.measurements, rows=found.rows).write(view.steps / f"probe-{name}")
 
 
-def step_folders(run: FullRun) -> list[Path]:
-    """What every step measured: the sizes from small to large, then what is about all of them."""
+def join_measurements(run: FullRun) -> dict[str, int]:
+    """What every step measured, in one file a kind: the sizes from small to large, then what is about all of them."""
     sizes = [run.view(size).steps for size in run.sizes]
     own = [folder for folder in sorted(run.steps.iterdir()) if folder not in sizes]
-    return [folder for size in sizes for folder in sorted(size.iterdir())] + own
+    return join([*(folder for size in sizes for folder in sorted(size.iterdir())), *own], run.out / "evaluation")
 
 
 def summarize(run: FullRun) -> dict[str, Any]:
-    """summary.json: what the largest size showed, as in a quickstart, and the sizes; the rest is in the measurements."""
+    """summary.json: the sizes, and what the largest showed, as in a quickstart; the rest is in the measurements."""
     largest, middle = run.largest, run.middle
     rows = list(read_records(run.out / "evaluation" / f"{MEASUREMENTS}.jsonl", Measurement))
     own = [row for row in rows if row.size == largest.size]

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field
 
@@ -90,7 +90,7 @@ class Run:
             with atomic_file(path) as handle:
                 handle.write(resolved)
 
-    def step(self, name: str, work: Callable[[Run], Any]) -> None:
+    def step(self, name: str, work: Callable[[Self], Any]) -> None:
         """Do `work` unless it is done; keep its result and seconds. After an interruption the times add up."""
         name = self.key(name)
         if name in self.progress["results"]:

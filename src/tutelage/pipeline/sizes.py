@@ -18,11 +18,11 @@ from tutelage.training.config import DPOConfig, PPOConfig, PretrainConfig, SFTCo
 class SizeConfig(Config):
     """What one model size overrides of the stages' settings, nested keys one by one."""
 
-    pretrain: dict[str, Any] = {}
-    sft: dict[str, Any] = {}
-    ppo_init: dict[str, Any] = {}
-    reward: dict[str, Any] = {}
-    ppo: dict[str, Any] = {}
+    pretrain: dict[str, Any] = Field(default_factory=dict)
+    sft: dict[str, Any] = Field(default_factory=dict)
+    ppo_init: dict[str, Any] = Field(default_factory=dict)
+    reward: dict[str, Any] = Field(default_factory=dict)
+    ppo: dict[str, Any] = Field(default_factory=dict)
 
 
 class FullConfig(QuickstartConfig):
@@ -96,7 +96,7 @@ class FullRun(Run):
         take_steps(listing)
         return tuple(names)
 
-    def step(self, name: str, work: Callable[[Run], Any]) -> None:
+    def step(self, name: str, work: Callable[[Self], Any]) -> None:
         """As `Run.step`; while planning, the name is noted and nothing is done."""
         if self._planning is None:
             super().step(name, work)

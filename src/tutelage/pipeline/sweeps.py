@@ -64,7 +64,9 @@ def measure_sweep(run: FullRun, name: str) -> dict[str, int]:
         condition: Condition = {**swept.coefficient, "metric": metric}
         about = {"arm": swept.name, "size": view.size}
         source = f"evaluation/{swept.sweep}.jsonl"
-        found.measurements.append(measured(swept.sweep, interval, condition, source=source, **about))
+        found.measurements.append(
+            measured(swept.sweep, interval, condition, source=source, arm=swept.name, size=view.size)
+        )
         found.rows[swept.sweep] += [{**about, **condition, **row} for row in rows]
     return found.write(run.steps / name)
 
