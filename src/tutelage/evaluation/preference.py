@@ -108,7 +108,7 @@ def score_accuracy(rankings: Sequence[Ranking], scores: Sequence[Sequence[float]
 
 
 def score_outcomes(rankings: Sequence[Ranking], scores: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
-    """A row a comparison, ties left out: `outcome` 1 where the chosen completion scores higher, 0.5 where equal, else 0."""
+    """A row a comparison, ties left out: `outcome` 1 where the chosen one scores higher, 0.5 where equal, else 0."""
     return [
         {
             "prompt_id": ranking.prompt_id,
