@@ -110,8 +110,14 @@ def _documented_fields() -> dict[str, dict[str, list[str]]]:
 
 
 def _inherited(model: type[BaseModel]) -> set[str]:
-    """Fields that a stage has from `StageConfig`: documented once, there."""
-    return {name for base in model.__mro__[1:] if "StageConfig" in base.__name__ for name in base.model_fields}
+    """Fields that a stage has from `StageConfig`, the full run from `QuickstartConfig`: documented once, there."""
+    shared = ("StageConfig", "QuickstartConfig")
+    return {
+        name
+        for base in model.__mro__[1:]
+        if any(own in base.__name__ for own in shared)
+        for name in getattr(base, "model_fields", ())
+    }
 
 
 def test_every_configuration_field_is_documented_with_its_type_and_default() -> None:

@@ -27,7 +27,7 @@ def test_every_recipe_is_known_here() -> None:
         Path(str(file)).stem for file in resources.files("tutelage.recipes").iterdir() if file.name[-5:] == ".yaml"
     }
     beyond = {f"one-gpu-{stage}" for stage in BEYOND_THE_PAPER}
-    assert shipped == {"quickstart", *beyond, *(f"{family}-{stage}" for family in FAMILIES for stage in STAGES)}
+    assert shipped == {"quickstart", "full", *beyond, *(f"{family}-{stage}" for family in FAMILIES for stage in STAGES)}
 
 
 def test_the_quickstart_loads_as_the_pipeline_reads_it() -> None:
@@ -37,6 +37,22 @@ def test_the_quickstart_loads_as_the_pipeline_reads_it() -> None:
     config = load_config(QuickstartConfig, recipe_path("quickstart"))
     for settings in (config.pretrain, config.sft, config.ppo_init, config.reward, config.ppo):
         assert not {"out", "seed", "model", "policy"} & set(settings), "paths and seeds are the pipeline's to fill in"
+
+
+def test_the_full_run_loads_and_times_its_own_steps(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the pipeline trains")
+    from tutelage.pipeline.full import take_steps
+    from tutelage.pipeline.sizes import FullConfig, FullRun
+
+    config = load_config(FullConfig, recipe_path("full"))
+    run = FullRun(tmp_path, config, 0)
+    run.require_valid()
+    steps = run.planned(take_steps)
+    assert len(set(steps)) == len(steps), "a step that bears the name of another would be taken for done"
+    known = {*steps, *(step.rpartition("/")[2] for step in steps)}
+    assert set(config.expected_seconds) <= known, "a time of a step that does not exist"
+    widths = [config.of_size(size).pretrain["new_model"]["width"] for size in config.sizes]
+    assert widths == sorted(set(widths)), "from small to large"
 
 
 @pytest.mark.parametrize("stage", STAGES)

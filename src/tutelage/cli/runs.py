@@ -31,7 +31,8 @@ def quickstart(
 ) -> None:
     """Run the whole loop on the miniature: demonstrations, SFT, rankings, reward model, PPO-ptx, win rates, report.
 
-    Interrupted, the same command goes on where it was. Example: tutelage quickstart --out runs/first --seed 1
+    Interrupted, the same command goes on where it was. --size full has three model sizes, more arms, benchmarks and
+    sweeps. Example: tutelage quickstart --out runs/first --seed 1
     """
     # Threads spin for some microseconds and then sleep: matrices this small are done sooner than a sleeper wakes, which
     # is 1.8 times as fast on two idle cores; to spin on for milliseconds only takes time from others.
@@ -45,12 +46,14 @@ def quickstart(
     from tutelage.pipeline.quickstart import quickstart as run
     from tutelage.report import terminal_table, write_report
 
-    run(out, size=size, seed=seed, overrides=overrides or ())
+    summary = run(out, size=size, seed=seed, overrides=overrides or ())
     page = write_report(out)
     console = Console()
     console.print(terminal_table(out))
     console.print(f"\nreport   {page}\nnumbers  {out / 'summary.json'}\n", soft_wrap=True, highlight=False)
-    console.print(f"Talk to the model: tutelage chat {out / 'ppo_ptx' / 'model'}", soft_wrap=True, highlight=False)
+    largest = [size["name"] for size in summary.get("sizes", ())][-1:]
+    policy = out.joinpath(*largest, "ppo_ptx", "model")
+    console.print(f"Talk to the model: tutelage chat {policy}", soft_wrap=True, highlight=False)
     if label_yourself:
         from tutelage.pipeline.label_yourself import label_yourself as hand_over
 
