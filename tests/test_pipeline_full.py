@@ -51,7 +51,8 @@ SMALL = {
     "num_sweep_prompts": 4,
     "num_curve_prompts": 4,
     "curve_sizes": [1, 2, 4, 8],
-    "probes": "{num_toxicity_prompts: 2, completions_per_toxicity_prompt: 2, num_skill_items: 2, max_response_tokens: 4}",
+    "probes": "{num_toxicity_prompts: 2, completions_per_toxicity_prompt: 2, num_skill_items: 2}",
+    "probes.max_response_tokens": 4,
 }
 SIZES = ("small", "medium", "large")
 FIGURE_1 = {"gpt", "gpt_prompted", "sft", "ppo", "ppo_ptx"}
@@ -93,7 +94,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Outc
     folder = tmp_path_factory.mktemp("full")
     out = folder / "run"
     metrics = out / "medium" / "reward" / "metrics.jsonl"
-    first = Command(arguments(out), folder).kill_when(lambda: metrics.exists() and metrics.read_bytes().count(b"\n") > 3)
+    first = Command(arguments(out), folder).kill_when(
+        lambda: metrics.exists() and metrics.read_bytes().count(b"\n") > 3
+    )
     assert first.status == -9
     second = Command(arguments(out), folder).kill_when((out / "evaluation" / "steps" / "fold-0").exists)
     assert second.status == -9

@@ -42,6 +42,7 @@ def test_the_quickstart_loads_as_the_pipeline_reads_it() -> None:
 def test_the_full_run_loads_and_times_its_own_steps(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="the pipeline trains")
     from tutelage.pipeline.full import take_steps
+    from tutelage.pipeline.run import QuickstartConfig
     from tutelage.pipeline.sizes import FullConfig, FullRun
 
     config = load_config(FullConfig, recipe_path("full"))
@@ -53,6 +54,9 @@ def test_the_full_run_loads_and_times_its_own_steps(tmp_path: Path) -> None:
     assert set(config.expected_seconds) <= known, "a time of a step that does not exist"
     widths = [config.of_size(size).pretrain["new_model"]["width"] for size in config.sizes]
     assert widths == sorted(set(widths)), "from small to large"
+    quick = load_config(QuickstartConfig, recipe_path("quickstart"))
+    differing = {name for name in QuickstartConfig.model_fields if getattr(quick, name) != getattr(config, name)}
+    assert differing == {"num_test_prompts"}, "the medium size is the quickstart's"
 
 
 @pytest.mark.parametrize("stage", STAGES)
