@@ -50,7 +50,8 @@ def test_labels_are_read_once_for_all_that_is_shown_of_them(studio, disputed, mo
     for purpose, kind in ((None, None), ("training", None), ("evaluation", "compare"), (None, "evaluate")):
         assert kept.quality(purpose, kind, ties="half") == quality(studio, purpose, kind, ties="half")
     of_each = [kept.quality(purpose, None, ties="half").num_labels for purpose in (None, "training", "evaluation")]
-    assert of_each == [8, 7, 1]
+    of_kind = [kept.quality(None, kind, ties="half").num_labels for kind in ("compare", "evaluate")]
+    assert (of_each, of_kind) == ([8, 7, 1], [8, 0])
     assert kept.disputed() == tuple(adjudication_queue(studio)) and len(read) == 1
 
 

@@ -53,9 +53,11 @@ def _attempted(studio: Studio, name: str, address: str, device: str) -> str:
 
     Returns where it comes from. Raises Refusal, and counts nothing, where it comes too early.
     """
-    now, settings = studio.clock(), studio.settings
+    settings = studio.settings
     with studio.database.write() as session:
         studio.database.take_turn(session, f"sign in {name}")
+        # Not before the turn: one who came later but went first would be a failure of the future.
+        now = studio.clock()
         session.execute(delete(FailedSignIn).where(FailedSignIn.failed_at <= now - settings.failures_count_for))
         origin = _origin(session, name, address, device)
         rows = session.execute(
@@ -78,7 +80,8 @@ def _origin(session: Session, name: str, address: str, device: str) -> str:
 
 
 def _refuse_early(settings: Settings, now: datetime, own: list[datetime], strange: list[datetime]) -> None:
-    until = own[-1] + wait_after(settings, len(own)) if own else now
+    wait = wait_after(settings, len(own))
+    until = own[-1] + wait if wait else now
     if until > now:
         minutes = -(-int((until - now).total_seconds()) // 60)
         told = f"{minutes} {'minute' if minutes == 1 else 'minutes'}"
