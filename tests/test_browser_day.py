@@ -16,7 +16,9 @@ from playwright.sync_api import Page, expect
 
 from browser_world import PHONE, OpenPage, press, start, wait_for_script
 from studio_world import PASSWORD, person, queue, task
+from test_studio_gold import label_compare
 from tutelage.labeling.tasks import Task
+from tutelage.studio.assignment import claim
 from tutelage.studio.label_rows import stored_labels
 from tutelage.studio.people import invite
 from tutelage.studio.studio import Studio
@@ -160,7 +162,7 @@ WIDE = {"viewport": {"width": 1440, "height": 900}}
 
 @pytest.mark.parametrize("screen", [WIDE, PHONE], ids=["wide", "phone"])
 def test_pages_of_tasks_are_accessible_and_fit_the_screen(studio: Studio, open_page: OpenPage, screen: dict) -> None:
-    person(studio, "Ada")
+    ada = person(studio, "Ada")
     page = open_page("Ada", **screen)
     assert_fit(page, "no tasks")
     queue(studio, task("demonstrate"), task("evaluate", k=4, number=2), task("compare", number=3))
@@ -188,6 +190,10 @@ def test_pages_of_tasks_are_accessible_and_fit_the_screen(studio: Studio, open_p
     press(page, "Escape")
     page.evaluate("document.getElementById('sign-in-again').showModal()")
     assert_fit(page, "signing in again")
+    label_compare(studio, ada, claim(studio, ada, "compare"), "tie")
+    page.goto("/labels")
+    assert page.get_by_role("link", name="Change").bounding_box()["x"] < page.viewport_size["width"] - 60
+    assert_fit(page, "what is done")
 
 
 @pytest.mark.parametrize("screen", [WIDE, PHONE], ids=["wide", "phone"])
