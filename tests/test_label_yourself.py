@@ -66,13 +66,41 @@ def test_a_folder_without_a_finished_run_is_told(tmp_path: Path) -> None:
     assert not (tmp_path / "studio").exists()
 
 
+def test_of_a_full_run_the_largest_size_meets_on_prompts_written_for_instructgpt(tmp_path: Path) -> None:
+    label_yourself = pytest.importorskip("tutelage.pipeline.label_yourself").label_yourself
+    run = _run(tmp_path / "run", 6)
+    path = run / "evaluation/completions.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    of_sizes = [
+        {
+            **row,
+            "size": size,
+            "text": f"{row['text']} ({size})",
+            "distribution": "gpt" if row["prompt_id"] < "p2" else "instruct",
+        }
+        for size in ("small", "large")
+        for row in rows
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in of_sizes))
+    studio = open_studio(label_yourself(run))
+    person(studio, "Ada", group="heldout")
+    browser = Browser(studio)
+    browser.sign_in("Ada")
+    assert "3 open" in browser.page.text, "six prompts, two of them for GPT, and one with the same text twice"
+    page = browser.send("/tasks/compare").text
+    assert "(large)" in page and "(small)" not in page
+    studio.database.close()
+
+
 def test_the_flag_hands_over_after_the_run_and_says_how_to_start(tmp_path: Path, monkeypatch) -> None:
     pytest.importorskip("torch", reason="the quickstart trains")
     import tutelage.pipeline.quickstart
     import tutelage.report
 
     run = tmp_path / "run"
-    monkeypatch.setattr(tutelage.pipeline.quickstart, "quickstart", lambda out, **_: _run(out, 8))
+    monkeypatch.setattr(
+        tutelage.pipeline.quickstart, "quickstart", lambda out, **_: {"seed": 0} if _run(out, 8) else {}
+    )
     monkeypatch.setattr(tutelage.report, "write_report", lambda out: out / "report.html")
     monkeypatch.setattr(tutelage.report, "terminal_table", lambda out: "table")
     done = CliRunner().invoke(app, ["quickstart", "--out", str(run), "--label-yourself"])

@@ -7,6 +7,7 @@ from typing import Any
 
 from tutelage.errors import DataError
 from tutelage.labeling.tasks import Task
+from tutelage.pipeline.findings import INSTRUCT
 from tutelage.records import Completion, Prompt
 from tutelage.store.atomic import storage_refusals
 from tutelage.store.jsonl import read_rows
@@ -37,7 +38,9 @@ def _tasks(path: Path, *policies: str) -> list[Task]:
         raise DataError(f"{path} does not exist. Give the folder of a quickstart that has come to its end.")
     completions: dict[str, dict[str, dict[str, Any]]] = {}
     for _, row in read_rows(path):
-        completions.setdefault(row["prompt_id"], {})[row["arm"]] = row
+        # Of a full run the prompts written for InstructGPT; its sizes come from small to large, and the largest stays.
+        if row.get("distribution", INSTRUCT) == INSTRUCT:
+            completions.setdefault(row["prompt_id"], {})[row["arm"]] = row
     found = []
     for prompt_id, by_policy in completions.items():
         rows = [by_policy[policy] for policy in policies if policy in by_policy]
