@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -87,6 +88,22 @@ def test_every_size_and_condition_has_a_row_in_the_figures_table(figures):
     assert table.columns[1:] == ("GPT", "GPT (prompted)", "SFT", "PPO", "PPO-ptx")
     assert len(figures["fig-05-likert"].table.rows) == 1
     assert len(figures["fig-05-likert"].table.columns) == 10
+
+
+def test_ratings_are_shown_at_the_size_at_which_flan_and_t0_stand(path, tmp_path):
+    run = shutil.copytree(path, tmp_path / "run")
+    table = run / "evaluation/measurements.jsonl"
+    rows = [json.loads(line) for line in table.read_text().splitlines()]
+    further = {"flan", "t0", "dpo", "best_of_n"}
+    moved = [{**row, "size": "medium"} if row["arm"] in further else row for row in rows]
+    table.write_text("".join(json.dumps(row) + "\n" for row in moved))
+    found = {figure.name: figure for figure in Content.of(read_run(run)).figures}["fig-05-likert"]
+    (wanted,) = [
+        row["mean"]
+        for row in rows_of(run, measure="likert", arm="gpt", size="medium", labelers="heldout", distribution="instruct")
+    ]
+    assert len(found.table.rows) == 1 and {"FLAN", "T0"} <= set(found.table.columns)
+    assert f'GPT <data value="{wanted!r}"' in found.here
 
 
 def test_table_14_has_policies_over_sizes_and_data_sets_over_prompts(path, content):

@@ -34,7 +34,7 @@ class FigurePlan:
 
     `form` writes its numbers, `tick_form` its axis, `change_form` differences. The sentence about this run tells the
     numbers of the panel `told` and the difference between the two policies of `focus`. `arms`: the policies shown,
-    empty for all; `is_of_largest`: at the largest size alone.
+    empty for all; `is_of_fullest`: only at the size at which most policies stand, the largest of these.
     """
 
     name: str
@@ -52,7 +52,7 @@ class FigurePlan:
     focus: tuple[str, str] = ("ppo_ptx", "gpt")
     shares_scale: bool = True
     arms: Sequence[str] = ()
-    is_of_largest: bool = False
+    is_of_fullest: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,11 +103,13 @@ def _scale(plan: FigurePlan, rows: Sequence[Row]) -> Scale:
 
 
 def _read(plan: FigurePlan, panel: PanelPlan, measured: Measured) -> _Drawn:
-    sizes = measured.sizes or ("",)
-    found = {}
-    for size in sizes[-1:] if plan.is_of_largest else sizes:
+    found: dict[str, dict[str, Row]] = {}
+    for size in measured.sizes or ("",):
         by_arm = measured.by_arm(panel.measure, panel.where, size=size)
         found[size] = {arm: row for arm, row in by_arm.items() if not plan.arms or arm in plan.arms}
+    if plan.is_of_fullest:
+        fullest = max(reversed(found), key=lambda size: len(found[size]))
+        found = {fullest: found[fullest]}
     return _Drawn(plan=panel, rows={size: by_arm for size, by_arm in found.items() if by_arm})
 
 

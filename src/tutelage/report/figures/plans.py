@@ -101,7 +101,7 @@ def _preference_plans() -> Iterator[FigurePlan]:
         form=fixed(2),
         tick_form=fixed(1),
         change_form=signed(2),
-        is_of_largest=True,
+        is_of_fullest=True,
     )
 
 
