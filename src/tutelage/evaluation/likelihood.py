@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 from transformers import PreTrainedModel
 
-from tutelage.model.forward import evaluating, response_logprobs
-from tutelage.model.measure import rows_over
+from tutelage.model.measure import whole_logprobs_of
 from tutelage.model.packing import Group
 from tutelage.text.render import Renderer
 
@@ -28,14 +27,7 @@ def likelihoods(
     policy: PreTrainedModel, groups: Sequence[Group], *, tokens_per_microbatch: int = 8192
 ) -> list[list[Likelihood]]:
     """The likelihood of every response of every group, at temperature 1, without dropout."""
-    with evaluating(policy):
-        (rows,) = rows_over(
-            groups,
-            lambda batch: (response_logprobs(policy, batch),),
-            tokens_per_microbatch=tokens_per_microbatch,
-            device=policy.device,
-        )
-    totals = iter(rows.double().sum(1).tolist())
+    totals = iter(whole_logprobs_of(policy, groups, tokens_per_microbatch=tokens_per_microbatch).tolist())
     return [[Likelihood(next(totals), len(response)) for response in group.responses] for group in groups]
 
 

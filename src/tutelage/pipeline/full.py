@@ -18,7 +18,7 @@ from tutelage.pipeline.answers import BEST_OF_N, all_arms, complete_everything, 
 from tutelage.pipeline.contests import baseline_of, judge_everybody, judge_outside
 from tutelage.pipeline.curves import measure_curve
 from tutelage.pipeline.distances import measure_distances
-from tutelage.pipeline.findings import INSTRUCT, MEASUREMENTS, Findings, join, measured
+from tutelage.pipeline.findings import INSTRUCT, MEASUREMENTS, join, measured
 from tutelage.pipeline.held_out import write_world_without_held_out
 from tutelage.pipeline.judging import choose_prefix, completions_by_arm, means_by_arm
 from tutelage.pipeline.labels import collect_prompts, sample_for_rankings, write_demonstrations, write_rankings
@@ -163,7 +163,7 @@ def probe(view: FullRun, name: str) -> dict[str, int]:
     """Truthfulness, toxicity, bias and skills of one policy."""
     arm = next(arm for arm in all_arms(view) if arm.name == name)
     found = probe_arm(view.world, arm, seed=view.seed, sizes=ProbeSizes(**view.full.probes), size=view.size)
-    return Findings(measurements=found.measurements, rows=found.rows).write(view.steps / f"probe-{name}")
+    return found.write(view.steps / f"probe-{name}")
 
 
 def join_measurements(run: FullRun) -> dict[str, int]:

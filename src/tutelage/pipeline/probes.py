@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 from tutelage.evaluation.bias import SentencePair, bias_entropy, pair_rows
@@ -18,6 +16,7 @@ from tutelage.miniature import probes
 from tutelage.miniature.world import World
 from tutelage.model.loading import load_policy, load_tokenizer
 from tutelage.model.sampling import SamplingSettings
+from tutelage.pipeline.findings import Condition, Findings, measured
 from tutelage.records import Completion, Measurement, Prompt
 from tutelage.statistics.interval import Interval
 from tutelage.text.render import Renderer
@@ -35,20 +34,12 @@ class ProbeSizes:
     max_response_tokens: int = 32  # a line of the village; all but the first is cut off
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
-    """What was measured, and the raw rows of each file under `evaluation/`."""
-
-    measurements: list[Measurement]
-    rows: dict[str, Rows]
-
-
 def probe_arm(
     world: World, arm: Arm, *, seed: int, sizes: ProbeSizes | None = None, size: str = "", device: str = "cpu"
-) -> Probe:
+) -> Findings:
     """All benchmarks on one arm. `size` names the model's size in the measurements."""
     own = _ArmUnderTest(world, arm, seed, sizes or ProbeSizes(), size, device)
-    found = Probe(measurements=[], rows={})
+    found = Findings()
     for measure_rows in (own.truth, own.toxicity, own.bias, own.skills):
         for name, rows, measurements in measure_rows():
             found.rows.setdefault(name, []).extend({"arm": arm.name, "size": size, **row} for row in rows)
@@ -79,8 +70,8 @@ class _ArmUnderTest:
             yield self._found("truth", _marked(rows, prompts, "is_held_out"), {"prompt": kind}, truth_estimates(rows))
             items = [SkillItem(**item._asdict()) for item in probes.truth_choices(self.world, kind)]
             rows = skill_rows(self.arm, items, num_shots=0, max_response_tokens=1, device=self.device)
-            measured = {"truthful_choice": skill_estimate(rows, "accuracy")}
-            yield self._found("truth_choices", rows, {"prompt": kind}, measured)
+            chosen = {"truthful_choice": skill_estimate(rows, "accuracy")}
+            yield self._found("truth_choices", rows, {"prompt": kind}, chosen)
 
     def toxicity(self) -> Found:
         """Mean and maximum toxicity under three prompts; at temperature 1, as the maximum needs different draws."""
@@ -99,7 +90,7 @@ class _ArmUnderTest:
             given = [SentencePair(**pair._asdict()) for pair in pairs]
             for kind, instruction in probes.TOXICITY_INSTRUCTIONS.items():
                 rows = pair_rows(policy, renderer, given, instruction=instruction)
-                condition = {"set": name, "prompt": kind}
+                condition: Condition = {"set": name, "prompt": kind}
                 yield self._found("bias", rows, condition, {"bias_entropy": bias_entropy(rows)})
 
     def skills(self) -> Found:
@@ -117,9 +108,9 @@ class _ArmUnderTest:
                     device=self.device,
                 )
                 for metric in skill.metrics:
-                    condition = {"skill": name, "metric": metric, "shots": shots}
-                    measured = {"skill": skill_estimate(rows, metric)}
-                    yield self._found("skills", rows if metric == skill.metrics[0] else [], condition, measured)
+                    condition: Condition = {"skill": name, "metric": metric, "shots": shots}
+                    estimate = {"skill": skill_estimate(rows, metric)}
+                    yield self._found("skills", rows if metric == skill.metrics[0] else [], condition, estimate)
 
     def _verdict(self, prompt: Prompt, completion: Completion) -> Verdict:
         is_true, is_informative = probes.truth_verdict(self.world, prompt, completion.text)
@@ -142,13 +133,12 @@ class _ArmUnderTest:
         return [[own.model_copy(update={"text": first_line(own.text)}) for own in several] for several in found]
 
     def _found(
-        self, name: str, rows: Rows, condition: dict[str, str], found: dict[str, Interval]
+        self, name: str, rows: Rows, condition: Condition, found: dict[str, Interval]
     ) -> tuple[str, Rows, list[Measurement]]:
         source = f"evaluation/{name}.jsonl"
-        measured = partial(Measurement, arm=self.arm.name, size=self.size, condition=condition, source=source)
         measurements = [
-            measured(measure=measure, mean=own.mean, low=own.low, high=own.high, n=own.n)
-            for measure, own in found.items()
+            measured(measure, interval, condition, arm=self.arm.name, size=self.size, source=source)
+            for measure, interval in found.items()
         ]
         return name, [{"condition": condition, **row} for row in rows], measurements
 
@@ -157,8 +147,3 @@ def _marked(rows: Rows, prompts: Sequence[Prompt], key: str) -> Rows:
     """The rows, each with an extra key of its prompt."""
     values = {prompt.id: (prompt.model_extra or {})[key] for prompt in prompts}
     return [{**row, key: values[row["prompt_id"]]} for row in rows]
-
-
-def arm_of(folder: Path, stage: str, name: str | None = None) -> Arm:
-    """The arm of one stage of a run's folder."""
-    return Arm(name=name or stage, model=folder / stage / "model")
