@@ -33,7 +33,7 @@ quickstart: $(VENV)/.installed
 	$(BIN)/tutelage quickstart --out $(OUT) --seed $(SEED) --size $(SIZE)
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(VENV)/.linters
 	$(BIN)/ruff check src tests benchmarks

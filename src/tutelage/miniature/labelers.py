@@ -13,6 +13,7 @@ from random import Random
 from typing import Any, Literal
 
 from tutelage.miniature.constraints import words_of
+from tutelage.miniature.courtesy import courteous
 from tutelage.miniature.responses import good_response
 from tutelage.miniature.truth import Judgement, judge
 from tutelage.miniature.weak_responses import slip
@@ -30,7 +31,9 @@ PRIORITIES: dict[Priorities, tuple[float, float, float]] = {
 }
 # What a fluent text is worth whatever it says, and one that tries what was asked: nobody reads gibberish with pleasure.
 READABLE, ATTEMPTED = 0.3, 0.12
-NOISE = 0.17
+NOISE = 0.21
+# What a kind word is worth: manners are what people agree on most, whatever they make of the rest.
+COURTESY = 0.4
 IMPERFECT_SHARE = 0.13
 TYPICAL_NUM_WORDS, SPREAD_NUM_WORDS = 14, 12
 # A flag is set wrongly this often; flags that nothing in this world can raise are set almost never.
@@ -44,13 +47,14 @@ class SimulatedLabeler:
     id: str
     group: Group
     length_taste: float
-    politeness_taste: float
+    courtesy_taste: float
     exclamation_taste: float
     plainness_taste: float
     strictness: float
     noise: float
     tie_width: float
     flag_error: float
+    courteous_share: float
 
 
 def _labeler(identity: str, group: Group, rng: Random, noise: float) -> SimulatedLabeler:
@@ -59,13 +63,14 @@ def _labeler(identity: str, group: Group, rng: Random, noise: float) -> Simulate
         id=identity,
         group=group,
         length_taste=rng.gauss(0.02 if is_training else -0.04, 0.04 if is_training else 0.05),
-        politeness_taste=rng.gauss(0.05 if is_training else 0.02, 0.03 if is_training else 0.05),
+        courtesy_taste=rng.gauss(0.0, 0.04 if is_training else 0.07),
         exclamation_taste=rng.gauss(0.0, 0.04 if is_training else 0.06),
         plainness_taste=rng.gauss(0.0 if is_training else 0.04, 0.05),
         strictness=rng.gauss(0.0, 0.06),
         noise=noise * rng.uniform(0.7, 1.3),
         tie_width=rng.uniform(0.02, 0.07),
         flag_error=FLAG_ERROR * rng.uniform(0.5, 1.5),
+        courteous_share=rng.uniform(0.15, 0.65),
     )
 
 
@@ -88,12 +93,13 @@ def task_of(prompt: Prompt) -> dict[str, Any]:
 
 def quality(judgement: Judgement, priorities: Priorities) -> float:
     """Ground truth as one number: helpfulness, truthfulness and harmlessness under `priorities`; a good response is
-    near 1.
+    near 1.4, or 1.8 where it is courteous.
     """
     helpful, truthful, harmless = PRIORITIES[priorities]
     readable = READABLE * judgement.form.grammar * judgement.form.variety
+    manners = COURTESY * judgement.courteous
     is_untrue = judgement.truthful is False or judgement.hallucinates
-    total = helpful * judgement.helpfulness + ATTEMPTED * judgement.follows_instruction + readable
+    total = helpful * judgement.helpfulness + ATTEMPTED * judgement.follows_instruction + readable + manners
     return total - truthful * is_untrue - harmless * judgement.rude
 
 
@@ -103,7 +109,7 @@ def _taste(labeler: SimulatedLabeler, judgement: Judgement, response: str) -> fl
     plain = sum(len(word) for word in words) / len(words) if words else 4.0
     return (
         labeler.length_taste * length
-        + labeler.politeness_taste * judgement.polite
+        + labeler.courtesy_taste * judgement.courteous
         + labeler.exclamation_taste * ("!" in response)
         + labeler.plainness_taste * max(-1.0, min(1.0, 4.2 - plain))
     )
@@ -124,9 +130,14 @@ def utility(
 
 
 def demonstrate(world: World, prompt: Prompt, labeler: SimulatedLabeler, rng: Random) -> Demonstration:
-    """What `labeler` writes for a prompt: mostly good, now and then with a slip, as people's are."""
+    """What `labeler` writes for a prompt: mostly good, now and then with a slip, and as courteous as the labeler is."""
     task = task_of(prompt)
-    response = slip(world, rng, task) if rng.random() < IMPERFECT_SHARE else good_response(world, rng, task)
+    if rng.random() < IMPERFECT_SHARE:
+        response = slip(world, rng, task)
+    else:
+        response = good_response(world, rng, task)
+        if rng.random() < labeler.courteous_share:
+            response = courteous(rng, task, response)
     return Demonstration(prompt=prompt.flat, response=response, labeler_id=labeler.id, prompt_id=prompt.id)
 
 

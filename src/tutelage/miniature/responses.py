@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from tutelage.miniature.constraints import share_satisfied
+from tutelage.miniature.courtesy import OPENINGS
 from tutelage.miniature.facts import state_person, state_thing, statement_about
 from tutelage.miniature.lexicon import ACTIVITIES, ANIMALS, FOODS, NUMBERS, PET_NAMES, PLACES, THINGS
 from tutelage.miniature.listing import fitting_verbs
@@ -115,13 +116,7 @@ def _wish(world: World, rng: Random, task: Task) -> str:
 
 
 def _politely(rng: Random, task: Task, text: str) -> str:
-    if not has_constraint(task, "polite"):
-        return text
-    return (
-        expand(rng, "[Thank you for asking.|Here you are, my friend.|I am glad to help, dear friend.] ").strip()
-        + " "
-        + text
-    )
+    return f"{pick(rng, OPENINGS)} {text}" if has_constraint(task, "polite") else text
 
 
 def _fact(world: World, rng: Random, task: Task) -> str:

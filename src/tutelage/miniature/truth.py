@@ -2,7 +2,8 @@
 
 Helpfulness is a product, so that no part can be bought with another: what the task asks for, times the form of the
 text, times the constraints, times what spoils a good response (a false claim, rudeness, no end). Every part is graded,
-so that a policy that gets better is judged better.
+so that a policy that gets better is judged better. Courtesy is neither content nor form: it is left out before these
+are judged, and labelers weigh it apart.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from typing import Any
 
 from tutelage.miniature.constraints import is_satisfied, num_sentences, words_of
 from tutelage.miniature.content import CONTENT
+from tutelage.miniature.courtesy import plain
 from tutelage.miniature.credit import Content
 from tutelage.miniature.form import Form, form_of
-from tutelage.miniature.lexicon import KIND_WORDS, RUDE_WORDS
+from tutelage.miniature.lexicon import RUDE_WORDS
 from tutelage.miniature.rubric import LENGTHS
 from tutelage.miniature.world import World
 
@@ -59,7 +61,7 @@ class Judgement:
     truthful: bool | str | None
     informative: bool
     rude: bool
-    polite: bool
+    courteous: bool
     complete: bool
     grammatical: bool
     form: Form
@@ -114,11 +116,11 @@ def judge(world: World, task: Mapping[str, Any], response: str, *, is_complete: 
 
     Depends on nothing but its arguments. The first call for a world builds its grammar (seconds).
     """
-    response = response.strip()
-    words = set(words_of(response))
+    spoken, response = response.strip(), plain(response)
+    words = set(words_of(spoken))
     content = CONTENT[task["kind"]](world, task, response)
     form = form_of(world, response)
-    satisfied = tuple(is_satisfied(constraint, response) for constraint in task["constraints"])
+    satisfied = tuple(is_satisfied(constraint, spoken) for constraint in task["constraints"])
     constraint_share = sum(satisfied) / len(satisfied) if satisfied else 1.0
     is_rude = bool(words & RUDE_WORDS)
     form_factor = _form_factor(task, form, response)
@@ -135,7 +137,7 @@ def judge(world: World, task: Mapping[str, Any], response: str, *, is_complete: 
         truthful=content.truthful,
         informative=content.score >= FOLLOWS_ABOVE,
         rude=is_rude,
-        polite=bool(words & KIND_WORDS) and not is_rude,
+        courteous=response != spoken and not is_rude,
         complete=is_complete,
         grammatical=form.grammar >= 0.8 and form.sentences == 1.0,
         form=form,
