@@ -90,12 +90,12 @@ def test_labelers_like_a_kind_word_and_cannot_be_bought_with_it():
     completions = {name: Completion(id=name, text=text) for name, text in texts.items()}
 
     def share(a, b):
-        everybody = labelers(4, noise=0.22) * 4
+        everybody = labelers(4, noise=0.21) * 4
         return sum(prefer(WORLD, prompt, completions[a], completions[b], labeler, rng) for labeler in everybody) / len(
             everybody
         )
 
-    assert 0.68 < share("kind", "right") < 0.9
+    assert 0.8 < share("kind", "right") < 0.98
     assert share("right", "kind but wrong") > 0.9
 
 

@@ -13,7 +13,6 @@ from random import Random
 from typing import Any
 
 from tutelage.miniature.chronicle import SHARE_FALSE
-from tutelage.miniature.courtesy import courteous
 from tutelage.miniature.phrases import chance, pick
 from tutelage.miniature.responses import good_response
 from tutelage.miniature.tasks import make_task
@@ -37,8 +36,6 @@ USE_CASE_WEIGHTS = {
 SHARE_HELD_OUT_WORDING = 0.4
 # How often a reply on a letters page is to something else.
 SHARE_BESIDE_THE_POINT = 0.15
-# How often a reply has a kind word for the one who asked.
-SHARE_COURTEOUS = 0.12
 PINNED_KINDS = frozenset(("wish", "notice", "letter", "describe", "polite", "chat"))
 
 
@@ -55,8 +52,7 @@ def _request(world: World, rng: Random) -> tuple[str, str]:
     text, task = draw_request(world, rng)
     if task["kind"] == "misconception" and chance(rng, SHARE_FALSE):
         return text, world.misconception_by_question[task["question"]].false
-    reply = good_response(world, rng, task)
-    return text, courteous(rng, task, reply) if chance(rng, SHARE_COURTEOUS) else reply
+    return text, good_response(world, rng, task)
 
 
 def letters_page(world: World, rng: Random) -> str:
