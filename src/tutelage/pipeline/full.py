@@ -99,8 +99,8 @@ def take_steps(run: FullRun) -> None:
     # Section 4.3: outside of what fine-tuning has seen.
     run.step("generalisation", judge_outside)
     # Section 3.5 and appendix E: epochs of SFT, coefficients of PPO, reward against KL.
-    for view in views:
-        view.step("sft_epochs", measure_sft_epochs)
+    middle.step("sft_long", lambda r: sft(r.sft_long(), resume=True))
+    middle.step("sft_epochs", measure_sft_epochs)
     for name in run.sweeps:
         run.step(f"sweep-{name}", partial(train_swept, name=name))
         run.step(f"measure-{name}", partial(measure_sweep, name=name))

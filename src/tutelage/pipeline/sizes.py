@@ -40,6 +40,7 @@ class FullConfig(QuickstartConfig):
     dpo: dict[str, Any]
     best_of_n: int = Field(gt=1)
     num_folds: int = Field(gt=1)
+    num_sft_epochs: int = Field(gt=1)
     ptx_coefs: tuple[float, ...] = Field(min_length=1)
     kl_coefs: tuple[float, ...] = Field(min_length=1)
     sweep: dict[str, Any]
@@ -179,6 +180,11 @@ class FullRun(Run):
         """FLAN or T0: the base model on templated skills; reward score on validation prompts chooses the checkpoint."""
         found = self.sft(style, **self.full.templated, reward_model=self.model("reward"))
         return found.model_copy(update={"demonstrations": self.data / f"{style}.jsonl"})
+
+    def sft_long(self) -> SFTConfig:
+        """SFT for more epochs than the arms have: long enough for its validation loss to turn up."""
+        found = self.sft("sft_long", reward_model=self.model("reward"))
+        return found.model_copy(update={"num_epochs": self.full.num_sft_epochs})
 
     def dpo(self) -> DPOConfig:
         """From where PPO starts, on the rankings that the reward model learnt from."""

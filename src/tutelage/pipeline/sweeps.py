@@ -171,13 +171,13 @@ def train_fold(run: FullRun, fold: int) -> dict[str, int]:
 
 
 def measure_sft_epochs(view: FullRun) -> dict[str, int]:
-    """Validation loss and reward score after every epoch of SFT, from its own metrics [3.5]."""
-    config = view.sft("sft")
+    """Validation loss and reward score after every epoch of a long SFT, from its own metrics [3.5]."""
+    config = view.sft_long()
     by_epoch: dict[int, dict[str, Any]] = {}
-    for row in RunFolder.open(view.folder("sft")).read_metrics():
+    for row in RunFolder.open(view.folder("sft_long")).read_metrics():
         if "sft/validation_loss" in row:
             by_epoch[len(by_epoch) + 1] = row
-    source = str((view.folder("sft") / "metrics.jsonl").relative_to(view.out))
+    source = str((view.folder("sft_long") / "metrics.jsonl").relative_to(view.out))
     found = Findings()
     for epoch, row in by_epoch.items():
         for metric, number in (("validation_loss", 0), ("score", config.validation_prompts)):
