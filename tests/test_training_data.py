@@ -13,8 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from test_model_packing import plain_logprobs
 from test_training_ppo import assert_close_gradients
-from test_training_reward import TEXT
-from tiny import config_of, demonstration_rows, model_of, read_rows, write_rows
+from tiny import TEXT, config_of, demonstration_rows, model_of, read_rows, write_rows
 from tutelage.config import load_config
 from tutelage.errors import ConfigError, DataError, ModelError, NonFiniteLossError, RecordError
 from tutelage.model.loading import load_policy, load_tokenizer

@@ -13,15 +13,12 @@ import reference
 from test_cli import mistaken, run  # noqa: F401
 from test_training_ppo import assert_close_gradients
 from test_training_resume import bits_of
-from test_training_reward import TEXT, permuted
-from tiny import ranking_rows, read_rows, write_rows
+from test_training_reward import permuted
+from tiny import TEXT, ranking_rows, read_rows, write_rows
 from tutelage.errors import NonFiniteLossError
-from tutelage.model.loading import load_policy, load_tokenizer
-from tutelage.records import Ranking
-from tutelage.text.render import Renderer
+from tutelage.model.loading import load_policy
 from tutelage.training import dpo as dpo_room
-from tutelage.training.config import DPOConfig, TextConfig
-from tutelage.training.data import LeftOut, Limits, encode_rankings
+from tutelage.training.config import DPOConfig
 from tutelage.training.dpo import add_dpo_gradient, dpo, validate, with_reference
 from tutelage.training.stage import Stage
 
@@ -46,16 +43,6 @@ def configured(settings, tmp_path):
         return DPOConfig.model_validate({**settings, "out": tmp_path / out, **others})
 
     return configured
-
-
-@pytest.fixture
-def encoded(tiny):
-    def encoded(rows):
-        renderer = Renderer(tokenizer=load_tokenizer(tiny.policy))
-        limits = Limits(text=TextConfig(**TEXT), context=96, left_out=LeftOut(skip_bad=False))
-        return encode_rankings([Ranking.model_validate(row) for row in rows], renderer, limits)
-
-    return encoded
 
 
 def moved(path, by=0.02):

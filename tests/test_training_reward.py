@@ -12,21 +12,18 @@ from transformers import AutoModelForSequenceClassification
 from test_model_packing import plain_scores
 from test_training_ppo import assert_close_gradients
 from test_training_resume import bits_of
-from tiny import ranking_rows, read_rows, write_rows
+from tiny import TEXT, ranking_rows, read_rows, write_rows
 from tutelage.errors import NonFiniteLossError
 from tutelage.model.loading import load_scalar_model, load_tokenizer
 from tutelage.model.measure import scores_of
-from tutelage.records import Ranking
 from tutelage.statistics.interval import bounded_mean
 from tutelage.store.sources import load_demonstrations
 from tutelage.text.render import Renderer
 from tutelage.training import reward as reward_room
 from tutelage.training.config import RewardConfig, TextConfig
-from tutelage.training.data import LeftOut, Limits, encode_demonstrations, encode_rankings
+from tutelage.training.data import LeftOut, Limits, encode_demonstrations
 from tutelage.training.reward import accuracy_interval, add_ranking_gradient, train_reward, validate
 from tutelage.training.stage import Stage
-
-TEXT = {"max_prompt_tokens": 40, "max_response_tokens": 24}
 
 
 @pytest.fixture
@@ -45,18 +42,6 @@ def configured(tiny, tmp_path):
         return RewardConfig.model_validate({**settings, **others})
 
     return configured
-
-
-@pytest.fixture
-def encoded(tiny):
-    """Rankings as groups of tokens."""
-
-    def encoded(rows):
-        renderer = Renderer(tokenizer=load_tokenizer(tiny.policy))
-        limits = Limits(text=TextConfig(**TEXT), context=96, left_out=LeftOut(skip_bad=False))
-        return encode_rankings([Ranking.model_validate(row) for row in rows], renderer, limits)
-
-    return encoded
 
 
 def permuted(rows, seed=0):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 CONTEXT = 96
+TEXT = {"max_prompt_tokens": 40, "max_response_tokens": 24}
 ANIMALS = ("cat", "dog", "hen", "fox", "cow", "owl")
 PLACES = ("barn", "mill", "well", "lane", "hill", "yard")
 VERBS = ("sleeps", "waits", "sings", "hides")
@@ -147,3 +149,21 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Tiny:
         write_rows(folder / "demonstrations.jsonl", demonstration_rows(40)),
         write_rows(folder / "rankings.jsonl", ranking_rows(40)),
     )
+
+
+@pytest.fixture
+def encoded(tiny: Tiny) -> Callable[[list[dict[str, Any]]], Any]:
+    """Makes groups of tokens of rows of rankings, as the reward model and DPO read them."""
+    from tutelage.model.loading import load_tokenizer
+    from tutelage.records import Ranking
+    from tutelage.text.render import Renderer
+    from tutelage.training.config import TextConfig
+    from tutelage.training.data import LeftOut, Limits, encode_rankings
+
+    renderer = Renderer(tokenizer=load_tokenizer(tiny.policy))
+
+    def encoded(rows: list[dict[str, Any]]) -> Any:
+        limits = Limits(text=TextConfig(**TEXT), context=CONTEXT, left_out=LeftOut(skip_bad=False))
+        return encode_rankings([Ranking.model_validate(row) for row in rows], renderer, limits)
+
+    return encoded
