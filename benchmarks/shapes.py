@@ -57,7 +57,7 @@ ROWS = (
     _ppo("ppo-varied", "PPO, responses end at different lengths", ending="varied"),
     _ppo("ppo-limit", "PPO, all responses run to the limit"),
     # Half the response length: the peer keeps all logits of a rollout, and 32 x 128 x 50,257 are 0.8 GB a copy.
-    _ppo("ppo-memory", "PPO, vocabulary 50,257, all to the limit", vocab_size=50_257, response_tokens=64, num_steps=1),
+    _ppo("ppo-memory", "PPO, vocabulary 50,257, up to 64 tokens", vocab_size=50_257, response_tokens=64, num_steps=1),
     # `peer_pairs`: comparisons in one of the peer's micro-batches, near the 8,192 tokens of ours.
     _reward("reward-k4", "Reward model, K = 4", completions=4, batch=8, peer_pairs=24),
     _reward("reward-k9", "Reward model, K = 9", completions=9, batch=4, peer_pairs=36),

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from shapes import Shape, row_named
+from shapes import ROWS, Shape, row_named
 from work import work_per_unit
 
 COLUMNS = (
@@ -19,6 +19,8 @@ COLUMNS = (
     "share of a matrix product, ours / peer",
     "peak memory, ours / peer",
     "response tokens, ours / peer",
+    "threads",
+    "repeats",
 )
 BEGIN, END = "<!-- measured: written by benchmarks/run.py -->", "<!-- end of what is measured -->"
 
@@ -80,13 +82,13 @@ def write_table(rows: dict[str, Any], path: Path) -> None:
 def tables(rows: dict[str, Any]) -> str:
     some = next(iter(rows.values()))
     lines = [
-        f"{some['processor']} ({some['instructions']}), {some['cores']} cores, {some['threads']} threads, float32. "
-        f"Median [least, greatest] of {len(some['ours'])} alternating repeats, each a process of its own.",
+        f"{some['processor']} ({some['instructions']}), {some['cores']} cores, float32. "
+        "Median [least, greatest] of alternating repeats, each a process of its own.",
         "",
         f"| {' | '.join(COLUMNS)} |",
         f"|{'---|' * len(COLUMNS)}",
     ]
-    lines += [_line(name, row) for name, row in rows.items()]
+    lines += [_line(shape.name, rows[shape.name]) for shape in ROWS if shape.name in rows]
     return "\n".join(lines)
 
 
@@ -100,6 +102,8 @@ def _line(name: str, row: dict[str, Any]) -> str:
         f"{row['ours_share_of_product'][0]:.0%} / {row['peer_share_of_product'][0]:.0%}",
         f"{row['ours_peak_bytes'][0] / 1e9:.2f} / {row['peer_peak_bytes'][0] / 1e9:.2f} GB",
         f"{row['ours_response_tokens']:.0f} / {row['peer_response_tokens']:.0f}",
+        str(row["threads"]),
+        str(len(row["ours"])),
     ]
     return "| " + " | ".join(cells) + " |"
 

@@ -31,7 +31,7 @@ PRIORITIES: dict[Priorities, tuple[float, float, float]] = {
 }
 # What a fluent text is worth whatever it says, and one that tries what was asked: nobody reads gibberish with pleasure.
 READABLE, ATTEMPTED = 0.3, 0.12
-NOISE = 0.21
+NOISE = 0.25
 # What a kind word is worth: manners are what people agree on most, whatever they make of the rest.
 COURTESY = 0.4
 IMPERFECT_SHARE = 0.13
@@ -70,7 +70,7 @@ def _labeler(identity: str, group: Group, rng: Random, noise: float) -> Simulate
         noise=noise * rng.uniform(0.7, 1.3),
         tie_width=rng.uniform(0.02, 0.07),
         flag_error=FLAG_ERROR * rng.uniform(0.5, 1.5),
-        courteous_share=rng.uniform(0.15, 0.65),
+        courteous_share=rng.uniform(0.35, 0.85),
     )
 
 
