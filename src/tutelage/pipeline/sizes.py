@@ -39,8 +39,8 @@ class FullConfig(QuickstartConfig):
     templated: dict[str, Any]
     dpo: dict[str, Any]
     best_of_n: int = Field(gt=1)
-    num_folds: int = Field(gt=1)
     num_sft_epochs: int = Field(gt=1)
+    num_folds: int = Field(gt=1)
     ptx_coefs: tuple[float, ...] = Field(min_length=1)
     kl_coefs: tuple[float, ...] = Field(min_length=1)
     sweep: dict[str, Any]
