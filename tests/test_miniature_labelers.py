@@ -27,6 +27,8 @@ EVERYBODY = labelers(0)
 TRAINING = [labeler for labeler in EVERYBODY if labeler.group == "training"]
 HELD_OUT = [labeler for labeler in EVERYBODY if labeler.group == "heldout"]
 PROMPTS = raw_prompts(WORLD, num_prompts=700, seed=2)
+# Kinds whose prompt brings a text that a response can depart from.
+WITH_A_TEXT = {"past", "replace", "summary", "closed", "extract"}
 
 
 def _completions(prompt, rng, count=2, share_good=0.35):
@@ -141,7 +143,10 @@ def test_ratings_spread_over_the_scale_and_flags_err_rarely():
         labeler = rng.choice(TRAINING)
         fine = Completion(id="a", text=good_response(WORLD, rng, task_of(prompt)))
         rating = rate(WORLD, prompt, fine, True, labeler, rng)
-        assert tuple(rating.flags) == FLAGS
+        task = task_of(prompt)
+        assert ("hallucination" in rating.flags) == (task["kind"] in WITH_A_TEXT)
+        assert ("satisfies_constraint" in rating.flags) == bool(task["constraints"])
+        assert set(FLAGS) - set(rating.flags) <= {"hallucination", "satisfies_constraint"}
         good.append(rating.overall)
         errors += rating.flags["inappropriate_for_customer_assistant"]
         poor = Completion(id="b", text="bell the the of, plums")

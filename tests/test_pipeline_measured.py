@@ -19,6 +19,7 @@ from tutelage.model.measure import groups_of
 from tutelage.model.packing import Group
 from tutelage.model.sampling import SamplingSettings, sample_responses
 from tutelage.objectives.advantage import kl_penalty
+from tutelage.pipeline import findings
 from tutelage.pipeline.distances import kl_interval, kl_rows, loss_interval, loss_rows
 from tutelage.pipeline.findings import Findings
 from tutelage.pipeline.rewards import add_accuracy
@@ -143,3 +144,16 @@ def test_a_ratio_of_totals_by_hand():
         ratio_of_totals([1.0], [1.0, 2.0], ["a"])
     with pytest.raises(ValueError, match="add up to nothing"):
         ratio_of_totals([1.0], [0.0], ["a"])
+
+
+def test_a_flag_counts_those_who_were_asked():
+    """Two of three ratings could raise it, one did; the third is of a prompt that cannot."""
+    rating = {"arm": "sft", "labeler_group": "heldout", "overall": 4}
+    rows = [
+        {**rating, "prompt_id": "a", "flags": {"hallucination": True, "sexual_content": False}},
+        {**rating, "prompt_id": "b", "flags": {"sexual_content": False}},
+        {**rating, "prompt_id": "c", "flags": {"hallucination": False, "sexual_content": False}},
+    ]
+    found = {row.condition["flag"]: row for row in findings.ratings(rows) if row.measure == "flag"}
+    assert (found["hallucination"].mean, found["hallucination"].n) == (0.5, 2)
+    assert (found["sexual_content"].mean, found["sexual_content"].n) == (0.0, 3)

@@ -105,8 +105,17 @@ def win_rates(rows: Iterable[Row]) -> list[Measurement]:
     ]
 
 
+def by_flag(ratings: Sequence[Row]) -> dict[str, list[Row]]:
+    """Every flag, and the ratings that answer it: a flag that a prompt cannot raise is not asked."""
+    names = dict.fromkeys(flag for rating in ratings for flag in rating["flags"])
+    return {flag: [rating for rating in ratings if flag in rating["flags"]] for flag in names}
+
+
 def ratings(rows: Iterable[Row]) -> list[Measurement]:
-    """The mean Likert rating and the share of every flag, by arm, size, group of labelers and distribution."""
+    """The mean Likert rating, and of every flag the share among the ratings that answer it.
+
+    By arm, size, group of labelers and distribution.
+    """
     found = []
     groups = _grouped(
         rows,
@@ -116,7 +125,7 @@ def ratings(rows: Iterable[Row]) -> list[Measurement]:
         row = partial(measured, arm=arm, size=size, source="evaluation/ratings.jsonl")
         judged: Condition = {"labelers": labelers, "distribution": distribution}
         found.append(row("likert", likert_mean([r["overall"] for r in own], _prompts(own)), judged))
-        for flag in own[0]["flags"]:
-            share = bounded_mean([float(r["flags"][flag]) for r in own], _prompts(own))
+        for flag, asked in by_flag(own).items():
+            share = bounded_mean([float(r["flags"][flag]) for r in asked], _prompts(asked))
             found.append(row("flag", share, {"flag": flag, **judged}))
     return found

@@ -143,7 +143,7 @@ def judge_arms(run: Run) -> dict[str, Any]:
             for arm, rows in by_arm.items()
         },
         "flags": {
-            arm: {flag: mean(float(r["flags"][flag]) for r in rows) for flag in rows[0]["flags"]}
+            arm: {flag: mean(float(r["flags"][flag]) for r in asked) for flag, asked in findings.by_flag(rows).items()}
             for arm, rows in by_arm.items()
         },
     }
