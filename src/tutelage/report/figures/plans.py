@@ -79,7 +79,7 @@ def _preference_plans() -> Iterator[FigurePlan]:
         after="Figure 4",
         saw="GPT, prompted, SFT, PPO, PPO-ptx hallucinate in 45, 28, 8, 22, 16\u202f%, keep explicit constraints in "
         "22, 28, 34, 44, 43\u202f% and attempt the correct instruction in 70, 79, 86, 92, 93\u202f% of responses.",
-        caption="Share of judged responses with the flag.",
+        caption="Share of judged responses with the flag, among prompts that can raise it.",
         panels=[
             PanelPlan(title=title, measure="flag", where=_JUDGED | {"flag": flag}) for flag, title in _FLAGS.items()
         ],
