@@ -199,6 +199,12 @@ def test_folds_are_what_cross_validation_drew(tmp_path):
     assert found.n == 3
 
 
+def test_the_reward_model_serves_all_sizes_and_its_rows_name_none(tmp_path):
+    sized = [{"measure": "likert", "arm": "gpt", "size": size, "mean": 3.0} for size in ("small", "large")]
+    path = write_measurements(tmp_path, sized + folds([0.72, 0.73, 0.71], [0.69, 0.70, 0.68]))
+    assert assessed(path)["reward-model"].verdict != "not measured"
+
+
 def test_a_difference_of_two_sizes_needs_two_sizes(full, tmp_path):
     terms = (
         Term(1.0, "win_rate", "ppo_ptx", AGAINST, SMALLEST),

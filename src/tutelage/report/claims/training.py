@@ -5,6 +5,7 @@ from __future__ import annotations
 from tutelage.report.claims.assessment import Claim, Part
 from tutelage.report.claims.quantities import BestOfSweeps, Contrast, LastEpochMinusLowestLoss, Term
 from tutelage.report.claims.rules import Between, above, below
+from tutelage.report.measured import ANY
 from tutelage.report.notation import signed, signed_points
 
 _FEW_SHOT = {"shots": "few"}
@@ -21,12 +22,13 @@ def _losses(*weights: tuple[float, str]) -> Contrast:
 # PPO-ptx against the middle between PPO and GPT: on GPT's side of it, more than half of what was lost is back.
 _HALFWAY = ((1.0, "ppo_ptx"), (-0.5, "ppo"), (-0.5, "gpt"))
 
+# One reward model serves all sizes; its rows name none.
 _ACCURACY_DROP = Part(
     label="training − held-out labelers, accuracy",
     quantity=Contrast(
         (
-            Term(1.0, "reward_model_accuracy", condition={"labelers": "training"}),
-            Term(-1.0, "reward_model_accuracy", condition={"labelers": "heldout"}),
+            Term(1.0, "reward_model_accuracy", condition={"labelers": "training"}, size=ANY),
+            Term(-1.0, "reward_model_accuracy", condition={"labelers": "heldout"}, size=ANY),
         )
     ),
     rule=Between(0.01, 0.06),
@@ -95,8 +97,8 @@ TRAINING: tuple[Claim, ...] = (
                 label="inside − outside, accuracy over the folds",
                 quantity=Contrast(
                     (
-                        Term(1.0, "reward_model_accuracy", condition={"labelers": "inside"}),
-                        Term(-1.0, "reward_model_accuracy", condition={"labelers": "outside"}),
+                        Term(1.0, "reward_model_accuracy", condition={"labelers": "inside"}, size=ANY),
+                        Term(-1.0, "reward_model_accuracy", condition={"labelers": "outside"}, size=ANY),
                     ),
                     across="fold",
                 ),
