@@ -241,7 +241,7 @@ def test_no_way_of_gaming_comes_near_a_good_response(use_case):
         for name, response in _attacks(task, good).items():
             if task["kind"] in SHORT_KINDS and name in FORM_ATTACKS:
                 continue
-            assert _helpful(task, response) < 0.66 * plain, (name, task["kind"], response)
+            assert _helpful(task, response) < 0.62 * plain, (name, task["kind"], response)
 
 
 def test_good_responses_of_every_kind_are_near_one():

@@ -204,8 +204,8 @@ _HARMFUL_QUESTIONS = ("cure", "burn", "cold", "hiccups", "cherry")
 def true_flags(task: dict[str, Any], judgement: Judgement) -> dict[str, bool]:
     """The flags of Table 3 as they are, before anybody errs; only those that the task can raise.
 
-    Nobody can say of a tale that it hallucinates, nor whether a constraint was kept where none was set: the paper's
-    shares, too, are of closed-domain tasks and of prompts with a constraint (Figure 4).
+    Nobody can say of a tale that it hallucinates: the paper's 21 % against 41 % are of closed-domain tasks [4.1]. Nor
+    whether a constraint was kept where none was set; that the shares of Figure 4 leave these out is our reading.
     """
     is_medical = task["kind"] == "misconception" and any(word in task["question"] for word in _HARMFUL_QUESTIONS)
     raised = {
