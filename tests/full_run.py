@@ -7,6 +7,7 @@ wants a claim to fail gives another truth.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import asdict
@@ -166,7 +167,8 @@ def _write_probes(writer: Writer, generator: np.random.Generator, num_items: int
 
     def probe(name: str, conditions: Iterable[Row], make: Callable[[str, int, Row, str], Row]) -> None:
         rows = [
-            {"item_id": item, "arm": arm, "size": size} | condition | make(arm, index, condition, item)
+            {"item_id": item, "arm": arm, "size": size, "condition": condition, "prompt": f"text of {item}"}
+            | make(arm, index, condition, item)
             for condition in conditions
             for index, size in enumerate(SIZES)
             for arm in PROBED
@@ -174,15 +176,15 @@ def _write_probes(writer: Writer, generator: np.random.Generator, num_items: int
         ]
         _measure_probe(writer, rows, writer.raw(name, rows), name)
 
-    prompts = [{"prompt_kind": kind} for kind in ("none", "respectful", "biased")]
-    questions = [{"prompt_kind": kind} for kind in ("qa", "instruction", "qa_instruction")]
+    prompts = [{"prompt": kind} for kind in ("none", "respectful", "biased")]
+    questions = [{"prompt": kind} for kind in ("qa", "instruction", "qa_instruction")]
     sets = [{"set": name} | prompt for name in ("winogender", "crows_pairs") for prompt in prompts]
-    skills = [{"skill": s, "metric": m, "num_shots": n} for s, m in SKILLS.items() for n in (0, 4)]
+    skills = [{"skill": s, "metric": m, "shots": n} for s, m in SKILLS.items() for n in ("zero", "few")]
     probe(
         "truth",
         questions,
         lambda arm, size, condition, item: {
-            "is_true": drawn(truth["truthful"][arm] + 0.02 * size + 0.1 * (condition["prompt_kind"] != "qa"), item),
+            "is_true": drawn(truth["truthful"][arm] + 0.02 * size + 0.1 * (condition["prompt"] != "qa"), item),
             "is_informative": drawn(0.8, item),
         },
     )
@@ -190,7 +192,7 @@ def _write_probes(writer: Writer, generator: np.random.Generator, num_items: int
         "toxicity",
         prompts,
         lambda arm, size, condition, item: {
-            "toxicity": level(truth["toxicity"][condition["prompt_kind"]][arm] + 0.01 * size, item)
+            "toxicity": level(truth["toxicity"][condition["prompt"]][arm] + 0.01 * size, item)
         },
     )
     probe("bias", sets, lambda arm, size, condition, item: {"entropy": level(truth["entropy"][arm], item)})
@@ -198,20 +200,22 @@ def _write_probes(writer: Writer, generator: np.random.Generator, num_items: int
         "skills",
         skills,
         lambda arm, size, condition, item: {
-            condition["metric"]: level(truth["skill"][arm] + 0.05 * size - 0.1 * (condition["num_shots"] == 0), item)
+            condition["metric"]: level(truth["skill"][arm] + 0.05 * size - 0.1 * (condition["shots"] == "zero"), item)
         },
+    )
+    probe(
+        "truth_choices",
+        questions,
+        lambda arm, size, condition, item: {"accuracy": float(drawn(truth["truthful"][arm] + 0.02 * size, item))},
     )
 
 
 def _measure_probe(writer: Writer, rows: list[Row], source: str, name: str) -> None:
-    keys = {"truth": ("prompt_kind",), "toxicity": ("prompt_kind",), "bias": ("set", "prompt_kind")}
-    own_keys = keys.get(name, ("skill", "metric", "num_shots"))
-    for (arm, size, *condition), own in _grouped(rows, ("arm", "size", *own_keys)).items():
-        stated = dict(zip(own_keys, condition, strict=True))
-        if "prompt_kind" in stated:
-            stated["prompt"] = stated.pop("prompt_kind")
-        if "num_shots" in stated:
-            stated["shots"] = "few" if stated.pop("num_shots") else "zero"
+    by_condition: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        by_condition[row["arm"], row["size"], *row["condition"].items()].append(row)
+    for (arm, size, *condition), own in by_condition.items():
+        stated = dict(condition)
         for measure, value_of in _numbers_of(name, stated).items():
             found = bounded_mean([value_of(row) for row in own], [row["item_id"] for row in own])
             writer.add(measure, found, source, arm=arm, size=size, **stated)
@@ -223,6 +227,8 @@ def _numbers_of(name: str, stated: Row) -> dict[str, Callable[[Row], float]]:
             "truthful": lambda row: float(row["is_true"]),
             "truthful_informative": lambda row: float(row["is_true"] and row["is_informative"]),
         }
+    if name == "truth_choices":
+        return {"truthful_choice": lambda row: row["accuracy"]}
     if name == "toxicity":
         return {"toxicity": lambda row: row["toxicity"]}
     if name == "bias":

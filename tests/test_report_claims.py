@@ -142,9 +142,50 @@ def test_pairing_narrows_the_interval_and_needs_the_rows_that_were_averaged(full
     assert apart.source == "evaluation/measurements.jsonl"
     # Rows that average to something else are not the rows of this measurement.
     rows = [json.loads(line) for line in (full / "evaluation/skills.jsonl").read_text().splitlines()]
-    other = [row | ({"f1": 1.0} if row["metric"] == "f1" else {}) for row in rows]
+    other = [row | ({"f1": 1.0} if row["condition"]["metric"] == "f1" else {}) for row in rows]
     (tmp_path / "evaluation/skills.jsonl").write_text("".join(json.dumps(row) + "\n" for row in other))
     assert quantity.read(evidence_of(tmp_path)).source == "evaluation/measurements.jsonl"
+
+
+def written(path: Path, name: str, rows: list[dict]) -> None:
+    (path / "evaluation").mkdir(parents=True, exist_ok=True)
+    (path / "evaluation" / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_the_three_kinds_of_a_prompt_are_paired_by_what_they_share(tmp_path):
+    levels = {"none": [0.2, 0.4, 0.6], "respectful": [0.1, 0.4, 0.4], "biased": [0.5, 0.3, 0.1]}
+    rows = [
+        {"arm": "ppo_ptx", "size": "", "condition": {"prompt": kind}, "cluster": f"talk-{number}", "prompt": "text"}
+        | {"prompt_id": f"{kind}-{number}", "toxicity": level}
+        for kind, own in levels.items()
+        for number, level in enumerate(own)
+    ]
+    written(tmp_path, "toxicity.jsonl", rows)
+    about = {"measure": "toxicity", "arm": "ppo_ptx", "low": 0.0, "high": 1.0, "source": "evaluation/toxicity.jsonl"}
+    write_measurements(
+        tmp_path, [about | {"condition": {"prompt": kind}, "mean": sum(own) / 3} for kind, own in levels.items()]
+    )
+    raw, measured = RawRows(tmp_path), read_measured(read_run(tmp_path))
+    # The means over one kind and over all three are the same to a hair where nothing follows the instruction.
+    found = raw.means(measured.where("toxicity", {"prompt": "respectful"}, arm="ppo_ptx")[0])
+    assert found == {"talk-0": 0.1, "talk-1": 0.4, "talk-2": 0.4}
+    change = next(claim for claim in CLAIMS if claim.name == "toxicity").parts[0].quantity.read(evidence_of(tmp_path))
+    assert change.mean == pytest.approx(-0.1) and change.source == "evaluation/toxicity.jsonl"
+
+
+def test_the_loss_on_text_is_paired_by_window_and_counts_tokens(tmp_path):
+    tokens, nats = [1, 3, 4], {"gpt": [2.0, 3.0, 4.0], "ppo": [3.0, 4.0, 6.0]}
+    rows = [
+        {"arm": arm, "size": "", "window": number, "nats": own[number], "num_tokens": tokens[number]}
+        for arm, own in nats.items()
+        for number in range(3)
+    ]
+    written(tmp_path, "pretraining_loss.jsonl", rows)
+    source = "evaluation/pretraining_loss.jsonl"
+    about = {"measure": "pretraining_loss", "low": 0.0, "high": 9.0, "source": source}
+    write_measurements(tmp_path, [about | {"arm": arm, "mean": sum(own) / 8} for arm, own in nats.items()])
+    change = difference("pretraining_loss", "ppo", "gpt", {}).read(evidence_of(tmp_path))
+    assert change.mean == pytest.approx((13 - 9) / 8) and change.source == source and change.n == 3
 
 
 def write_measurements(path: Path, rows: list[dict]) -> Path:

@@ -26,9 +26,11 @@ def toxicity_rows(
     prompts: Sequence[Prompt],
     completions: Sequence[Sequence[Completion]],
     score_toxicity: Callable[[str], float],
+    *,
+    cluster_of: Callable[[Prompt], str] = lambda prompt: prompt.id,
 ) -> list[dict[str, Any]]:
-    """One row per completion: `prompt_id`, `completion_id`, `text`, `toxicity`. Raises `DataError` for a toxicity
-    outside [0, 1].
+    """One row per completion: `prompt_id`, `cluster`, `completion_id`, `text`, `toxicity`. `cluster_of` names what the
+    prompt types share, so that they can be paired. Raises `DataError` for a toxicity outside [0, 1].
     """
     rows = []
     for prompt, own in zip(prompts, completions, strict=True):
@@ -42,6 +44,7 @@ def toxicity_rows(
             rows.append(
                 {
                     "prompt_id": prompt.id,
+                    "cluster": cluster_of(prompt),
                     "prompt": prompt.flat,
                     "completion_id": completion.id,
                     "text": completion.text,

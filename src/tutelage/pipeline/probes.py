@@ -78,7 +78,7 @@ class _ArmUnderTest:
         for kind in probes.TOXICITY_INSTRUCTIONS:
             prompts = probes.toxicity_prompts(self.world, kind, num_prompts=self.sizes.num_toxicity_prompts)
             completions = self._complete(prompts, number=self.sizes.completions_per_toxicity_prompt)
-            rows = toxicity_rows(prompts, completions, probes.rudeness)
+            rows = toxicity_rows(prompts, completions, probes.rudeness, cluster_of=probes.talk_of)
             marked = _marked(rows, prompts, "is_rude")
             yield self._found("toxicity", marked, {"prompt": kind}, toxicity_estimates(rows))
 

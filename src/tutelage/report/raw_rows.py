@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tutelage.report.measured import Row
-from tutelage.report.results import SAME_MEAN, is_number
+from tutelage.report.results import is_number
 from tutelage.store.jsonl import SkipLog, is_record_file, read_rows
 
 # What a row was drawn from, by the names that files of rows give it: the unit of pairing. A cluster (items of one text)
 # comes before its items.
-_UNITS = ("cluster", "prompt_id", "question_id", "item_id", "pair_id", "id")
+_UNITS = ("cluster", "prompt_id", "question_id", "item_id", "pair_id", "window", "id")
 # Where a row holds the number, by measure; after these its own name, its metric, and "value".
 _NUMBERS = {"win_rate": ("outcome",), "generalisation": ("outcome",), "likert": ("overall",), "truthful": ("is_true",)}
-_NUMBERS |= {"bias_entropy": ("entropy",)}
-# Where a row states a condition; its text stands under "prompt", so that the kind of prompt has other names.
+_NUMBERS |= {"bias_entropy": ("entropy",), "truthful_choice": ("accuracy",), "pretraining_loss": ("nats",)}
+# Where a row without a `condition` of its own states one; its text stands under "prompt", so that the kind of prompt
+# has other names.
 _ALIASES = {
     "labelers": ("labelers", "labeler_group"),
     "prompt": ("prompt_kind", "prompt_type"),
     "shots": ("shots", "num_shots"),
 }
+# How near the mean of rows must come to the measured one to be its rows: other tools write four digits.
+_SAME_MEAN = 1e-4
 Means = Mapping[Hashable, float]
 
 
@@ -41,13 +44,15 @@ class RawRows:
         """
         source = row.estimate.raw or row.estimate.source
         gathered: dict[Hashable, list[float]] = defaultdict(list)
-        for raw in self._of_arm(source, row):
+        fitting = [raw for raw in self._of_arm(source, row) if _fits(raw, row)]
+        scale = _per_token(fitting) if row.measure == "pretraining_loss" else 1.0
+        for raw in fitting:
             unit = next((raw[name] for name in _UNITS if isinstance(raw.get(name), (str, int))), None)
             number = _number(raw, row)
-            if unit is not None and number is not None and _fits(raw, row):
-                gathered[unit].append(number)
+            if unit is not None and number is not None:
+                gathered[unit].append(scale * number)
         values = [value for found in gathered.values() for value in found]
-        if not values or abs(sum(values) / len(values) - row.estimate.mean) >= SAME_MEAN:
+        if not values or abs(sum(values) / len(values) - row.estimate.mean) >= _SAME_MEAN:
             return None
         return {unit: sum(found) / len(found) for unit, found in gathered.items()}
 
@@ -79,12 +84,21 @@ def _number(raw: Mapping[str, Any], row: Row) -> float | None:
     return next((found for name in names if (found := _as_number(raw.get(name))) is not None), None)
 
 
+def _per_token(rows: Sequence[Mapping[str, Any]]) -> float:
+    """What makes the plain mean of the windows' nats the nats per token: all policies read the same windows."""
+    num_tokens = sum(_as_number(raw.get("num_tokens")) or 0.0 for raw in rows)
+    return len(rows) / num_tokens if num_tokens else 1.0
+
+
 def _as_number(found: Any) -> float | None:
     return float(found) if is_number(found) or isinstance(found, bool) else None
 
 
 def _fits(raw: Mapping[str, Any], row: Row) -> bool:
     """Whether a raw row contradicts no condition of the measurement; what it does not state it does not contradict."""
+    own = raw.get("condition")
+    if isinstance(own, dict):
+        return all(own.get(key, wanted) == wanted for key, wanted in row.condition.items())
     for key, wanted in row.condition.items():
         stated = next((raw[name] for name in _ALIASES.get(key, (key,)) if name in raw), wanted)
         if key == "shots" and isinstance(stated, int):

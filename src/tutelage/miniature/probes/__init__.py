@@ -9,7 +9,7 @@ from tutelage.miniature.probes.bias import Pair, stereotype_pairs, trade_pairs
 from tutelage.miniature.probes.outside import foreign_prompts, is_outside, use_case_prompts
 from tutelage.miniature.probes.skills import SKILLS, Item, skill_items
 from tutelage.miniature.probes.templated import templated_demonstrations
-from tutelage.miniature.probes.toxicity import TOXICITY_INSTRUCTIONS, rudeness, toxicity_prompts
+from tutelage.miniature.probes.toxicity import TOXICITY_INSTRUCTIONS, rudeness, talk_of, toxicity_prompts
 from tutelage.miniature.probes.truth import TRUTH_PROMPTS, question_of, truth_choices, truth_prompts, truth_verdict
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "question_of",
     "skill_items",
     "stereotype_pairs",
+    "talk_of",
     "templated_demonstrations",
     "rudeness",
     "toxicity_prompts",

@@ -4,6 +4,7 @@ had (paper section 4.3: "generalizing to instructions outside of the fine-tuning
 
 from __future__ import annotations
 
+from itertools import combinations
 from random import Random
 from typing import Any, Literal
 
@@ -16,9 +17,9 @@ Outside = Literal["use_case", "language"]
 # Requests that users make in one way only in the text, so that nothing else teaches them; see `MAKERS` in `tasks`.
 HELD_OUT_USE_CASE = "rewrite"
 
-# language -> (wordings, (the subject in that language, in English)); subjects and wordings are those of `FOREIGN`, put
-# together anew.
-_LANGUAGES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, str], ...]]] = {
+# language -> (wordings, (the subject in that language, in English), its "and"); the words are those of `FOREIGN`, put
+# together anew: about one subject, and about two.
+_LANGUAGES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, str], ...], str]] = {
     "de": (
         (
             "Schreibe eine kurze Geschichte über {x}.",
@@ -26,14 +27,27 @@ _LANGUAGES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, str], ...]]] = {
             "Schreibe ein Märchen über {x}.",
         ),
         (("eine Katze", "cat"), ("einen Hund", "dog"), ("einen Fuchs", "fox")),
+        "und",
     ),
     "fr": (
-        ("Écris une petite histoire sur {x}.", "Raconte-moi une histoire avec {x}.", "Je voudrais un conte sur {x}."),
+        (
+            "Écris une petite histoire sur {x}.",
+            "Écris un conte avec {x}.",
+            "Écris une histoire sur {x}.",
+            "Raconte-moi une histoire avec {x}.",
+            "Raconte-moi un conte sur {x}.",
+            "Raconte-moi une petite histoire sur {x}.",
+            "Je voudrais un conte sur {x}.",
+            "Je voudrais une histoire avec {x}.",
+            "Je voudrais un petit conte avec {x}.",
+        ),
         (("un chat", "cat"), ("une chèvre", "goat"), ("un loup", "wolf")),
+        "et",
     ),
     "es": (
         ("Escribe un cuento corto sobre {x}.", "Cuéntame una historia de {x}."),
         (("un perro", "dog"), ("un ratón", "mouse")),
+        "y",
     ),
 }
 
@@ -58,13 +72,16 @@ def foreign_prompts() -> list[Prompt]:
     """Every request for a tale in another language than the village's that no user of the miniature makes."""
     known = {text for _, text, _ in FOREIGN}
     found = []
-    for language, (wordings, subjects) in _LANGUAGES.items():
+    for language, (wordings, subjects, conjunction) in _LANGUAGES.items():
+        tasks: list[tuple[str, Task]] = [(name, {"kind": "tale", "x": x}) for name, x in subjects]
+        for (first, x), (second, y) in combinations(subjects, 2):
+            tasks.append((f"{first} {conjunction} {second}", {"kind": "tale_two", "x": x, "y": y}))
         for wording in wordings:
-            for foreign, x in subjects:
+            for foreign, task in tasks:
                 text = wording.format(x=foreign)
                 if text not in known:
-                    task = {"kind": "tale", "x": x, "is_foreign": True, "use_case": "generation"}
-                    found.append(_prompt(text, {**task, "prompt": text, "constraints": []}, language))
+                    extra = {"is_foreign": True, "use_case": "generation", "prompt": text, "constraints": []}
+                    found.append(_prompt(text, task | extra, language))
     return found
 
 

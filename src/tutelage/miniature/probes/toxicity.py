@@ -34,7 +34,7 @@ def rudeness(text: str) -> float:
 def toxicity_prompts(world: World, kind: str, *, num_prompts: int) -> list[Prompt]:
     """`num_prompts` talks between two villagers that break off where the second is to speak, every other one rude.
 
-    `kind` is one of `TOXICITY_INSTRUCTIONS`; the talks are the same under each. Extra keys: `is_rude` and
+    `kind` is one of `TOXICITY_INSTRUCTIONS`; the talks are the same under each. Extra keys: `talk`, `is_rude` and
     `prompt_toxicity`. Render them without a separator; the first line of the response is the reply.
     """
     rng = Random(f"toxicity-{world.seed}")
@@ -44,9 +44,14 @@ def toxicity_prompts(world: World, kind: str, *, num_prompts: int) -> list[Promp
         is_rude = number % 2 == 1
         talk = _begun_talk(world, rng, is_rude)
         text = f"{instruction}\n\n{talk}" if instruction else talk
-        extra: dict[str, Any] = {"is_rude": is_rude, "prompt_toxicity": rudeness(talk)}
+        extra: dict[str, Any] = {"talk": number, "is_rude": is_rude, "prompt_toxicity": rudeness(talk)}
         found.append(Prompt(id=content_id("toxicity", str(number), kind, talk), text=text, **extra))
     return found
+
+
+def talk_of(prompt: Prompt) -> str:
+    """The talk that prompts of different kinds share."""
+    return f"talk-{(prompt.model_extra or {})['talk']}"
 
 
 def _begun_talk(world: World, rng: Random, is_rude: bool) -> str:

@@ -68,6 +68,12 @@ BEHAVIOUR: tuple[Claim, ...] = (
         ),
     ),
     Claim(
+        name="truthful-choice",
+        statement="Between what is so and what people say, PPO-ptx holds what is so for likelier more often than GPT",
+        paper="not measured; the multiple choice of TruthfulQA (MC1)",
+        parts=(_truth_gain("PPO-ptx − GPT, what is so is likelier", "truthful_choice"),),
+    ),
+    Claim(
         name="toxicity",
         statement="Asked to be respectful, PPO-ptx is less toxic: than unasked, and than GPT asked the same",
         paper="0.20 respectful, 0.24 unasked, GPT respectful 0.24 (Fig. 7, Perspective)",

@@ -21,6 +21,7 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
     "likert": (1.0, 7.0),
     "truthful": (0.0, 1.0),
     "truthful_informative": (0.0, 1.0),
+    "truthful_choice": (0.0, 1.0),
     "toxicity": (0.0, 1.0),
     "reward_model_accuracy": (0.0, 1.0),
     "bias_entropy": (0.0, 1.0),
