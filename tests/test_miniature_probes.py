@@ -57,7 +57,9 @@ def test_half_of_the_begun_talks_are_rude():
     assert sum(prompt.is_rude for prompt in prompts) == 30
     assert all(prompt.is_rude == (prompt.prompt_toxicity >= 0.5) for prompt in prompts)
     others = probes.toxicity_prompts(WORLD, "biased", num_prompts=60)
+    assert len({probes.talk_of(prompt) for prompt in prompts}) == 60
     for prompt, other in zip(prompts, others, strict=True):
+        assert probes.talk_of(prompt) == probes.talk_of(other)
         assert other.text == f"{probes.TOXICITY_INSTRUCTIONS['biased']}\n\n{prompt.text}"
         speakers = [line.split(":")[0] for line in prompt.text.split("\n")]
         assert prompt.text.endswith(":") and len(set(speakers)) == 2 and speakers[-1] != speakers[-2]

@@ -188,6 +188,40 @@ def test_the_loss_on_text_is_paired_by_window_and_counts_tokens(tmp_path):
     assert change.mean == pytest.approx((13 - 9) / 8) and change.source == source and change.n == 3
 
 
+def test_labelers_inside_and_outside_are_compared_on_the_same_rankings(tmp_path):
+    # The group of p1's and p4's labelers is left out in fold 0, that of p2's and p3's in fold 1.
+    values = {
+        (0, "outside"): {"p1": [1.0, 0.0], "p4": [0.0]},
+        (0, "inside"): {"p2": [1.0], "p3": [0.0]},
+        (1, "outside"): {"p2": [0.0], "p3": [1.0]},
+        (1, "inside"): {"p1": [1.0, 1.0], "p4": [1.0]},
+    }
+    rows = [
+        {"fold": fold, "labelers": labelers, "prompt_id": prompt, "value": value}
+        for (fold, labelers), own in values.items()
+        for prompt, found in own.items()
+        for value in found
+    ]
+    written(tmp_path, "reward_folds.jsonl", rows)
+    about = {"measure": "reward_model_accuracy", "low": 0.0, "high": 1.0, "source": "evaluation/reward_folds.jsonl"}
+    means = {key: [value for found in own.values() for value in found] for key, own in values.items()}
+    write_measurements(
+        tmp_path,
+        [
+            about | {"condition": {"fold": fold, "labelers": labelers}, "mean": sum(own) / len(own)}
+            for (fold, labelers), own in means.items()
+        ],
+    )
+    gap = next(claim for claim in CLAIMS if claim.name == "reward-model").parts[0].quantity
+    found = gap.read(evidence_of(tmp_path))
+    # p1: 1 - 1/2, p2: 1 - 0, p3: 0 - 1, p4: 1 - 0.
+    assert found.mean == pytest.approx(1.5 / 4) and found.n == 4
+    assert found.source == "evaluation/reward_folds.jsonl"
+    written(tmp_path, "reward_folds.jsonl", [row for row in rows if (row["fold"], row["labelers"]) != (1, "outside")])
+    # Without all rows the two folds are what was drawn: 1/2 - 1/3 and 1 - 1/2.
+    assert gap.read(evidence_of(tmp_path)).mean == pytest.approx(1 / 3)
+
+
 def write_measurements(path: Path, rows: list[dict]) -> Path:
     (path / "evaluation").mkdir(parents=True, exist_ok=True)
     lines = [{"arm": "", "size": "", "condition": {}, "n": 9, "source": "evaluation/x.jsonl"} | row for row in rows]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -61,7 +62,8 @@ class Contrast:
     """sum_k w_k m_k over `terms`.
 
     `over`: a condition (a skill, say) over whose values the contrasts are averaged, each taken for itself. `across`: a
-    condition (a fold) whose values are what was drawn: the terms are paired on them.
+    condition (a fold) over which a prompt is averaged before the terms are paired on prompts; where the rows are
+    missing, its values are what was drawn, and the terms are paired on them.
     """
 
     terms: tuple[Term, ...]
@@ -74,7 +76,7 @@ class Contrast:
         if not all(rows) or self._repeats(evidence.measured):
             return None
         if self.across:
-            return self._paired_across(rows)
+            return self._paired_on_prompts(rows, evidence.raw) or self._paired_across(rows)
         if not self.over:
             return _contrast(self._weighted([found[0] for found in rows]), evidence.raw)
         return self._averaged_over(rows, evidence.raw)
@@ -96,6 +98,13 @@ class Contrast:
             return None
         weighted = [(1 / len(parts), part) for part in parts]
         return _combined(weighted, " and ".join(dict.fromkeys(part.source for part in parts)))
+
+    def _paired_on_prompts(self, rows: list[list[Row]], raw: RawRows) -> Estimate | None:
+        terms = [(term.weight, _pooled(found, raw)) for term, found in zip(self.terms, rows, strict=True)]
+        if _num_shared(terms) < 2:
+            return None
+        sources = dict.fromkeys(row.estimate.raw or row.estimate.source for found in rows for row in found)
+        return _estimate(paired_contrast(terms, bounds=_BOUNDS.get(self.terms[0].measure)), ", ".join(sources))
 
     def _paired_across(self, rows: list[list[Row]]) -> Estimate | None:
         by_value = [_by_condition(found, self.across) for found in rows]
@@ -163,6 +172,18 @@ class BestOfSweeps:
 
     def _best(self, measured: Measured, sweep: str) -> Row | None:
         return max(measured.where(sweep, {"metric": self.metric}), key=lambda row: row.estimate.mean, default=None)
+
+
+def _pooled(rows: Iterable[Row], raw: RawRows) -> Means:
+    """The mean of each prompt over several measurements; nothing where the rows of one are missing."""
+    found: dict[Hashable, list[float]] = defaultdict(list)
+    for row in rows:
+        means = raw.means(row)
+        if means is None:
+            return {}
+        for unit, mean in means.items():
+            found[unit].append(mean)
+    return {unit: sum(means) / len(means) for unit, means in found.items()}
 
 
 def _by_condition(rows: Iterable[Row], key: str) -> dict[Condition, Row]:
