@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("torch", reason="the pipeline trains")
 
 from processes import Command, Outcome, tutelage
+from tutelage.store.runs import RunFolder
 
 SMALL = {
     "num_documents": 400,
@@ -185,8 +186,16 @@ def test_sweeps_folds_epochs_and_curves_are_measured(whole):
         if "fold" in row["condition"]
     )
     assert folds == {(fold, side): 1 for fold in (0, 1) for side in ("inside", "outside")}
-    epochs = {(row["size"], row["condition"]["epoch"]) for row in measurements(out, "sft_epoch")}
-    assert epochs == {("medium", 1), ("medium", 2)}
+    epochs = {
+        (row["size"], row["condition"]["epoch"], row["condition"]["metric"]): row
+        for row in measurements(out, "sft_epoch")
+    }
+    assert set(epochs) == {("medium", epoch, metric) for epoch in (1, 2) for metric in ("validation_loss", "score")}
+    assert all(row["low"] < row["mean"] < row["high"] for row in epochs.values())
+    trained = RunFolder.open(out / "medium" / "sft_long").read_metrics()
+    losses = [row["sft/validation_loss"] for row in trained if "sft/validation_loss" in row]
+    for epoch, loss in enumerate(losses, start=1):
+        assert epochs["medium", epoch, "validation_loss"]["mean"] == pytest.approx(loss, rel=1e-5)
     curve = Counter(
         (row["condition"]["method"], row["condition"]["metric"]) for row in measurements(out, "overoptimisation")
     )

@@ -188,6 +188,35 @@ def test_the_loss_on_text_is_paired_by_window_and_counts_tokens(tmp_path):
     assert change.mean == pytest.approx((13 - 9) / 8) and change.source == source and change.n == 3
 
 
+def test_epochs_are_paired_by_demonstration_and_by_prompt(tmp_path):
+    nats = {1: [2.0, 3.0, 4.0], 2: [1.0, 3.0, 3.0], 3: [2.0, 5.0, 8.0]}
+    scores = {1: [0.1, 0.2, 0.6], 2: [0.3, 0.1, 0.5], 3: [0.0, 0.0, 0.3]}
+    losses = [
+        {"epoch": epoch, "metric": "validation_loss", "prompt_id": f"d{i}", "nats": own[i], "num_tokens": i + 1}
+        for epoch, own in nats.items()
+        for i in range(3)
+    ]
+    scored = [
+        {"epoch": epoch, "metric": "score", "prompt_id": f"p{i}", "value": own[i]}
+        for epoch, own in scores.items()
+        for i in range(3)
+    ]
+    written(tmp_path, "sft_epochs.jsonl", [{"arm": "sft", "size": ""} | row for row in losses + scored])
+    source = "evaluation/sft_epochs.jsonl"
+    about = {"measure": "sft_epoch", "arm": "sft", "low": -9.0, "high": 9.0, "source": source}
+    means = {("validation_loss", epoch): sum(own) / 6 for epoch, own in nats.items()}
+    means |= {("score", epoch): sum(own) / 3 for epoch, own in scores.items()}
+    write_measurements(
+        tmp_path,
+        [about | {"condition": {"epoch": e, "metric": metric}, "mean": mean} for (metric, e), mean in means.items()],
+    )
+    evidence = evidence_of(tmp_path)
+    for metric, change in (("validation_loss", (15 - 7) / 6), ("score", -0.2)):
+        found = LastEpochMinusLowestLoss(metric).read(evidence)
+        assert found.mean == pytest.approx(change) and found.n == 3 and found.source == source
+        assert found.high - found.low < 10
+
+
 def test_labelers_inside_and_outside_are_compared_on_the_same_rankings(tmp_path):
     # The group of p1's and p4's labelers is left out in fold 0, that of p2's and p3's in fold 1.
     values = {

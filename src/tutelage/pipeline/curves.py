@@ -8,19 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import torch
-from transformers import PreTrainedModel
-
 from tutelage import miniature
 from tutelage.evaluation.completions import Arm, group_to_score, is_complete
-from tutelage.model.loading import load_policy, load_tokenizer, save_model
+from tutelage.model.loading import load_policy, load_tokenizer
 from tutelage.pipeline.distances import kl_interval, kl_rows
 from tutelage.pipeline.findings import Condition, Findings, measured
-from tutelage.pipeline.models import complete_prompts, scores_by_reward_model
+from tutelage.pipeline.models import complete_prompts, policy_of_checkpoint, scores_by_reward_model
 from tutelage.pipeline.sizes import FullRun
 from tutelage.records import Completion, Prompt
 from tutelage.statistics.best_of_n import best_of_n_curve, expected_best_of_n
@@ -93,7 +89,7 @@ def _on_the_way(view: FullRun, prompts: Sequence[Prompt], centres: dict[str, flo
     renderer = Renderer(tokenizer=load_tokenizer(view.model("ppo_init")))
     reference = load_policy(view.model("ppo_init"))
     for place in [*sorted((folder / "checkpoints").glob("step-*")), folder / "model"]:
-        policy, model = _checkpoint(view, place)
+        policy, model = policy_of_checkpoint(place, like=view.model("ppo_init"))
         completions = complete_prompts(view, Arm(name=place.name, model=model), prompts, 1)
         groups = [group_to_score(renderer, p, own) for p, own in zip(prompts, completions, strict=True)]
         # An estimate below 0 means none that can be seen.
@@ -102,18 +98,6 @@ def _on_the_way(view: FullRun, prompts: Sequence[Prompt], centres: dict[str, flo
             centred = [own[0] - centres[metric] for own in values]
             interval = clustered_mean(centred, [prompt.id for prompt in prompts])
             yield Point(method="rl", metric=metric, kl=kl, value=interval, by_prompt=centred)
-
-
-def _checkpoint(view: FullRun, place: Path) -> tuple[PreTrainedModel, Path]:
-    """The policy of a checkpoint, and a model folder of it beside the checkpoint's state."""
-    if place.name == "model":
-        return load_policy(place), place
-    policy = load_policy(view.model("ppo_init"))
-    state = torch.load(place / "state.pt", map_location="cpu", weights_only=True)["state"]["policy"]
-    policy.load_state_dict(state)
-    folder = place / "model"
-    save_model(policy, load_tokenizer(view.model("ppo_init")), folder)
-    return policy, folder
 
 
 def _add(found: Findings, view: FullRun, point: Point, prompts: Sequence[Prompt]) -> None:

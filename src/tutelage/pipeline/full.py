@@ -18,6 +18,7 @@ from tutelage.pipeline.answers import BEST_OF_N, all_arms, complete_everything, 
 from tutelage.pipeline.contests import baseline_of, judge_everybody, judge_outside
 from tutelage.pipeline.curves import measure_curve
 from tutelage.pipeline.distances import measure_distances
+from tutelage.pipeline.epochs import measure_sft_epochs
 from tutelage.pipeline.findings import INSTRUCT, MEASUREMENTS, join, measured
 from tutelage.pipeline.held_out import write_world_without_held_out
 from tutelage.pipeline.judging import choose_prefix, completions_by_arm, means_by_arm
@@ -25,7 +26,7 @@ from tutelage.pipeline.labels import collect_prompts, sample_for_rankings, write
 from tutelage.pipeline.probes import ProbeSizes, probe_arm
 from tutelage.pipeline.rewards import measure_reward_model
 from tutelage.pipeline.sizes import FullConfig, FullRun
-from tutelage.pipeline.sweeps import measure_sft_epochs, measure_sweep, train_fold
+from tutelage.pipeline.sweeps import measure_sweep, train_fold
 from tutelage.recipes import recipe_path
 from tutelage.records import Measurement
 from tutelage.seeds import derived_seed

@@ -1,11 +1,15 @@
-"""The run's models at work: completions of an arm, scores of its reward model."""
+"""The run's models at work: completions of an arm, scores of its reward model, policies of checkpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel
 
 from tutelage.evaluation.completions import Arm, complete, score_completions
-from tutelage.model.loading import load_scalar_model, load_tokenizer
+from tutelage.model.loading import load_policy, load_scalar_model, load_tokenizer, save_model
 from tutelage.model.sampling import SamplingSettings
 from tutelage.pipeline.run import Run
 from tutelage.records import Completion, Prompt, Ranking
@@ -34,3 +38,16 @@ def score_rankings(reward_model: object, tokenizer: object, rankings: Sequence[R
     """The score of each ranking's completions."""
     prompts = [Prompt(id=r.prompt_id or "", text=r.prompt, messages=r.messages) for r in rankings]
     return score_completions(reward_model, Renderer(tokenizer=tokenizer), prompts, [r.completions for r in rankings])
+
+
+def policy_of_checkpoint(place: Path, *, like: Path) -> tuple[PreTrainedModel, Path]:
+    """The policy of a stage's checkpoint, shaped as the model `like`, and a model folder of it beside the checkpoint's
+    state; of a model folder, itself.
+    """
+    if place.name == "model":
+        return load_policy(place), place
+    policy = load_policy(like)
+    policy.load_state_dict(torch.load(place / "state.pt", map_location="cpu", weights_only=True)["state"]["policy"])
+    folder = place / "model"
+    save_model(policy, load_tokenizer(like), folder)
+    return policy, folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
@@ -182,9 +183,13 @@ class FullRun(Run):
         return found.model_copy(update={"demonstrations": self.data / f"{style}.jsonl"})
 
     def sft_long(self) -> SFTConfig:
-        """SFT for more epochs than the arms have: long enough for its validation loss to turn up."""
-        found = self.sft("sft_long", reward_model=self.model("reward"))
-        return found.model_copy(update={"num_epochs": self.full.num_sft_epochs})
+        """SFT for more epochs than the arms have: long enough for its validation loss to turn up. Each epoch leaves a
+        checkpoint, the last one the model.
+        """
+        found = self.sft("sft_long", should_select_checkpoint=False)
+        steps_per_epoch = math.ceil(self.result("sft")["num_demonstrations"] / found.demonstrations_per_step)
+        kept = {"checkpoint_every_num_steps": steps_per_epoch, "keep_checkpoints": self.full.num_sft_epochs}
+        return found.model_copy(update={"num_epochs": self.full.num_sft_epochs, **kept})
 
     def dpo(self) -> DPOConfig:
         """From where PPO starts, on the rankings that the reward model learnt from."""

@@ -25,7 +25,6 @@ from tutelage.statistics.likert import likert_mean
 from tutelage.statistics.unbounded import clustered_mean
 from tutelage.statistics.win_rate import win_rate
 from tutelage.store.jsonl import read_records, read_rows, write_records
-from tutelage.store.runs import RunFolder
 from tutelage.training.reward import train_reward
 
 Rows = list[dict[str, Any]]
@@ -168,23 +167,3 @@ def train_fold(run: FullRun, fold: int) -> dict[str, int]:
             found, "reward_folds", own, score_rankings(model, tokenizer, own), {"fold": fold, "labelers": name}
         )
     return found.write(run.steps / f"fold-{fold}")
-
-
-def measure_sft_epochs(view: FullRun) -> dict[str, int]:
-    """Validation loss and reward score after every epoch of a long SFT, from its own metrics [3.5]."""
-    config = view.sft_long()
-    by_epoch: dict[int, dict[str, Any]] = {}
-    for row in RunFolder.open(view.folder("sft_long")).read_metrics():
-        if "sft/validation_loss" in row:
-            by_epoch[len(by_epoch) + 1] = row
-    source = str((view.folder("sft_long") / "metrics.jsonl").relative_to(view.out))
-    found = Findings()
-    for epoch, row in by_epoch.items():
-        for metric, number in (("validation_loss", 0), ("score", config.validation_prompts)):
-            condition: Condition = {"epoch": epoch, "metric": metric}
-            found.measurements.append(
-                measured(
-                    "sft_epoch", row[f"sft/{metric}"], condition, arm="sft", size=view.size, n=number, source=source
-                )
-            )
-    return found.write(view.steps / "sft_epochs")

@@ -17,6 +17,7 @@ _UNITS = ("cluster", "prompt_id", "question_id", "item_id", "pair_id", "window",
 # Where a row holds the number, by measure; after these its own name, its metric, and "value".
 _NUMBERS = {"win_rate": ("outcome",), "generalisation": ("outcome",), "likert": ("overall",), "truthful": ("is_true",)}
 _NUMBERS |= {"bias_entropy": ("entropy",), "truthful_choice": ("accuracy",), "pretraining_loss": ("nats",)}
+_NUMBERS |= {"sft_epoch": ("nats",)}
 # Where a row without a `condition` of its own states one; its text stands under "prompt", so that the kind of prompt
 # has other names.
 _ALIASES = {
@@ -45,7 +46,7 @@ class RawRows:
         source = row.estimate.raw or row.estimate.source
         gathered: dict[Hashable, list[float]] = defaultdict(list)
         fitting = [raw for raw in self._of_arm(source, row) if _fits(raw, row)]
-        scale = _per_token(fitting) if row.measure == "pretraining_loss" else 1.0
+        scale = _per_token(fitting)
         for raw in fitting:
             unit = next((raw[name] for name in _UNITS if isinstance(raw.get(name), (str, int))), None)
             number = _number(raw, row)
@@ -85,8 +86,8 @@ def _number(raw: Mapping[str, Any], row: Row) -> float | None:
 
 
 def _per_token(rows: Sequence[Mapping[str, Any]]) -> float:
-    """What makes the plain mean of the windows' nats the nats per token: all policies read the same windows."""
-    num_tokens = sum(_as_number(raw.get("num_tokens")) or 0.0 for raw in rows)
+    """What makes the plain mean of nats the nats per token; 1 for rows without. All policies read the same tokens."""
+    num_tokens = sum(_as_number(raw.get("num_tokens")) or 0.0 for raw in rows if "nats" in raw)
     return len(rows) / num_tokens if num_tokens else 1.0
 
 
