@@ -14,10 +14,15 @@ from tutelage.store.jsonl import SkipLog, is_record_file, read_rows
 # What a row was drawn from, by the names that files of rows give it: the unit of pairing. A cluster (items of one text)
 # comes before its items.
 _UNITS = ("cluster", "prompt_id", "question_id", "item_id", "pair_id", "window", "id")
-# Where a row holds the number, by measure; after these its own name, its metric, and "value".
-_NUMBERS = {"win_rate": ("outcome",), "generalisation": ("outcome",), "likert": ("overall",), "truthful": ("is_true",)}
-_NUMBERS |= {"bias_entropy": ("entropy",), "truthful_choice": ("accuracy",), "pretraining_loss": ("nats",)}
-_NUMBERS |= {"sft_epoch": ("nats",)}
+# Where a row holds the number, by measure; after these its own name, its metric, nats (of `num_tokens`), and "value".
+_NUMBERS = {
+    "win_rate": ("outcome",),
+    "generalisation": ("outcome",),
+    "likert": ("overall",),
+    "truthful": ("is_true",),
+    "truthful_choice": ("accuracy",),
+    "bias_entropy": ("entropy",),
+}
 # Where a row without a `condition` of its own states one; its text stands under "prompt", so that the kind of prompt
 # has other names.
 _ALIASES = {
@@ -81,7 +86,7 @@ def _number(raw: Mapping[str, Any], row: Row) -> float | None:
         return _as_number(flags.get(row.condition.get("flag"))) if isinstance(flags, dict) else None
     if row.measure == "truthful_informative" and "is_true" in raw and "is_informative" in raw:
         return float(bool(raw["is_true"]) and bool(raw["is_informative"]))
-    names = (*_NUMBERS.get(row.measure, ()), row.measure, str(row.condition.get("metric", "")), "value")
+    names = (*_NUMBERS.get(row.measure, ()), row.measure, str(row.condition.get("metric", "")), "nats", "value")
     return next((found for name in names if (found := _as_number(raw.get(name))) is not None), None)
 
 
