@@ -38,10 +38,10 @@ def write_reward_model(writer: Writer, generator: np.random.Generator, truth: Ma
         for side, accuracy in truth["reward_model"].items():
             mean = accuracy + 0.006 * generator.normal()
             found = Interval(mean=mean, low=mean - 0.02, high=mean + 0.02, n=2000)
-            writer.add("reward_model_accuracy", found, source, size="large", fold=fold, labelers=side)
+            writer.add("reward_model_accuracy", found, source, fold=fold, labelers=side)
     for labelers, mean in (("training", 0.721), ("heldout", 0.698)):
         found = Interval(mean=mean, low=mean - 0.01, high=mean + 0.01, n=4000)
-        writer.add("reward_model_accuracy", found, source, size="large", labelers=labelers)
+        writer.add("reward_model_accuracy", found, source, labelers=labelers)
     for labelers, mean in (("training", 0.726), ("heldout", 0.773)):
         found = Interval(mean=mean, low=mean - 0.015, high=mean + 0.015, n=900)
         writer.add("labeler_agreement", found, source, labelers=labelers)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from markupsafe import Markup
 
 from tutelage.report.claims.quantities import Contrast, Evidence, Term
 from tutelage.report.figures.exhibit import Along, Exhibit, source_of
 from tutelage.report.figures.lines import Series, steps_panel
-from tutelage.report.measured import Row
+from tutelage.report.measured import ANY, Row
 from tutelage.report.notation import MISSING, percent, signed_points, whole_percent, with_interval
 from tutelage.report.tables import Table
 
@@ -58,19 +59,20 @@ def _has_fold(row: Row, side: str) -> bool:
 
 
 def _gap(evidence: Evidence) -> Markup:
-    means = {}
-    for sign, sides in ((1.0, ("inside",)), (1.0, ("outside",)), (-1.0, ("inside", "outside"))):
-        terms = tuple(
-            Term(1.0 if index == 0 else sign, "reward_model_accuracy", condition={"labelers": side})
-            for index, side in enumerate(sides)
-        )
-        means[sides] = Contrast(terms, across="fold").read(evidence)
-    parts = [
-        Markup("{} {}").format(" minus ".join(sides), with_interval(mean, signed_points if len(sides) > 1 else percent))
-        for sides, mean in means.items()
-        if mean is not None
+    inside, outside = (_accuracy(side) for side in _SIDES)
+    away = replace(outside, weight=-1.0)
+    found = [
+        ("inside", Contrast((inside,), across="fold").read(evidence), percent),
+        ("outside", Contrast((outside,), across="fold").read(evidence), percent),
+        ("inside minus outside", Contrast((inside, away), across="fold").read(evidence), signed_points),
     ]
+    parts = [Markup("{} {}").format(name, with_interval(mean, form)) for name, mean, form in found if mean is not None]
     return Markup("Over the folds: {}.").format(Markup(", ").join(parts)) if parts else Markup("")
+
+
+def _accuracy(side: str) -> Term:
+    # One reward model serves all sizes; its rows name none.
+    return Term(1.0, "reward_model_accuracy", condition={"labelers": side}, size=ANY)
 
 
 def _fold_table(found: Mapping[str, Along]) -> Table:
