@@ -13,7 +13,7 @@ from tutelage.report.claims import CLAIMS, Assessment, Evidence, assess
 from tutelage.report.claims.quantities import Contrast, LastEpochMinusLowestLoss, Term, difference
 from tutelage.report.claims.rules import Between, above, below, overall
 from tutelage.report.measured import LARGEST, SMALLEST, read_measured
-from tutelage.report.notation import percent, signed_points
+from tutelage.report.notation import percent, signed, signed_points
 from tutelage.report.raw_rows import RawRows
 from tutelage.report.results import Estimate
 from tutelage.report.run_folder import read_run
@@ -84,6 +84,7 @@ def test_a_rule_says_itself():
     assert above(0.5).words(percent) == "above 50.0\u202f%"
     assert below(0).words(signed_points) == "below 0"
     assert Between(0.01, 0.06).words(signed_points) == "between +1.0\u202fpoints and +6.0\u202fpoints"
+    assert signed_points(-1e-17) == "+0.0\u202fpoints" and signed(3)(-1e-17) == "+0.000"
 
 
 def test_a_run_like_the_paper_reproduces_what_was_put_in(claims):

@@ -31,12 +31,12 @@ def fixed(digits: int) -> Form:
 
 def signed_points(difference: float) -> str:
     """A difference of shares in percentage points, with its sign."""
-    return f"{100 * difference:+.1f}".replace("-", "\u2212") + "\u202fpoints"
+    return f"{100 * difference:+z.1f}".replace("-", "\u2212") + "\u202fpoints"
 
 
 def signed(digits: int) -> Form:
     """A difference with its sign and so many decimals."""
-    return lambda value: f"{value:+.{digits}f}".replace("-", "\u2212")
+    return lambda value: f"{value:+z.{digits}f}".replace("-", "\u2212")
 
 
 def significant(value: float) -> str:
