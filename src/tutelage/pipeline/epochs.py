@@ -8,10 +8,10 @@ from tutelage.evaluation.completions import Arm
 from tutelage.model.loading import context_limit, load_policy, load_tokenizer
 from tutelage.pipeline.distances import loss_interval, loss_rows
 from tutelage.pipeline.findings import Condition, Findings, measured
-from tutelage.pipeline.models import complete_prompts, policy_of_checkpoint, scores_by_reward_model
+from tutelage.pipeline.models import policy_of_checkpoint
 from tutelage.pipeline.sizes import FullRun
+from tutelage.pipeline.sweeps import validation_score
 from tutelage.records import Demonstration
-from tutelage.statistics.unbounded import clustered_mean
 from tutelage.store.sources import load_demonstrations
 from tutelage.text.render import Renderer
 from tutelage.training.config import SFTConfig
@@ -24,21 +24,14 @@ def measure_sft_epochs(view: FullRun) -> dict[str, int]:
     """Loss on the validation demonstrations and score on validation prompts, which no policy was trained on."""
     config, folder = view.sft_long(), view.folder("sft_long")
     demonstrations = _demonstrations(config)
-    prompts = view.prompts("valid", "ppo")[: view.full.num_sweep_prompts]
     found = Findings(rows={FILE: []})
     places = [*sorted((folder / "checkpoints").glob("step-*")), folder / "model"]
     for epoch, place in enumerate(places, start=1):
         policy, model = policy_of_checkpoint(place, like=view.model("pretrain"))
         losses = loss_rows(policy, [own.group for own in demonstrations])
         named = [{"prompt_id": own.name, **row} for own, row in zip(demonstrations, losses, strict=True)]
-        scores = scores_by_reward_model(view, prompts, complete_prompts(view, Arm(name="sft", model=model), prompts, 1))
-        values = [own[0] for own in scores]
-        ids = [prompt.id for prompt in prompts]
-        scored = [{"prompt_id": name, "value": value} for name, value in zip(ids, values, strict=True)]
-        for metric, rows, interval in (
-            ("validation_loss", named, loss_interval(losses)),
-            ("score", scored, clustered_mean(values, ids)),
-        ):
+        loss = "validation_loss", named, loss_interval(losses)
+        for metric, rows, interval in (loss, validation_score(view, Arm(name="sft", model=model))):
             condition: Condition = {"epoch": epoch, "metric": metric}
             about: dict[str, Any] = {"arm": "sft", "size": view.size}
             found.measurements.append(

@@ -59,7 +59,7 @@ def measure_sweep(run: FullRun, name: str) -> dict[str, int]:
     view, swept = run.smallest, swept_arm(run, name)
     found = Findings(rows={swept.sweep: []})
     judged = list(_judged(view, swept))
-    for metric, rows, interval in (_score(view, swept), _loss(view, swept), _skill(view, swept), *judged):
+    for metric, rows, interval in (validation_score(view, swept.arm), _loss(view, swept), _skill(view, swept), *judged):
         condition: Condition = {**swept.coefficient, "metric": metric}
         about = {"arm": swept.name, "size": view.size}
         source = f"evaluation/{swept.sweep}.jsonl"
@@ -73,10 +73,10 @@ def measure_sweep(run: FullRun, name: str) -> dict[str, int]:
 Metric = tuple[str, Rows, Interval]
 
 
-def _score(view: FullRun, swept: Swept) -> Metric:
-    """On validation prompts, which no policy was trained on."""
+def validation_score(view: FullRun, arm: Arm) -> Metric:
+    """Score by the reward model on validation prompts, which no policy was trained on."""
     prompts = view.prompts("valid", "ppo")[: view.full.num_sweep_prompts]
-    scores = scores_by_reward_model(view, prompts, complete_prompts(view, swept.arm, prompts, 1))
+    scores = scores_by_reward_model(view, prompts, complete_prompts(view, arm, prompts, 1))
     values = [own[0] for own in scores]
     rows = [{"prompt_id": p.id, "value": value} for p, value in zip(prompts, values, strict=True)]
     return "score", rows, clustered_mean(values, [prompt.id for prompt in prompts])
