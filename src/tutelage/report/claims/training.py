@@ -22,13 +22,18 @@ def _losses(*weights: tuple[float, str]) -> Contrast:
 # PPO-ptx against the middle between PPO and GPT: on GPT's side of it, more than half of what was lost is back.
 _HALFWAY = ((1.0, "ppo_ptx"), (-0.5, "ppo"), (-0.5, "gpt"))
 
-# One reward model serves all sizes; its rows name none.
+
+def reward_accuracy(weight: float, labelers: str) -> Term:
+    """Accuracy of the reward model on a group of labelers. One model serves all sizes; its rows name none."""
+    return Term(weight, "reward_model_accuracy", condition={"labelers": labelers}, size=ANY)
+
+
 _ACCURACY_DROP = Part(
     label="training − held-out labelers, accuracy",
     quantity=Contrast(
         (
-            Term(1.0, "reward_model_accuracy", condition={"labelers": "training"}, size=ANY),
-            Term(-1.0, "reward_model_accuracy", condition={"labelers": "heldout"}, size=ANY),
+            reward_accuracy(1.0, "training"),
+            reward_accuracy(-1.0, "heldout"),
         )
     ),
     rule=Between(0.01, 0.06),
@@ -97,8 +102,8 @@ TRAINING: tuple[Claim, ...] = (
                 label="inside − outside, accuracy over the folds",
                 quantity=Contrast(
                     (
-                        Term(1.0, "reward_model_accuracy", condition={"labelers": "inside"}, size=ANY),
-                        Term(-1.0, "reward_model_accuracy", condition={"labelers": "outside"}, size=ANY),
+                        reward_accuracy(1.0, "inside"),
+                        reward_accuracy(-1.0, "outside"),
                     ),
                     across="fold",
                 ),

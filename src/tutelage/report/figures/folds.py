@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from markupsafe import Markup
 
-from tutelage.report.claims.quantities import Contrast, Evidence, Term
+from tutelage.report.claims.quantities import Contrast, Evidence
+from tutelage.report.claims.training import reward_accuracy
 from tutelage.report.figures.exhibit import Along, Exhibit, source_of
 from tutelage.report.figures.lines import Series, steps_panel
-from tutelage.report.measured import ANY, Row
+from tutelage.report.measured import Row
 from tutelage.report.notation import MISSING, percent, signed_points, whole_percent, with_interval
 from tutelage.report.tables import Table
 
@@ -59,20 +59,15 @@ def _has_fold(row: Row, side: str) -> bool:
 
 
 def _gap(evidence: Evidence) -> Markup:
-    inside, outside = (_accuracy(side) for side in _SIDES)
-    away = replace(outside, weight=-1.0)
+    inside, outside = reward_accuracy(1.0, "inside"), reward_accuracy(1.0, "outside")
+    gap = (inside, reward_accuracy(-1.0, "outside"))
     found = [
         ("inside", Contrast((inside,), across="fold").read(evidence), percent),
         ("outside", Contrast((outside,), across="fold").read(evidence), percent),
-        ("inside minus outside", Contrast((inside, away), across="fold").read(evidence), signed_points),
+        ("inside minus outside", Contrast(gap, across="fold").read(evidence), signed_points),
     ]
     parts = [Markup("{} {}").format(name, with_interval(mean, form)) for name, mean, form in found if mean is not None]
     return Markup("Over the folds: {}.").format(Markup(", ").join(parts)) if parts else Markup("")
-
-
-def _accuracy(side: str) -> Term:
-    # One reward model serves all sizes; its rows name none.
-    return Term(1.0, "reward_model_accuracy", condition={"labelers": side}, size=ANY)
 
 
 def _fold_table(found: Mapping[str, Along]) -> Table:
