@@ -11,9 +11,13 @@ SIZE ?= quick
 help:
 	@echo "make quickstart   the whole loop in miniature, then its report    (OUT=$(OUT) SEED=$(SEED))"
 	@echo "make test         the tests"
-	@echo "make lint         ruff and mypy"
-	@echo "make faults       plant faults in the objectives; every one must fail a test"
+	@echo "make lint         ruff: rules and format"
+	@echo "make types        mypy over the package"
+	@echo "make floors       the test of imports between rooms"
+	@echo "make faults       plant faults in the package; every one must fail a test"
 	@echo "make bench        side by side with peers, in an environment of their own; writes docs/speed.md"
+	@echo "make wheel        the package as a wheel, in dist"
+	@echo "make clean        remove the environments and what was built"
 
 # One stamp per set of extras: installing again only when what is to be installed has changed.
 $(VENV)/.made:

@@ -1,10 +1,13 @@
-"""Plant one fault at a time in the objectives and see that the tests of the objectives find it.
+"""Plant one fault at a time in the package and see that a test finds it.
 
-    python tests/planted_faults.py [WORD]      # only the faults whose file or name contains WORD
+    python tests/planted_faults.py [WORD ...]      # only the faults whose file or name contains every WORD
 
-planted_faults.txt lists them. Each replaces one snippet of src/tutelage/objectives in a copy of the package; the tests
-run against that copy. A fault that no test finds, a snippet that is not in the source exactly once, and a fault that
-keeps the tests from running at all end in status 1.
+The lists are `faults/*.txt`, one per room. A block is `@ FILE: NAME | TESTS`, then `-` lines (what the source says) and
+`+` lines (what the fault says instead). FILE is relative to src/tutelage; TESTS are the test files that must see the
+fault, and may be left out for the objectives, where all of theirs are tried. The text after the sign and one space is
+taken as it is and must be in the file exactly once. Each fault is planted in a copy of the package. A fault that no test
+finds, a snippet that is not in the source exactly once, and a fault that keeps the tests from running at all end in
+status 1.
 """
 
 from __future__ import annotations
@@ -15,13 +18,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-OBJECTIVES = Path("src/tutelage/objectives")
-TESTS = sorted(path.name for path in ROOT.glob("tests/test_objectives_*.py"))
+PACKAGE = Path("src/tutelage")
+OBJECTIVES_TESTS = tuple(sorted(path.name for path in ROOT.glob("tests/test_objectives_*.py")))
 NUM_AT_ONCE = min(2, os.cpu_count() or 1)
 
 
@@ -31,75 +35,87 @@ class Fault:
     name: str
     right: str
     wrong: str
+    tests: tuple[str, ...]
 
 
 def read_faults() -> list[Fault]:
-    """The blocks of planted_faults.txt: `@ file: name`, then `-` lines (the source) and `+` lines (the fault)."""
+    """The blocks of every list, by list and in their order."""
+    return [fault for path in sorted(ROOT.glob("tests/faults/*.txt")) for fault in parse_faults(path.read_text())]
+
+
+def parse_faults(text: str) -> list[Fault]:
+    """The blocks of one list; what stands before the first is a comment."""
     faults = []
-    for block in (ROOT / "tests/planted_faults.txt").read_text().split("\n@ ")[1:]:
+    for block in text.split("\n@ ")[1:]:
         title, *lines = block.rstrip("\n").split("\n")
-        file, name = title.split(": ", 1)
+        file, _, rest = title.partition(": ")
+        name, _, tests = rest.partition(" | ")
         sides = {sign: "\n".join(line[2:] for line in lines if line[:2] == sign) for sign in ("- ", "+ ")}
-        faults.append(Fault(file, name, sides["- "], sides["+ "]))
+        named = tuple(tests.split()) or (OBJECTIVES_TESTS if file.startswith("objectives/") else ())
+        faults.append(Fault(file, name, sides["- "], sides["+ "], named))
     return faults
 
 
-def misplaced(fault: Fault) -> str | None:
+def find_problem(fault: Fault) -> str | None:
     """Why this fault cannot be planted, or None."""
-    found = (ROOT / OBJECTIVES / fault.file).read_text().count(fault.right)
-    return None if found == 1 else f"its snippet is in {fault.file} {found} times, not once: {fault.right!r}"
+    source = ROOT / PACKAGE / fault.file
+    if not source.exists():
+        return f"{fault.name}: there is no {fault.file}"
+    missing = [name for name in fault.tests if not (ROOT / "tests" / name).exists()]
+    if missing or not fault.tests:
+        return f"{fault.name}: names no test file" if not fault.tests else f"{fault.name}: no test file {missing[0]}"
+    count = source.read_text().count(fault.right)
+    return None if count == 1 else f"its snippet is in {fault.file} {count} times, not once: {fault.right!r}"
 
 
-def plant(fault: Fault | None, house: Path) -> None:
-    """A copy of the package and of the tests of the objectives in `house`, with at most one fault."""
-    shutil.copytree(ROOT / "src/tutelage/objectives", house / OBJECTIVES, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "src/tutelage/__init__.py", house / "src/tutelage")
-    (house / "tests").mkdir()
-    for name in ("reference.py", *TESTS):
-        shutil.copy(ROOT / "tests" / name, house / "tests")
-    shutil.copy(ROOT / "pyproject.toml", house)
+def plant(fault: Fault | None, copy: Path) -> None:
+    """A copy of the project in `copy`, with at most one fault. What the tests only read is linked."""
+    shutil.copytree(ROOT / "src", copy / "src")
+    shutil.copytree(ROOT / "tests", copy / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "docs", "examples", "benchmarks", "README.md", "CONTRIBUTING.md", "Makefile"):
+        (copy / name).symlink_to(ROOT / name)
     if fault is not None:
-        target = house / OBJECTIVES / fault.file
+        target = copy / PACKAGE / fault.file
         target.write_text(target.read_text().replace(fault.right, fault.wrong))
 
 
-def run_tests(fault: Fault | None) -> tuple[int, str]:
+def run_tests(fault: Fault | None, tests: Sequence[str]) -> tuple[int, str]:
     """Pytest's exit status and its output, up to the first test that fails."""
-    with tempfile.TemporaryDirectory(prefix="planted-fault-") as house:
-        plant(fault, Path(house))
-        environment = {**os.environ, "PYTHONPATH": "src", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-        # The tests of the faulty file first: they are the likeliest to find it.
-        tests = sorted(TESTS, key=lambda name: fault is None or not name.endswith(f"_{fault.file}"))
-        paths = [f"tests/{name}" for name in tests]
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *paths]
-        done = subprocess.run(command, cwd=house, env=environment, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory(prefix="planted-fault-") as folder:
+        plant(fault, Path(folder))
+        environment = {**os.environ, "PYTHONPATH": f"{folder}/src", "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+        command += [f"tests/{name}" for name in tests]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
-def caught_by(fault: Fault) -> tuple[bool, str]:
+def find_catcher(fault: Fault) -> tuple[bool, str]:
     """Whether a test failed, and which; or what went wrong."""
-    problem = misplaced(fault)
+    problem = find_problem(fault)
     if problem is not None:
         return False, f"STALE: {problem}"
-    status, output = run_tests(fault)
-    failed = re.search(r"^FAILED tests/(\S+)", output, re.MULTILINE)
+    # The tests that are named after the faulty file first: they are the most likely to find it.
+    stem = Path(fault.file).stem
+    status, output = run_tests(fault, sorted(fault.tests, key=lambda name: not name.endswith(f"_{stem}.py")))
+    failed = re.search(r"^(?:FAILED|ERROR) tests/(\S+)", output, re.MULTILINE)
     if status == 1 and failed:
-        return True, failed.group(1).removeprefix("test_objectives_")
+        return True, failed.group(1)
     return False, "NOT CAUGHT" if status == 0 else f"BROKEN: pytest ended with {status}\n{output}"
 
 
 def main(words: list[str]) -> int:
-    status, output = run_tests(None)
+    chosen = [fault for fault in read_faults() if all(word in f"{fault.file} {fault.name}" for word in words)]
+    status, output = run_tests(None, sorted({name for fault in chosen for name in fault.tests}))
     if status != 0:
         print(f"The tests fail without any fault:\n{output}")
         return 1
-    chosen = [fault for fault in read_faults() if all(word in f"{fault.file} {fault.name}" for word in words)]
     width = max((len(fault.name) for fault in chosen), default=0)
     num_caught = 0
     with ThreadPoolExecutor(NUM_AT_ONCE) as pool:
-        for fault, (is_caught, by) in zip(chosen, pool.map(caught_by, chosen), strict=True):
+        for fault, (is_caught, by) in zip(chosen, pool.map(find_catcher, chosen), strict=True):
             num_caught += is_caught
-            print(f"{fault.file:<14} {fault.name:<{width}}  {by}", flush=True)
+            print(f"{fault.file:<24} {fault.name:<{width}}  {by}", flush=True)
     print(f"{num_caught} of {len(chosen)} planted faults caught")
     return 0 if chosen and num_caught == len(chosen) else 1
 
