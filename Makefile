@@ -6,7 +6,7 @@ OUT ?= runs/quickstart
 SEED ?= 0
 SIZE ?= quick
 
-.PHONY: help quickstart test lint types floors faults bench wheel clean
+.PHONY: help quickstart test lint types floors faults bench clean
 
 help:
 	@echo "make quickstart   the whole loop in miniature, then its report    (OUT=$(OUT) SEED=$(SEED))"
@@ -16,7 +16,6 @@ help:
 	@echo "make floors       the test of imports between rooms"
 	@echo "make faults       plant faults in the package; every one must fail a test"
 	@echo "make bench        side by side with peers, in an environment of their own; writes docs/speed.md"
-	@echo "make wheel        the package as a wheel, in dist"
 	@echo "make clean        remove the environments and what was built"
 
 # One stamp per set of extras: installing again only when what is to be installed has changed.
