@@ -5,9 +5,9 @@
 The lists are `faults/*.txt`, one per room. A block is `@ FILE: NAME | TESTS`, then `-` lines (what the source says) and
 `+` lines (what the fault says instead). FILE is relative to src/tutelage; TESTS are the test files that must see the
 fault, and may be left out for the objectives, where all of theirs are tried. The text after the sign and one space is
-taken as it is and must be in the file exactly once. Each fault is planted in a copy of the package. A fault that no test
-finds, a snippet that is not in the source exactly once, and a fault that keeps the tests from running at all end in
-status 1.
+taken as it is and must be in the file exactly once. Each fault is planted in a copy of the package. A fault that no
+test finds, a snippet that is not in the source exactly once, and a fault that keeps the tests from running at all end
+in status 1.
 """
 
 from __future__ import annotations

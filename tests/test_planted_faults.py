@@ -33,7 +33,9 @@ def test_a_missing_or_repeated_snippet_is_reported(snippet: str):
 
 
 def test_a_block_names_its_file_its_fault_and_its_tests():
-    (fault,) = parse_faults("A comment.\n\n@ model/lora.py: merged twice | test_a.py test_b.py\n- one\n- two\n+ three\n")
+    (fault,) = parse_faults(
+        "A comment.\n\n@ model/lora.py: merged twice | test_a.py test_b.py\n- one\n- two\n+ three\n"
+    )
     assert (fault.file, fault.name, fault.tests) == ("model/lora.py", "merged twice", ("test_a.py", "test_b.py"))
     assert (fault.right, fault.wrong) == ("one\ntwo", "three")
     assert "no model/lora.py" in str(find_problem(fault))
