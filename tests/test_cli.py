@@ -59,6 +59,7 @@ def config(tiny, tmp_path):
             "model": str(tiny.policy),
             "demonstrations": str(tiny.demonstrations),
             "validation": str(tiny.demonstrations),
+            "allow_prompt_overlap": True,
             "text": TEXT,
             "num_epochs": 1,
             "demonstrations_per_step": 8,
@@ -272,6 +273,7 @@ def test_weights_and_losses_that_are_not_numbers(run, config, tiny, tmp_path):
     assert f"model '{spoilt}' gives logits that are not numbers" in message
     path, rankings = tmp_path / "reward.yaml", str(tiny.rankings)
     settings = {"out": str(tmp_path / "reward"), "model": str(spoilt), "rankings": rankings, "validation": rankings}
+    settings |= {"allow_prompt_overlap": True}
     path.write_text(yaml.safe_dump({**settings, "rankings_per_step": 5, "text": TEXT, "device": "cpu"}))
     message = mistaken(run("reward", path))
     assert "reward: the loss at step 0 is nan; training stopped before the update. The batch: prompt " in message

@@ -155,11 +155,28 @@ def _logged(tiny: Tiny, out: Path) -> set[str]:
     pretrain_settings = {"text": tiny.text, "num_steps": 2, "tokens_per_step": 256, "new_model": shape}
     pretrain_settings |= {"evaluate_every_num_steps": 1, "validation_share": 0.2}
     sft_settings = {"model": tiny.policy, "demonstrations": tiny.demonstrations, "text": text, "num_epochs": 1}
-    sft_settings |= {"validation": tiny.demonstrations, "reward_model": tiny.reward_model, "optimizer": optimizer}
+    sft_settings |= {
+        "validation": tiny.demonstrations,
+        "allow_prompt_overlap": True,
+        "reward_model": tiny.reward_model,
+        "optimizer": optimizer,
+    }
     sft_settings |= {"pretraining_text": tiny.text, "pretraining_share": 0.1, "validation_prompts": 4}
-    reward_settings = {"model": tiny.policy, "rankings": tiny.rankings, "validation": tiny.rankings, "text": text}
+    reward_settings = {
+        "model": tiny.policy,
+        "rankings": tiny.rankings,
+        "validation": tiny.rankings,
+        "allow_prompt_overlap": True,
+        "text": text,
+    }
     reward_settings |= {"demonstrations": tiny.demonstrations, "evaluate_every_num_steps": 1, "optimizer": optimizer}
-    dpo_settings = {"policy": tiny.policy, "rankings": tiny.rankings, "validation": tiny.rankings, "text": text}
+    dpo_settings = {
+        "policy": tiny.policy,
+        "rankings": tiny.rankings,
+        "validation": tiny.rankings,
+        "allow_prompt_overlap": True,
+        "text": text,
+    }
     dpo_settings |= {"evaluate_every_num_steps": 1, "optimizer": optimizer}
     ppo_settings = {"policy": tiny.policy, "reward_model": tiny.reward_model, "prompts": tiny.prompts, "text": text}
     ppo_settings |= {"num_episodes": 8, "episodes_per_step": 4, "episodes_per_minibatch": 2}

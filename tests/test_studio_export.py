@@ -83,6 +83,7 @@ def test_what_people_label_on_the_pages_trains_a_reward_model_and_a_policy(
     for stage, settings in stages.items():
         config = tmp_path / f"{stage}.yaml"
         validation = f"validation: {out}/{'rankings' if stage == 'reward' else 'demonstrations'}.jsonl\n"
+        validation += "allow_prompt_overlap: true\n"
         config.write_text(f"out: {tmp_path / stage}\ntext: {text}\ndevice: cpu\n{settings}{validation}")
         done = tutelage(stage, config, folder=tmp_path / f"{stage}-log")
         assert done.status == 0, done.stderr

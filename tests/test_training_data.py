@@ -39,6 +39,7 @@ def configured(tiny, tmp_path):
             "model": tiny.policy,
             "demonstrations": tiny.demonstrations,
             "validation": tiny.demonstrations,
+            "allow_prompt_overlap": True,
             "text": TEXT,
             "num_epochs": 1,
             "demonstrations_per_step": 8,
@@ -216,6 +217,7 @@ def test_every_stage_can_leave_malformed_records_out(tiny, configured, tmp_path)
         (tmp_path / f"{name}.jsonl").write_text(getattr(tiny, name).read_text() + bad)
     (tmp_path / "text.txt").write_bytes(tiny.text.read_bytes() + b"not \xff text\n<|endoftext|>\n")
     common = {"device": "cpu", "text": {"max_prompt_tokens": 40, "max_response_tokens": 8, "too_long": "skip"}}
+    common = common | {"allow_prompt_overlap": True}
     reward = common | {"model": tiny.policy, "validation": tiny.rankings, "rankings": tmp_path / "rankings.jsonl"}
     own_ppo = common | {"policy": tiny.policy, "reward_model": tiny.reward_model, "prompts": tmp_path / "prompts.jsonl"}
     own_ppo |= {"num_episodes": 4, "episodes_per_step": 4, "episodes_per_minibatch": 4}

@@ -36,7 +36,12 @@ def _ppo_config(tiny: Tiny, out: Path, **others: Any) -> PPOConfig:
 
 
 def _sft_config(tiny: Tiny, out: Path, **others: Any) -> SFTConfig:
-    settings = {"model": tiny.policy, "demonstrations": tiny.demonstrations, "validation": tiny.demonstrations}
+    settings = {
+        "model": tiny.policy,
+        "demonstrations": tiny.demonstrations,
+        "validation": tiny.demonstrations,
+        "allow_prompt_overlap": True,
+    }
     return SFTConfig.model_validate({**settings, "text": TEXT, "out": out, "device": "cpu", **others})
 
 

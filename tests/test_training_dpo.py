@@ -30,6 +30,7 @@ def settings(tiny, tmp_path):
         "policy": str(tiny.policy),
         "rankings": str(tiny.rankings),
         "validation": str(tiny.rankings),
+        "allow_prompt_overlap": True,
         "text": TEXT,
         "rankings_per_step": 8,
         "device": "cpu",

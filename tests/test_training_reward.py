@@ -34,6 +34,7 @@ def configured(tiny, tmp_path):
             "model": tiny.policy,
             "rankings": tiny.rankings,
             "validation": tiny.rankings,
+            "allow_prompt_overlap": True,
             "text": TEXT,
             "rankings_per_step": 8,
             "device": "cpu",

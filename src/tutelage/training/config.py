@@ -101,6 +101,7 @@ class SFTConfig(StageConfig):
     model: Path | str
     demonstrations: Path | str
     validation: Path | str | None = None  # None: a twentieth of the prompts is held out
+    allow_prompt_overlap: bool = False  # over a twentieth of validation prompts may be training prompts too
     text: TextConfig = TextConfig()
     num_epochs: int = Field(16, gt=0)
     demonstrations_per_step: int = Field(32, gt=0)
@@ -128,6 +129,7 @@ class RewardConfig(StageConfig):
     model: Path | str
     rankings: Path | str
     validation: Path | str | None = None  # None: a twentieth of the prompts is held out
+    allow_prompt_overlap: bool = False  # over a twentieth of validation prompts may be training prompts too
     demonstrations: Path | str | None = None  # what the bias sets to mean score 0; None leaves the bias at 0
     text: TextConfig = TextConfig()
     num_epochs: int = Field(1, gt=0)  # more overfit quickly [C.2]
@@ -143,6 +145,7 @@ class DPOConfig(StageConfig):
     policy: Path | str  # the initialisation, and the reference
     rankings: Path | str
     validation: Path | str | None = None  # None: a twentieth of the prompts is held out
+    allow_prompt_overlap: bool = False  # over a twentieth of validation prompts may be training prompts too
     text: TextConfig = TextConfig()
     num_epochs: int = Field(1, gt=0)  # as the reward model reads the same rankings [C.2]
     rankings_per_step: int = Field(64, gt=0)  # Rafailov et al. 2023, appendix B, count comparisons; here as in [C.2]
@@ -161,6 +164,7 @@ class PPOConfig(StageConfig):
     policy: Path | str  # the initialisation, and the reference of the KL penalty
     reward_model: Path | str  # also where the value model starts
     prompts: Path | str
+    allow_prompt_overlap: bool = False  # over a twentieth of the prompts may be of the rankings of the reward model
     text: TextConfig = TextConfig()
     num_episodes: int = Field(256_000, gt=0)
     episodes_per_step: int = Field(512, gt=0)

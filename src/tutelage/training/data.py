@@ -13,6 +13,7 @@ from tutelage.records import Demonstration, Prompt, Ranking, content_id, flat_te
 from tutelage.store.jsonl import Skipped
 from tutelage.text.render import Renderer
 from tutelage.training.config import TextConfig
+from tutelage.training.overlap import count_overlap, prompt_key
 
 R = TypeVar("R", Demonstration, Prompt, Ranking)
 T = TypeVar("T")
@@ -32,11 +33,15 @@ class Encoded(Generic[R]):
 
 @dataclass(slots=True)
 class LeftOut:
-    """Why records were left out, one line each; whether malformed ones may be; how many completions were cut."""
+    """Why records were left out, one line each; whether malformed ones may be; how many completions were cut.
+
+    And, since it is about the same records: how many validation prompts are training prompts as well.
+    """
 
     skip_bad: bool
     messages: list[str] = field(default_factory=list)
     num_cut_completions: int = 0
+    num_overlapping_prompts: int = 0
 
     def note(self, record: Skipped) -> None:
         self.messages.append(record.message)
@@ -140,11 +145,11 @@ def encode_rankings(records: Iterable[Ranking], renderer: Renderer, limits: Limi
 
 
 def hold_out(records: Sequence[R], *, every: int = 20) -> tuple[list[R], list[R]]:
-    """Training and validation records: one prompt in `every`, chosen by its content, with all that belongs to it."""
+    """Training and validation records: one prompt in `every`, chosen by its key, with all that belongs to it."""
     training: list[R] = []
     validation: list[R] = []
     for record in records:
-        is_held_out = int(content_id(flat_prompt(record)), 16) % every == 0
+        is_held_out = int(prompt_key(record), 16) % every == 0
         (validation if is_held_out else training).append(record)
     return training, validation
 
@@ -156,9 +161,18 @@ def require_some(records: Sequence[object], what: str, remedy: str) -> None:
 
 
 def training_and_validation(
-    load: Callable[..., Iterable[R]], training: Path | str, validation: Path | str | None, what: str, left_out: LeftOut
+    load: Callable[..., Iterable[R]],
+    training: Path | str,
+    validation: Path | str | None,
+    what: str,
+    left_out: LeftOut,
+    *,
+    is_overlap_allowed: bool,
 ) -> tuple[list[R], list[R]]:
-    """Both splits, the second from its own file or held out from the first; neither may be empty."""
+    """Both splits, the second from its own file or held out from the first; neither may be empty.
+
+    Raises `DataError` where prompts of the second are in the first: see `overlap.count_overlap`.
+    """
     records = left_out.load(load, training)
     held_out: list[R]
     if validation is None:
@@ -168,5 +182,11 @@ def training_and_validation(
     require_some(records, f"the training split of {what} ({training})", "Give a file with records.")
     require_some(
         held_out, f"the validation split of {what} ({validation or training})", "Give a file under `validation`."
+    )
+    left_out.num_overlapping_prompts = count_overlap(
+        map(prompt_key, held_out),
+        map(prompt_key, records),
+        names=(f"validation prompts of {what} ({validation})", f"training prompts ({training})"),
+        is_allowed=is_overlap_allowed,
     )
     return records, held_out

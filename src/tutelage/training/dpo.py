@@ -47,7 +47,9 @@ def _loop(stage: Stage, config: DPOConfig) -> dict[str, Any]:
     renderer = Renderer(tokenizer=tokenizer, prompt_format=config.text.prompt_format, separator=config.text.separator)
     policy = load_policy(config.policy, device=stage.device)
     limits = Limits(text=config.text, context=context_limit(policy), left_out=LeftOut(skip_bad=config.skip_bad))
-    data = load_ranked(config.rankings, config.validation, renderer, limits)
+    data = load_ranked(
+        config.rankings, config.validation, renderer, limits, is_overlap_allowed=config.allow_prompt_overlap
+    )
     # Before the first update the policy is the reference: one model in memory does for both. A resumed run comes here
     # with the same weights and finds the same bits.
     training = with_reference(policy, data.training, stage, config)

@@ -41,6 +41,7 @@ from tutelage.training.data import Encoded, LeftOut, Limits, encode_prompts, req
 from tutelage.training.learning import add_language_gradient
 from tutelage.training.minibatch import Minibatch, add_policy_gradient, add_value_gradient
 from tutelage.training.optim import MovingAverage, Optimizer, require_finite
+from tutelage.training.overlap import count_overlap, prompt_key, read_training_prompts
 from tutelage.training.rollout import Rollout, sample_rows
 from tutelage.training.sft import VALIDATION_SHARE
 from tutelage.training.stage import Stage, run_stage
@@ -76,6 +77,7 @@ class PPOTrainer:
         self.left_out = LeftOut(skip_bad=config.skip_bad)
         self.limits = Limits(text=config.text, context=context_limit(self.policy), left_out=self.left_out)
         self.prompts = _load_prompts(config, self.renderer, self.limits)
+        self.num_overlapping_prompts = _count_prompts_of_rankings(config, self.prompts)
         self.prompt_order = ShuffledEpochs(len(self.prompts), seed=derived_seed(config.seed, "prompts"))
         self.pretraining = _load_pretraining(config, self.renderer, self.limits)
         if self.pretraining is not None:
@@ -289,6 +291,7 @@ class PPOTrainer:
         self.stage.save_model(self.value_model, self.tokenizer, self.config.out / "value_model")
         return {
             "num_prompts": len(self.prompts),
+            "num_prompts_in_rankings": self.num_overlapping_prompts,
             **self.left_out.summary(),
             "num_episodes": self.config.num_episodes,
             "kl_coef": self.kl_coef,
@@ -307,6 +310,16 @@ def _load_prompts(config: PPOConfig, renderer: Renderer, limits: Limits) -> list
         encoded, f"the training split of PPO prompts ({config.prompts})", "Give prompts with purpose ppo, split train."
     )
     return encoded
+
+
+def _count_prompts_of_rankings(config: PPOConfig, prompts: list[Encoded[Prompt]]) -> int | None:
+    """How many prompts the reward model was trained on; None where its folder does not say."""
+    trained_on = read_training_prompts(config.reward_model)
+    if trained_on is None:
+        return None
+    names = (f"PPO prompts ({config.prompts})", f"prompts of the rankings behind {config.reward_model}")
+    keys = (prompt_key(item.record) for item in prompts)
+    return count_overlap(keys, trained_on, names=names, is_allowed=config.allow_prompt_overlap)
 
 
 def _load_pretraining(config: PPOConfig, renderer: Renderer, limits: Limits) -> Corpus | None:

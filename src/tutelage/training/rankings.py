@@ -41,13 +41,23 @@ class RankedData:
             "num_validation": len(self.validation),
             "num_completions": sum(len(item.group.responses) for item in (*self.training, *self.validation)),
             "num_cut_completions": self.left_out.num_cut_completions,
+            "num_validation_prompts_in_training": self.left_out.num_overlapping_prompts,
             **self.left_out.summary(),
         }
 
 
-def load_ranked(rankings: Path | str, validation: Path | str | None, renderer: Renderer, limits: Limits) -> RankedData:
+def load_ranked(
+    rankings: Path | str,
+    validation: Path | str | None,
+    renderer: Renderer,
+    limits: Limits,
+    *,
+    is_overlap_allowed: bool,
+) -> RankedData:
     """Both splits of `rankings`, as tokens; the second from its own file or held out. Neither may be empty."""
-    training, held_out = training_and_validation(load_rankings, rankings, validation, "rankings", limits.left_out)
+    training, held_out = training_and_validation(
+        load_rankings, rankings, validation, "rankings", limits.left_out, is_overlap_allowed=is_overlap_allowed
+    )
     with_pairs = [record for record in training if record.pairs()]
     encoded = encode_rankings(with_pairs, renderer, limits)
     encoded_validation = encode_rankings([record for record in held_out if record.pairs()], renderer, limits)

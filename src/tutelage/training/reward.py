@@ -29,6 +29,7 @@ from tutelage.training.data import (
     require_some,
 )
 from tutelage.training.optim import Optimizer, require_finite
+from tutelage.training.overlap import prompt_key, write_training_prompts
 from tutelage.training.rankings import accuracy_interval, load_ranked, pair_indices
 from tutelage.training.stage import Stage, run_stage
 
@@ -47,7 +48,9 @@ def _loop(stage: Stage, config: RewardConfig) -> dict[str, Any]:
         add_lora(model, rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)
     left_out = LeftOut(skip_bad=config.skip_bad)
     limits = Limits(text=config.text, context=context_limit(model), left_out=left_out)
-    data = load_ranked(config.rankings, config.validation, renderer, limits)
+    data = load_ranked(
+        config.rankings, config.validation, renderer, limits, is_overlap_allowed=config.allow_prompt_overlap
+    )
     training, validation = data.training, data.validation
     order = ShuffledEpochs(len(training), seed=derived_seed(config.seed, "reward"))
     steps_per_epoch = order.batches_per_epoch(config.rankings_per_step)
@@ -71,6 +74,7 @@ def _loop(stage: Stage, config: RewardConfig) -> dict[str, Any]:
     stage.log(num_steps - 1, final)
     demonstrations = _set_bias(model, config, renderer, limits)
     stage.save_model(model, tokenizer, config.out / "model")
+    write_training_prompts(config.out / "model", (prompt_key(item.record) for item in training))
     return {
         **data.summary(),
         **final,

@@ -99,6 +99,7 @@ def _loop(stage: Stage, config: SFTConfig) -> dict[str, Any]:
     return {
         "num_demonstrations": len(data.training),
         "num_validation": len(data.validation),
+        "num_validation_prompts_in_training": data.left_out.num_overlapping_prompts,
         **data.left_out.summary(),
         **evaluator.summary(),
     }
@@ -107,7 +108,12 @@ def _loop(stage: Stage, config: SFTConfig) -> dict[str, Any]:
 def _load(config: SFTConfig, renderer: Renderer, context: int) -> _Data:
     left_out = LeftOut(skip_bad=config.skip_bad)
     training, validation = training_and_validation(
-        load_demonstrations, config.demonstrations, config.validation, "demonstrations", left_out
+        load_demonstrations,
+        config.demonstrations,
+        config.validation,
+        "demonstrations",
+        left_out,
+        is_overlap_allowed=config.allow_prompt_overlap,
     )
     limits = Limits(text=config.text, context=context, left_out=left_out)
     encoded = encode_demonstrations(training, renderer, limits)
