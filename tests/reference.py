@@ -111,6 +111,18 @@ def language_loss(logprobs: Rows) -> tuple[float, int]:
 # Comparisons
 
 
+def mixed_language_loss(demonstrations: Rows, windows: Rows, share: float) -> float:
+    """The objective of the PPO initialisation: demonstrations and pretraining text, `share` of the sequences text.
+
+    Each kind's loss is the mean over its own tokens; the two are weighed as their sequences are counted, with 1 for the
+    demonstrations.
+    """
+    demonstration_total, demonstration_count = language_loss(demonstrations)
+    window_total, window_count = language_loss(windows)
+    weight_of_windows = share / (1.0 - share)
+    return demonstration_total / demonstration_count + weight_of_windows * window_total / window_count
+
+
 def comparisons(ranking: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
     """(chosen, rejected) of every two completions that stand in different tie groups; groups go from best to worst."""
     pairs = []

@@ -247,3 +247,17 @@ def test_no_draw_falls_on_a_token_of_probability_zero(place):
     tokens, logprobs = draws(many, [0.0, largest])
     assert int(tokens.max()) < 25_000
     assert bool(torch.isfinite(logprobs).all())
+
+
+@pytest.mark.parametrize("name", ["gpt2", next(name for name in FAMILIES if name.endswith("padded"))])
+def test_room_shortens_only_the_responses_of_its_own_prompt(name):
+    """What is drawn for the others stays, token by token; a response that its room cut is not complete."""
+    model = stopping(packed(family(name, FAMILIES[name])))
+    room = [24, 2, 100, 1, 24]
+    free, limited = sample(model, num_responses=2), sample(model, num_responses=2, room=room)
+    for prompt, limit in enumerate(room):
+        for own, whole in zip(limited[prompt], free[prompt], strict=True):
+            assert own.tokens == whole.tokens[:limit]
+            assert own.logprobs == pytest.approx(whole.logprobs[:limit], rel=1e-4, abs=1e-5)
+            assert own.is_complete == (whole.is_complete and len(whole.tokens) <= limit)
+    assert any(len(whole.tokens) > limit for own, limit in zip(free, room, strict=True) for whole in own)

@@ -109,14 +109,20 @@ def sample_responses(
     generator: torch.Generator,
     num_responses: int = 1,
     rows_per_batch: int = 256,
+    room: Sequence[int] | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> list[list[SampledResponse]]:
     """`num_responses` responses to each prompt.
+
+    `room`: the most tokens of each prompt's responses, where that is less than the settings allow; a long prompt then
+    shortens its own responses and no others.
 
     All uniform numbers are drawn first, one per (response, token): what is drawn for a prompt does not depend on which
     rows finish when, nor on `rows_per_batch`. The generator must be on the CPU. Prompts of like length share a batch.
     """
     uniforms = torch.rand(len(prompts), num_responses, settings.max_response_tokens, generator=generator)
+    limits = [min(settings.max_response_tokens, own) for own in room or [settings.max_response_tokens] * len(prompts)]
+    assert len(limits) == len(prompts) and min(limits, default=1) > 0, "every prompt needs room for a token"
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     prompts_per_batch = max(1, rows_per_batch // num_responses)
     found: list[list[SampledResponse]] = [[] for _ in prompts]
@@ -125,7 +131,8 @@ def sample_responses(
             chosen = order[start : start + prompts_per_batch]
             batch = [prompts[i] for i in chosen]
             draws = uniforms[chosen].reshape(len(chosen) * num_responses, -1)
-            rows = _sample_rows(model, batch, num_responses, draws, settings, stop_token)
+            own_limits = [limits[i] for i in chosen for _ in range(num_responses)]
+            rows = _sample_rows(model, batch, num_responses, draws, own_limits, settings, stop_token)
             for place, i in enumerate(chosen):
                 found[i] = rows[place * num_responses : (place + 1) * num_responses]
             if on_progress is not None:
@@ -138,18 +145,19 @@ def _sample_rows(
     prompts: Sequence[Sequence[int]],
     num_responses: int,
     uniforms: Tensor,
+    limits: Sequence[int],
     settings: SamplingSettings,
     stop_token: int,
 ) -> list[SampledResponse]:
-    """One batch of rows: prompt 0's responses, then prompt 1's ..."""
+    """One batch of rows: prompt 0's responses, then prompt 1's ... `limits`: the most tokens of each row."""
     device = next(model.parameters()).device
-    num_rows, max_tokens = len(prompts) * num_responses, settings.max_response_tokens
-    uniforms = uniforms.to(device)
+    num_rows, max_tokens = len(prompts) * num_responses, max(limits)
+    uniforms, lengths = uniforms.to(device), torch.tensor(limits, device=device)
+    is_limited = min(limits) < max_tokens
     decoder = _PackedDecoder if model.config._attn_implementation == ATTENTION_NAME else _PaddedDecoder
     steps = decoder(model, prompts, num_responses, max_tokens, device)
     tokens = torch.zeros(num_rows, max_tokens, dtype=torch.long, device=device)
     logprobs = torch.zeros(num_rows, max_tokens, device=device)
-    lengths = torch.full((num_rows,), max_tokens, device=device)
     is_complete = torch.zeros(num_rows, dtype=torch.bool, device=device)
     rows = torch.arange(num_rows, device=device)  # which response stands in each running place
     logits = steps.first_logits()
@@ -159,6 +167,8 @@ def _sample_rows(
         has_ended = drawn == stop_token
         lengths[rows[has_ended]] = t + 1
         is_complete[rows[has_ended]] = True
+        if is_limited:
+            has_ended = lengths[rows] == t + 1  # by itself, or at its limit
         if t + 1 == max_tokens:
             break
         kept = _kept_places(has_ended)

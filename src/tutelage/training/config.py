@@ -109,9 +109,11 @@ class SFTConfig(StageConfig):
     reward_model: Path | str | None = None  # chooses the checkpoint by score; without one, the validation loss does
     validation_prompts: int = Field(128, gt=0)  # sampled for that score at each epoch
     pretraining_text: Path | None = None
-    pretraining_share: float = Field(
-        0.0, ge=0, lt=1
-    )  # of the sequences of a step; 0.1 for the PPO initialisation [C.3]
+    # Of the sequences of a step; 0.1 for the PPO initialisation [C.3].
+    pretraining_share: float = Field(0.0, ge=0, lt=1)
+    # Multiplies the pretraining text's mean loss per token, beside 1 for the demonstrations'. The paper does not say
+    # how its tenth is weighed. None: share / (1 - share), so that the share of sequences is that of the objective too.
+    pretraining_coef: float | None = Field(None, gt=0)
     should_select_checkpoint: bool = True  # False keeps the last, as the PPO initialisation does
     lora: LoraConfig = LoraConfig()
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=9.65e-6)
@@ -120,7 +122,19 @@ class SFTConfig(StageConfig):
     def _check(self) -> Self:
         if (self.pretraining_share > 0) != (self.pretraining_text is not None):
             raise ValueError("give both pretraining_text and a pretraining_share above 0, or neither")
+        if self.pretraining_coef is not None and self.pretraining_share == 0:
+            raise ValueError(
+                f"pretraining_coef {self.pretraining_coef} weighs nothing while pretraining_share is 0; give "
+                "pretraining_text and a share, or leave the coefficient out"
+            )
         return self
+
+    @property
+    def weight_of_pretraining(self) -> float:
+        """What multiplies the mean loss per token of pretraining text."""
+        if self.pretraining_coef is not None:
+            return self.pretraining_coef
+        return self.pretraining_share / (1.0 - self.pretraining_share)
 
 
 class RewardConfig(StageConfig):

@@ -22,6 +22,8 @@ from tutelage.training.stage import Stage, run_stage
 
 # Enough text for a tokenizer of any size that is trained here; more would only take longer.
 TOKENIZER_CHARACTERS = 20_000_000
+# On which the validation loss is measured; more would tell the same loss and only take longer.
+VALIDATION_WINDOWS = 1000
 
 
 def pretrain(config: PretrainConfig, *, resume: bool = False) -> dict[str, Any]:
@@ -106,5 +108,7 @@ def _first_characters(config: PretrainConfig) -> Any:
 
 
 def _validation_loss(stage: Stage, config: PretrainConfig, model: PreTrainedModel, validation: Corpus) -> float:
-    groups = validation.groups(range(min(len(validation), 1000)))
+    # Drawn rather than the first: documents of one file often come sorted by where they are from.
+    order = ShuffledEpochs(len(validation), seed=derived_seed(config.seed, "validation windows"))
+    groups = validation.groups(sorted(order.take(0, min(len(validation), VALIDATION_WINDOWS))))
     return mean_language_loss(model, groups, tokens_per_microbatch=config.tokens_per_microbatch, device=stage.device)

@@ -22,6 +22,7 @@ from tutelage.training.data import (
     flat_prompt,
     require_some,
     training_and_validation,
+    warn_of_few,
 )
 
 
@@ -65,6 +66,7 @@ def load_ranked(
     remedy = f"Rankings that are all ties teach nothing ({num_all_ties} here); give others."
     require_some(encoded, "the training split of rankings", remedy)
     require_some(encoded_validation, "the validation split of rankings", remedy)
+    warn_of_few(len({flat_prompt(item.record) for item in encoded_validation}), "the validation accuracy")
     return RankedData(
         training=encoded, validation=encoded_validation, num_all_ties=num_all_ties, left_out=limits.left_out
     )

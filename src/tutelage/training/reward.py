@@ -27,6 +27,7 @@ from tutelage.training.data import (
     Limits,
     encode_demonstrations,
     require_some,
+    warn_of_few,
 )
 from tutelage.training.optim import Optimizer, require_finite
 from tutelage.training.overlap import prompt_key, write_training_prompts
@@ -136,6 +137,8 @@ def _set_bias(model: PreTrainedModel, config: RewardConfig, renderer: Renderer, 
         encoded, f"the demonstrations for the bias ({config.demonstrations})", "Give a file that fits the limits."
     )
     groups = [item.group for item in encoded]
+    few = len({tuple(group.prompt) for group in groups})
+    warn_of_few(few, "where the score is 0", "give a larger file under `demonstrations`")
     model.config.score_bias = float(
         scores_of(model, groups, tokens_per_microbatch=config.tokens_per_microbatch).double().mean()
     )

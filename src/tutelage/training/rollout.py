@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from tutelage.model.loading import context_limit
 from tutelage.model.measure import groups_of, scores_of
 from tutelage.model.packing import Group
 from tutelage.model.sampling import SamplingSettings, sample_responses
@@ -48,8 +49,19 @@ def mean_score_of_samples(
     generator: torch.Generator,
     tokens_per_microbatch: int,
 ) -> tuple[float, list[dict[str, Any]]]:
-    """Mean score of one response to each prompt, and the responses as readable rows."""
-    sampled = sample_responses(policy, prompts, settings=settings, stop_token=renderer.stop_token, generator=generator)
+    """Mean score of one response to each prompt, and the responses as readable rows.
+
+    A response has the settings' limit, or what its own prompt leaves of the shorter of the two models' contexts.
+    """
+    context = min(context_limit(policy), context_limit(reward_model))
+    sampled = sample_responses(
+        policy,
+        prompts,
+        settings=settings,
+        stop_token=renderer.stop_token,
+        generator=generator,
+        room=[context - len(prompt) for prompt in prompts],
+    )
     groups = groups_of(prompts, sampled)
     scores = scores_of(reward_model, groups, tokens_per_microbatch=tokens_per_microbatch)
     return float(scores.mean()), sample_rows(groups, scores.tolist(), [s[0].is_complete for s in sampled], renderer)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from transformers import PreTrainedModel
 
+from tutelage.errors import DataError
 from tutelage.model.adapters import add_lora
 from tutelage.model.loading import (
     check_same_vocabulary,
@@ -17,6 +19,7 @@ from tutelage.model.loading import (
     residual_dropout,
 )
 from tutelage.model.measure import mean_language_loss
+from tutelage.model.packing import Group
 from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Demonstration
 from tutelage.seeds import derived_seed
@@ -32,6 +35,7 @@ from tutelage.training.data import (
     encode_demonstrations,
     require_some,
     training_and_validation,
+    warn_of_few,
 )
 from tutelage.training.learning import add_language_gradient
 from tutelage.training.optim import Optimizer, require_finite
@@ -53,8 +57,19 @@ def sft(config: SFTConfig, *, resume: bool = False) -> dict[str, Any]:
 class _Data:
     training: list[Encoded[Demonstration]]
     validation: list[Encoded[Demonstration]]
-    pretraining: Corpus | None
+    mix: _Mix | None
     left_out: LeftOut
+
+
+class _Mix:
+    """Pretraining text beside the demonstrations, in an order of its own."""
+
+    def __init__(self, corpus: Corpus, config: SFTConfig) -> None:
+        self.corpus, self.config = corpus, config
+        self.order = ShuffledEpochs(len(corpus), seed=derived_seed(config.seed, "mix"))
+
+    def windows_of(self, step: int, num_demonstrations: int) -> list[Group]:
+        return self.corpus.groups(self.order.take(*mixed_windows(self.config, step, num_demonstrations)))
 
 
 def _loop(stage: Stage, config: SFTConfig) -> dict[str, Any]:
@@ -70,29 +85,19 @@ def _loop(stage: Stage, config: SFTConfig) -> dict[str, Any]:
     num_steps = config.num_epochs * steps_per_epoch
     optimizer = Optimizer(policy, config.optimizer, num_steps)
     stage.components |= {"policy": policy, "optimizer": optimizer}
-    evaluator = _Evaluator(stage, config, renderer, data.validation, context_limit(policy))
-    mix_order = None
-    if data.pretraining is not None:
-        mix_order = ShuffledEpochs(len(data.pretraining), seed=derived_seed(config.seed, "mix"))
+    evaluator = _Evaluator(stage, config, renderer, data.validation)
     policy.train()
     for step in stage.steps(num_steps):
         chosen = [data.training[i] for i in order.batch_of(step, config.demonstrations_per_step)]
-        groups = [item.group for item in chosen]
-        if data.pretraining is not None and mix_order is not None:
-            groups += data.pretraining.groups(mix_order.take(*mixed_windows(config, step, len(chosen))))
-        loss = add_language_gradient(
-            policy,
-            groups,
-            tokens_per_microbatch=config.tokens_per_microbatch,
-            device=stage.device,
-            precision=stage.precision(),
-        )
+        windows = data.mix.windows_of(step, len(chosen)) if data.mix is not None else []
+        metrics = add_sft_gradient(policy, [item.group for item in chosen], windows, stage, config)
         names = ", ".join(item.name for item in chosen[:8])
-        require_finite(loss, stage="sft", step=step, batch=names)
-        metrics = {"loss": loss, "epoch": (step + 1) / steps_per_epoch, **optimizer.step(step, batch=names)}
+        for loss in metrics.values():
+            require_finite(loss, stage="sft", step=step, batch=names)
+        metrics |= {"epoch": (step + 1) / steps_per_epoch, **optimizer.step(step, batch=names)}
         if (step + 1) % steps_per_epoch == 0:
             metrics |= evaluator.evaluate(policy, tokenizer, step, (step + 1) // steps_per_epoch)
-        stage.note = f"loss {loss:.3f}"
+        stage.note = f"loss {metrics['loss']:.3f}"
         stage.log(step, metrics)
     if not config.should_select_checkpoint:
         stage.save_model(policy, tokenizer, config.out / "model")
@@ -123,17 +128,35 @@ def _load(config: SFTConfig, renderer: Renderer, context: int) -> _Data:
     )
     require_some(encoded, "the training split of demonstrations", remedy)
     require_some(encoded_validation, "the validation split of demonstrations", remedy)
-    pretraining = None
+    mix = None
     if config.pretraining_text is not None:
         window = min(context - 1, config.text.max_prompt_tokens + config.text.max_response_tokens)
-        pretraining = load_training_corpus(
+        corpus = load_training_corpus(
             config.pretraining_text,
             renderer,
             context_tokens=window,
             validation_share=VALIDATION_SHARE,
             left_out=left_out,
         )
-    return _Data(training=encoded, validation=encoded_validation, pretraining=pretraining, left_out=left_out)
+        mix = _Mix(corpus, config)
+    return _Data(training=encoded, validation=encoded_validation, mix=mix, left_out=left_out)
+
+
+def add_sft_gradient(
+    policy: PreTrainedModel, demonstrations: Sequence[Group], windows: Sequence[Group], stage: Stage, config: SFTConfig
+) -> dict[str, float]:
+    """Add the gradient of both terms, each a mean per token over its own count; returns the two means, in nats.
+
+    The demonstrations weigh 1, the `windows` of pretraining text `pretraining_coef`: however long the windows are and
+    however short the responses, a share of 0.1 of the sequences is a tenth of what is learned.
+    """
+    how: dict[str, Any] = {"tokens_per_microbatch": config.tokens_per_microbatch, "device": stage.device}
+    losses = {"loss": add_language_gradient(policy, demonstrations, precision=stage.precision(), **how)}
+    if windows:
+        losses["pretraining_loss"] = add_language_gradient(
+            policy, windows, coef=config.weight_of_pretraining, precision=stage.precision(), **how
+        )
+    return losses
 
 
 def mixed_windows(config: SFTConfig, step: int, num_demonstrations: int) -> tuple[int, int]:
@@ -148,6 +171,24 @@ def mixed_windows(config: SFTConfig, step: int, num_demonstrations: int) -> tupl
     return step * beside(config.demonstrations_per_step), beside(num_demonstrations)
 
 
+def drawn_prompts(
+    validation: Sequence[Encoded[Demonstration]], config: SFTConfig, reward_context: int
+) -> list[Sequence[int]]:
+    """`validation_prompts` different prompts, drawn by the seed: the first of a sorted file would be of one kind."""
+    different = {tuple(item.group.prompt): item for item in validation}
+    items = list(different.values())
+    order = ShuffledEpochs(len(items), seed=derived_seed(config.seed, "validation prompts"))
+    chosen = [items[i] for i in order.take(0, min(config.validation_prompts, len(items)))]
+    for item in chosen:
+        if len(item.group.prompt) >= reward_context:
+            raise DataError(
+                f"{item.name} has {len(item.group.prompt)} tokens, which leaves no room for a response in the context "
+                f"of {reward_context} tokens of reward_model {str(config.reward_model)!r}, which chooses the epoch. "
+                f"Set text.max_prompt_tokens to {reward_context - 1} or less, with text.too_long: skip"
+            )
+    return [item.group.prompt for item in chosen]
+
+
 class _Evaluator:
     """After each epoch: validation loss, score of samples where there is a reward model, the best model so far."""
 
@@ -157,18 +198,18 @@ class _Evaluator:
         config: SFTConfig,
         renderer: Renderer,
         validation: list[Encoded[Demonstration]],
-        context: int,
     ) -> None:
         self.stage, self.config, self.renderer = stage, config, renderer
         self.groups = [item.group for item in validation]
-        self.prompts = list({tuple(group.prompt): group.prompt for group in self.groups}.values())
-        self.prompts = self.prompts[: config.validation_prompts]
-        # A demonstration fits the context with its own response; a sampled one may be longer.
-        room = context - max(map(len, self.prompts))
-        self.settings = SamplingSettings(max_response_tokens=min(config.text.max_response_tokens, room))
+        self.settings = SamplingSettings(max_response_tokens=config.text.max_response_tokens)
+        self.prompts: list[Sequence[int]] = []
         self.reward_model = None
         if config.reward_model is not None:
             self.reward_model = load_scalar_model(config.reward_model, device=stage.device)
+            self.prompts = drawn_prompts(validation, config, context_limit(self.reward_model))
+        if config.should_select_checkpoint:
+            different = {tuple(group.prompt) for group in self.groups}
+            warn_of_few(len(self.prompts or different), "the choice of the epoch that is saved")
 
     def evaluate(self, policy: PreTrainedModel, tokenizer: Any, step: int, epoch: int) -> dict[str, float]:
         loss = mean_language_loss(
@@ -205,4 +246,5 @@ class _Evaluator:
         chosen_by = "score" if self.reward_model is not None else "validation_loss"
         if not self.config.should_select_checkpoint:
             return {"chosen_by": "last epoch"}
-        return {"chosen_by": chosen_by, "chosen_epoch": best["epoch"], chosen_by: best[chosen_by]}
+        own = {"num_validation_prompts": len(self.prompts)} if self.prompts else {}
+        return {"chosen_by": chosen_by, "chosen_epoch": best["epoch"], chosen_by: best[chosen_by], **own}
