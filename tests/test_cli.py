@@ -100,7 +100,7 @@ def test_what_is_sampled_can_be_scored(run, tiny, tmp_path):
 
     assert run("sample", tiny.policy, *options, "--out", again).status == 0
     assert again.read_bytes() == sampled.read_bytes()
-    assert run("sample", tiny.policy, *options, "--seed", "1", "--out", again).status == 0
+    assert run("sample", tiny.policy, *options, "--seed", "1", "--out", again, "--overwrite").status == 0
     assert again.read_bytes() != sampled.read_bytes()
 
     said = run("score", tiny.reward_model, "--input", sampled, "--out", scored, "--device", "cpu")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,8 +82,9 @@ def test_scores_are_of_what_the_reward_model_was_trained_on(tiny: Tiny, tmp_path
     scores = []
     for number, name in enumerate(("foreign", "own")):
         source = write_rows(tmp_path / f"{name}.jsonl", [pair[number] for pair in pairs])
-        score_file(tiny.reward_model, str(source), tmp_path / "out.jsonl", choices=FileChoices())
-        rows = read_rows(tmp_path / "out.jsonl")
+        out = tmp_path / f"{name}-scored.jsonl"
+        score_file(tiny.reward_model, str(source), out, choices=FileChoices())
+        rows = read_rows(out)
         scores.append(
             [[c["score"] for c in row["completions"]] if "completions" in row else [row["score"]] for row in rows]
         )
@@ -145,3 +147,30 @@ def test_a_folder_that_is_not_there_is_said_to_be_missing() -> None:
 def test_a_hub_that_cannot_be_reached_is_told_as_such() -> None:
     with pytest.raises(ModelError, match=r"'nobody/nothing' could not be found or read .* hub can be reached"):
         load_tokenizer("nobody/nothing")
+
+
+@pytest.mark.parametrize("verb", ["sample", "score"])
+def test_no_file_is_replaced_unasked_and_no_input_ever(tiny: Tiny, tmp_path: Path, verb: str) -> None:
+    """Told before a model is loaded: the model named here does not exist."""
+    rows = [{"prompt": "who?", "response": "the dog"}] if verb == "score" else [{"text": "who?"}]
+    source = write_rows(tmp_path / "in.jsonl", rows)
+    theirs = tmp_path / "theirs.jsonl"
+    theirs.write_text("mine")
+    option = "--input" if verb == "score" else "--prompts"
+    runner = CliRunner()
+
+    def call(model: Path, out: Path, *others: str) -> Any:
+        extra = ["-k", "1", "--max-response-tokens", "4"] if verb == "sample" else []
+        return runner.invoke(app, [verb, str(model), option, str(source), "--out", str(out), *extra, *others])
+
+    nowhere = tmp_path / "nowhere"
+    before = source.read_bytes()
+    assert "--overwrite" in str(call(nowhere, theirs).exception)
+    (tmp_path / "same").symlink_to(source)
+    for out in (source, tmp_path / "same"):
+        assert "also the input" in str(call(nowhere, out, "--overwrite").exception)
+    assert "folder" in str(call(nowhere, tmp_path, "--overwrite").exception)
+    assert (theirs.read_text(), source.read_bytes()) == ("mine", before)
+    model = tiny.reward_model if verb == "score" else tiny.policy
+    assert call(model, theirs, "--overwrite").exit_code == 0
+    assert len(read_rows(theirs)) == 1

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tutelage.cli.prompts import app
-from tutelage.errors import ConfigError
+from tutelage.errors import ConfigError, StorageError
 
 SHARES = ["--set", "split_shares.valid=0", "--set", "split_shares.test=0"]
 
@@ -54,3 +54,14 @@ def test_choices_come_from_a_file_and_the_command_line_and_wrong_ones_are_named(
 @pytest.mark.parametrize("verb", ["build", "stats"])
 def test_help_has_an_example(verb):
     assert "Example: tutelage prompts" in " ".join(run(verb, "--help").stdout.split())
+
+
+def test_stats_do_not_replace_a_file_that_they_did_not_write(tmp_path, source):
+    out = tmp_path / "out"
+    assert run("build", source, "--out", out, "--skip-bad", *SHARES).exit_code == 0
+    assert run("stats", out).exit_code == 0
+    assert run("stats", out).exit_code == 0
+    (out / "stats.json").write_text('{"hello": 1}')
+    with pytest.raises(StorageError, match=r"stats\.json"):
+        run("stats", out)
+    assert (out / "stats.json").read_text() == '{"hello": 1}'

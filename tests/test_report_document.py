@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from report_synthetic_run import ARMS, USE_CASES, write_stage, write_synthetic_run
-from tutelage.errors import DataError, RecordError, UserError
+from tutelage.errors import DataError, RecordError, StorageError, UserError
 from tutelage.report import document, terminal_table, write_report
 from tutelage.report.notation import percent
 
@@ -379,3 +379,24 @@ def test_the_terminal_shows_the_result_table(run):
         assert f"{percent(rate['mean'])} [{100 * rate['low']:.1f}, {100 * rate['high']:.1f}]" in line
         assert f"{summary['likert'][arm]:.2f}" in line
     assert "The labelers are simulated" in shown
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.md", "figures/mine.svg"])
+def test_what_no_report_wrote_is_not_replaced_unasked(lean, tmp_path, name):
+    copy = tmp_path / "run"
+    shutil.copytree(lean, copy)
+    for own in ("report.html", "report.md"):
+        (copy / own).unlink(missing_ok=True)
+    shutil.rmtree(copy / "figures", ignore_errors=True)
+    theirs = copy / name
+    theirs.parent.mkdir(exist_ok=True)
+    theirs.write_text("mine")
+    with pytest.raises(StorageError, match=name.partition("/")[0]):
+        write_report(copy)
+    assert theirs.read_text() == "mine"
+    assert [path.name for path in (copy / "report.html", copy / "report.md") if path.exists()] == [
+        path for path in (name,) if "/" not in path
+    ]
+    write_report(copy, overwrite=True)
+    # Its own files are replaced without asking.
+    write_report(copy)

@@ -19,6 +19,7 @@ TooLong = Annotated[
     Literal["error", "skip"], typer.Option("--too-long", help="What becomes of lines that exceed the model's context.")
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out malformed records, and list them.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file at --out where there is one.")]
 _LEFT_OUT_SHOWN = 5
 
 
@@ -42,6 +43,7 @@ def sample(
     device: Device = "auto",
     too_long: TooLong = "error",
     skip_bad: SkipBad = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Sample K completions of each prompt, for the labeling queue or for evaluation.
 
@@ -51,7 +53,9 @@ def sample(
     from tutelage.model.sampling import SamplingSettings
 
     settings = SamplingSettings(max_response_tokens=max_response_tokens, temperature=temperature, top_p=top_p)
-    choices = FileChoices(prompt_format=prompt_format, device=device, too_long=too_long, skip_bad=skip_bad)
+    choices = FileChoices(
+        prompt_format=prompt_format, device=device, too_long=too_long, skip_bad=skip_bad, overwrite=overwrite
+    )
     count = sample_file(
         model,
         prompts,
@@ -74,6 +78,7 @@ def score(
     device: Device = "auto",
     too_long: TooLong = "error",
     skip_bad: SkipBad = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Score what is in a file with a reward model.
 
@@ -81,7 +86,9 @@ def score(
     """
     from tutelage.evaluation.files import FileChoices, score_file
 
-    choices = FileChoices(prompt_format=prompt_format, device=device, too_long=too_long, skip_bad=skip_bad)
+    choices = FileChoices(
+        prompt_format=prompt_format, device=device, too_long=too_long, skip_bad=skip_bad, overwrite=overwrite
+    )
     typer.echo(score_file(reward_model, input, out, choices=choices))
     _show_left_out(choices.left_out)
 

@@ -78,6 +78,9 @@ def _require_studio() -> None:
 
 def report(
     run: Annotated[Path, typer.Argument(help="The folder of a run, whole or of one stage.", metavar="RUN_DIR")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace report.html, report.md and figures that no report wrote.")
+    ] = False,
 ) -> None:
     """Write report.html from the files of a run; for a whole one report.md and figures/ beside it, too.
 
@@ -85,7 +88,7 @@ def report(
     """
     from tutelage.report import write_report
 
-    typer.echo(str(write_report(run)))
+    typer.echo(str(write_report(run, overwrite=overwrite)))
 
 
 def doctor() -> None:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tutelage.errors import DataError
+from pydantic import ValidationError
+
+from tutelage.errors import DataError, StorageError
 from tutelage.prompts.tables import Length, LengthSummary, PromptStatistics, num_words, prompt_statistics
 from tutelage.records import Prompt
 from tutelage.store.atomic import atomic_file
@@ -25,10 +27,24 @@ def write_statistics(folder: Path, length: Length = num_words, *, length_unit: s
     path = folder / "prompts.jsonl"
     if not path.is_file():
         raise DataError(f"{folder} has no prompts.jsonl. Give a folder that `tutelage prompts build` wrote.")
+    _require_own(folder / STATS_FILE)
     statistics = prompt_statistics(read_records(path, Prompt), length, length_unit=length_unit)
     with atomic_file(folder / STATS_FILE) as handle:
         handle.write(statistics.model_dump_json(indent=2).encode() + b"\n")
     return statistics
+
+
+def _require_own(path: Path) -> None:
+    """Refuse to replace a stats.json that is none of ours."""
+    if not path.exists():
+        return
+    try:
+        PromptStatistics.model_validate_json(path.read_bytes())
+    except ValidationError:
+        raise StorageError(
+            f"cannot write {path}: there is a file of that name that `tutelage prompts stats` did not write. Nothing "
+            "was changed. Move it away."
+        ) from None
 
 
 def statistics_tables(statistics: PromptStatistics) -> list[Table]:

@@ -19,6 +19,7 @@ from tutelage.records import Completion, Prompt
 from tutelage.store.annotated import prompts_of_annotations
 from tutelage.store.documents import END_OF_TEXT
 from tutelage.store.jsonl import SkipLog, Skipped, read_rows, record_error, write_rows
+from tutelage.store.outputs import require_free_file
 from tutelage.store.sources import load_prompts
 from tutelage.text.render import PromptFormat, Renderer
 
@@ -34,6 +35,7 @@ class FileChoices:
     device: str = "auto"
     too_long: TooLong = "error"
     skip_bad: bool = False
+    overwrite: bool = False
     left_out: list[str] = field(default_factory=list)
 
     def note(self, record: Skipped) -> None:
@@ -58,6 +60,7 @@ def sample_file(
     choices: FileChoices,
 ) -> int:
     """One line a prompt: `prompt_id`, the prompt, its `completions`. Returns the number of prompts."""
+    require_free_file(out, inputs=[prompts], overwrite=choices.overwrite)
     records = list(load_prompts(prompts, skip_bad=choices.skip_bad, on_skip=choices.note))
     if not records:
         raise DataError(f"{prompts} has no prompts. Give a file with at least one")
@@ -94,6 +97,7 @@ def _prompt_fields(prompt: Prompt) -> dict[str, Any]:
 
 def score_file(reward_model: str | Path, source: str, out: Path, *, choices: FileChoices) -> str:
     """Every line with the score of each completion (`score` by its text) or of its response; returns what it did."""
+    require_free_file(out, inputs=[source], overwrite=choices.overwrite)
     model = load_scalar_model(reward_model, device=device_of(choices.device))
     renderer = Renderer(tokenizer=load_tokenizer(reward_model), prompt_format=choices.prompt_format)
     lines, groups = [], []

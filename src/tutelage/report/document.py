@@ -12,11 +12,12 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from tutelage.errors import StorageError
 from tutelage.report.content import Content
 from tutelage.report.figure_files import FIGURES, figure_files
 from tutelage.report.figures import Exhibit, panels
 from tutelage.report.finding import context, finding
-from tutelage.report.markdown import render_markdown
+from tutelage.report.markdown import MARK, render_markdown
 from tutelage.report.notation import fixed, percent, readable, with_interval
 from tutelage.report.results import (
     disagreements,
@@ -37,24 +38,45 @@ from tutelage.report.tables import (
 from tutelage.report.training_section import training_exhibits
 from tutelage.store.atomic import atomic_file
 
+PAGE, MARKDOWN = "report.html", "report.md"
 
-def write_report(run_dir: Path) -> Path:
+
+def write_report(run_dir: Path, *, overwrite: bool = False) -> Path:
     """Write `report.html` into the run folder and return its path: self-contained, the same for the same files.
 
     Beside it go `report.md` (for a pull request) and the paper's figures as `figures/*.svg` and `*.png`.
     Raises `DataError` where `run_dir` is no run folder, `RecordError` where its files are broken, `StorageError`
-    where the disk refuses.
+    where the disk refuses, or where a file of that name was not written by a report and `overwrite` is False.
     """
     run = read_run(run_dir)
+    if not overwrite:
+        _require_own(run.path)
     content = Content.of(run)
-    path = run.path / "report.html"
+    path = run.path / PAGE
     _write(path, render_report(run, content).encode("utf-8", errors="replace"))
     if not run.is_single_stage:
-        _write(run.path / "report.md", render_markdown(run, content).encode("utf-8", errors="replace"))
+        _write(run.path / MARKDOWN, render_markdown(run, content).encode("utf-8", errors="replace"))
         for name, drawn in figure_files(content.figures):
             (run.path / FIGURES).mkdir(exist_ok=True)
             _write(run.path / FIGURES / name, drawn)
     return path
+
+
+def _require_own(folder: Path) -> None:
+    """Refuse to replace what no report wrote. Figures bear no mark: they are ours where the page is."""
+    page = folder / PAGE
+    names = [
+        name
+        for name in (PAGE, MARKDOWN)
+        if (folder / name).exists() and MARK not in (folder / name).read_text(encoding="utf-8", errors="replace")
+    ]
+    if not page.exists() and (folder / FIGURES).exists():
+        names.append(FIGURES)
+    if names:
+        raise StorageError(
+            f"{folder} holds {', '.join(names)}, which no `tutelage report` of this version wrote. Nothing was "
+            "changed. Move it away, or replace it with --overwrite."
+        )
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -70,6 +92,7 @@ def render_report(run: Run, content: Content) -> str:
         .get_template("report.html")
         .render(
             run=run,
+            mark=MARK,
             finding=finding(run),
             context=context(run),
             facts=facts(run),

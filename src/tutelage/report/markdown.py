@@ -16,13 +16,15 @@ from tutelage.report.notation import with_interval
 from tutelage.report.run_folder import Run
 from tutelage.report.tables import Table
 
+# In every file that a report writes as text, so that the next one may replace it.
+MARK = "Written by tutelage report"
 # The figures that are shown at once; the others wait behind a fold.
 _KEY_FIGURES = ("fig-01-win-rate", "fig-04-metadata", "fig-06-truthfulness", "fig-29-skills-few-shot")
 
 
 def render_markdown(run: Run, content: Content) -> str:
     """The run in Markdown, links relative to the run folder."""
-    return "\n".join(_blocks(run, content)) + "\n"
+    return "\n".join(_blocks(run, content)) + f"\n\n<!-- {MARK} -->\n"
 
 
 def _blocks(run: Run, content: Content) -> Iterator[str]:

@@ -1,0 +1,25 @@
+"""What a verb may write over: nothing that it did not make itself, unless it is told to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tutelage.errors import StorageError
+
+
+def require_free_file(path: Path, *, inputs: Iterable[Path | str] = (), overwrite: bool) -> None:
+    """Refuse to write `path` where something is: before the work, so that none is lost.
+
+    One of the `inputs` is refused even with `overwrite`. Raises `StorageError`.
+    """
+    for source in inputs:
+        if Path(source).exists() and path.exists() and path.samefile(source):
+            raise StorageError(f"cannot write {path}: it is also the input. Nothing was changed. Choose another --out.")
+    if path.is_dir():
+        raise StorageError(f"cannot write {path}: it is a folder. Nothing was changed. Give the name of a file.")
+    if path.exists() and not overwrite:
+        raise StorageError(
+            f"cannot write {path}: there is such a file. Nothing was changed. Choose another --out, or replace it with "
+            "--overwrite."
+        )
