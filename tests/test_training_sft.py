@@ -13,7 +13,7 @@ import reference
 from test_model_packing import plain_logprobs
 from test_training_data import configured, refused  # noqa: F401
 from test_training_ppo import assert_close_gradients
-from tiny import TEXT, config_of, demonstration_rows, model_of, write_rows
+from tiny import TEXT, config_of, demonstration_rows, model_of, read_rows, write_rows
 from tutelage.errors import DataError
 from tutelage.model.forward import response_logprobs
 from tutelage.model.loading import load_policy, load_scalar_model, load_tokenizer
@@ -22,6 +22,7 @@ from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Demonstration
 from tutelage.text.render import Renderer
 from tutelage.training import rollout as rollout_room
+from tutelage.training import sft as sft_room
 from tutelage.training.data import Encoded
 from tutelage.training.rollout import mean_score_of_samples
 from tutelage.training.sft import add_sft_gradient, drawn_prompts, sft
@@ -130,6 +131,16 @@ def test_one_long_prompt_shortens_no_other_response(tiny, monkeypatch):
     assert max(alone) == 24, "responses that all end soon would prove nothing"
     assert beside_a_long_one[:12] == alone
     assert beside_a_long_one[12] <= 6
+
+
+def test_the_score_chooses_the_epoch_against_the_validation_loss(tiny, configured, monkeypatch):  # noqa: F811
+    """Scores of 1, 3 and 2 while the loss falls: the second epoch is kept, its weights too."""
+    scores = iter((1.0, 3.0, 2.0))
+    monkeypatch.setattr(sft_room, "mean_score_of_samples", lambda *arguments, **others: (next(scores), []))
+    summary = sft(config := configured(num_epochs=3, reward_model=tiny.reward_model))
+    losses = [row["sft/validation_loss"] for row in read_rows(config.out / "metrics.jsonl") if "sft/score" in row]
+    assert losses[0] > losses[1] > losses[2]
+    assert (summary["chosen_by"], summary["chosen_epoch"], summary["score"]) == ("score", 2, 3.0)
 
 
 def encoded_prompts(lengths):

@@ -206,13 +206,36 @@ class PPOConfig(StageConfig):
             )
         if self.ptx.coef > 0 and self.ptx.text is None:
             problems.append("ptx.coef above 0 needs ptx.text, the pretraining text; set ptx.coef: 0 for plain PPO")
+        problems += self._problems_of_kl_target()
         if problems:
             raise ValueError("; ".join(problems))
         return self
 
+    def _problems_of_kl_target(self) -> list[str]:
+        if self.ppo.kl_target is None:
+            return []
+        if self.ppo.kl_coef == 0:
+            return [
+                f"ppo.kl_target is {self.ppo.kl_target}, but ppo.kl_coef is 0: the target multiplies the coefficient, "
+                "which stays 0; set a kl_coef above 0"
+            ]
+        # One step changes the coefficient by at most this share (`objectives.advantage.adapted_kl_coef`).
+        largest_change = 0.2 * self.episodes_per_step / self.ppo.kl_horizon
+        if largest_change < 1:
+            return []
+        return [
+            f"ppo.kl_horizon is {self.ppo.kl_horizon:g} episodes and episodes_per_step is {self.episodes_per_step}: "
+            f"one step could change kl_coef by {largest_change:.0%} of itself, to 0 or below, where it would reward "
+            f"divergence; set kl_horizon above {0.2 * self.episodes_per_step:g}"
+        ]
+
     @property
     def num_steps(self) -> int:
         return self.num_episodes // self.episodes_per_step
+
+    @property
+    def num_updates(self) -> int:
+        return self.num_steps * self.num_epochs * (self.episodes_per_step // self.episodes_per_minibatch)
 
 
 class PPOTermsConfig(Config):
@@ -225,7 +248,7 @@ class PPOTermsConfig(Config):
     kl_horizon: float = Field(10_000, gt=0)  # episodes (Ziegler et al. 2019)
     discount: float = Field(1.0, gt=0, le=1)  # none [C.4]
     gae_lambda: float = Field(0.95, ge=0, le=1)  # not in the paper; Stiennon et al. 2020
-    clip_range: float = Field(0.2, gt=0)  # [C.4]
+    clip_range: float = Field(0.2, gt=0, lt=1)  # [C.4]; from 1 on, no ratio is too small
     value_clip_range: float | None = Field(0.2, gt=0)  # not in the paper; lm-human-preferences
     missing_eos_score: (
         float | None

@@ -82,8 +82,6 @@ class PPOTrainer:
         self.pretraining = _load_pretraining(config, self.renderer, self.limits)
         if self.pretraining is not None:
             self.pretraining_order = ShuffledEpochs(len(self.pretraining), seed=derived_seed(config.seed, "ptx"))
-        updates = config.num_steps * config.num_epochs * (config.episodes_per_step // config.episodes_per_minibatch)
-        self.num_updates = updates
         self.kl_coef = config.ppo.kl_coef
         stage.components["kl_coef"] = self
 
@@ -237,7 +235,7 @@ class PPOTrainer:
         if self.pretraining is None:
             return {}
         count = ptx.sequences_per_episode * self.config.episodes_per_minibatch
-        minibatches_per_step = self.num_updates // self.config.num_steps
+        minibatches_per_step = self.config.num_updates // self.config.num_steps
         windows = self.pretraining_order.take((step * minibatches_per_step + number) * count, count)
         loss = add_language_gradient(
             self.policy,

@@ -24,7 +24,9 @@ from tutelage.seeds import derived_seed
 from tutelage.store.atomic import atomic_directory
 from tutelage.store.runs import RunFolder, versions
 from tutelage.store.trackers import open_trackers
+from tutelage.training.allocation import FreedMemory
 from tutelage.training.config import StageConfig
+from tutelage.training.inert import inert_settings
 
 _log = logging.getLogger(__name__)
 # Keys that may differ between a run and its continuation: they cannot change a number.
@@ -54,6 +56,7 @@ class Stage:
             _warn_of_slow_bfloat16(seconds_of_product(torch.bfloat16) / seconds_of_product(torch.float32))
         self.components: dict[str, Stateful] = {}
         self.notes: dict[str, Any] = {}  # small plain values that a loop wants back after a resume
+        self.freed = FreedMemory()
         self.started = time.monotonic()
 
     @property
@@ -72,6 +75,8 @@ class Stage:
 
     def steps(self, num_steps: int) -> Iterator[int]:
         """Restore the newest checkpoint, then every step that is left, with progress; a checkpoint where one is due."""
+        for line in inert_settings(self.config, num_steps):
+            _log.warning("%s: %s", self.name, line)
         start = self._restore()
         self.folder.truncate_to(start or -1)
         self.note = ""
@@ -83,6 +88,7 @@ class Stage:
                 every = self.config.checkpoint_every_num_steps
                 if (every and (step + 1) % every == 0) and step + 1 < num_steps:
                     self.save_checkpoint(step + 1)
+                self.freed.give_back()
                 shown.advance(1, self.note)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
