@@ -20,7 +20,7 @@ import tutelage
 from tiny import CONTEXT, read_rows, write_rows
 from tutelage.cli import machine, main
 from tutelage.model.loading import load_policy, load_tokenizer, save_model
-from tutelage.serving.chat import ContextFullError, Conversation
+from tutelage.serving.chat import Conversation, NotSentError
 from tutelage.text.tokenizers import train_tokenizer
 
 TEXT = {"max_prompt_tokens": 40, "max_response_tokens": 24}
@@ -139,7 +139,7 @@ def test_chat_says_when_the_context_is_full(run, tiny):
     conversation = Conversation(tiny.policy, **settings)
     conversation.reply("A cat?")
     kept = list(conversation.messages)
-    with pytest.raises(ContextFullError):
+    with pytest.raises(NotSentError):
         conversation.reply(long)
     assert conversation.messages == kept
     assert [message.role for message in kept] == ["user", "assistant"]

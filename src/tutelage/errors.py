@@ -37,6 +37,10 @@ class DataError(UserError):
     """Data that is well formed but cannot be used: an empty split, a prompt that is longer than the context."""
 
 
+class RenderError(DataError):
+    """A record whose text cannot be turned into tokens: its chat template refuses it, or no tokens are left for it."""
+
+
 class ModelError(UserError):
     """A model folder that cannot be used: no tokenizer, another vocabulary, a family that is not supported."""
 

@@ -11,7 +11,12 @@ ModelFolder = Annotated[
     str, typer.Argument(help="A model folder written by this program or save_pretrained, or a hub id.")
 ]
 PromptFormat = Annotated[
-    Literal["plain", "chat"], typer.Option(help="plain: the prompt's text; chat: the tokenizer's template.")
+    Literal["plain", "chat"] | None,
+    typer.Option(help="plain: the prompt's text; chat: the tokenizer's template. Not given: as the model was trained."),
+]
+Separator = Annotated[
+    str | None,
+    typer.Option(help="Between a plain prompt and its response. Not given: as the model was trained."),
 ]
 
 Device = Annotated[str, typer.Option(help="auto takes a GPU where there is one; else cpu, cuda:0, ...")]
@@ -38,7 +43,8 @@ def sample(
     temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the most likely token.")] = 1.0,
     top_p: Annotated[float, typer.Option(min=0.01, max=1.0)] = 1.0,
     max_response_tokens: Annotated[int, typer.Option(min=1)] = 256,
-    prompt_format: PromptFormat = "plain",
+    prompt_format: PromptFormat = None,
+    separator: Separator = None,
     seed: Annotated[int, typer.Option()] = 0,
     device: Device = "auto",
     too_long: TooLong = "error",
@@ -54,7 +60,12 @@ def sample(
 
     settings = SamplingSettings(max_response_tokens=max_response_tokens, temperature=temperature, top_p=top_p)
     choices = FileChoices(
-        prompt_format=prompt_format, device=device, too_long=too_long, skip_bad=skip_bad, overwrite=overwrite
+        prompt_format=prompt_format,
+        separator=separator,
+        device=device,
+        too_long=too_long,
+        skip_bad=skip_bad,
+        overwrite=overwrite,
     )
     count = sample_file(
         model,
@@ -74,7 +85,8 @@ def score(
     reward_model: ModelFolder,
     input: Annotated[str, typer.Option("--input", help="A file of completions, rankings or demonstrations.")],
     out: Annotated[Path, typer.Option(help="The same lines with scores.")],
-    prompt_format: PromptFormat = "plain",
+    prompt_format: PromptFormat = None,
+    separator: Separator = None,
     device: Device = "auto",
     too_long: TooLong = "error",
     skip_bad: SkipBad = False,
@@ -87,7 +99,12 @@ def score(
     from tutelage.evaluation.files import FileChoices, score_file
 
     choices = FileChoices(
-        prompt_format=prompt_format, device=device, too_long=too_long, skip_bad=skip_bad, overwrite=overwrite
+        prompt_format=prompt_format,
+        separator=separator,
+        device=device,
+        too_long=too_long,
+        skip_bad=skip_bad,
+        overwrite=overwrite,
     )
     typer.echo(score_file(reward_model, input, out, choices=choices))
     _show_left_out(choices.left_out)
@@ -104,7 +121,8 @@ def chat(
     model: ModelFolder,
     temperature: Annotated[float, typer.Option(min=0.0)] = 0.7,
     max_response_tokens: Annotated[int, typer.Option(min=1)] = 256,
-    prompt_format: PromptFormat = "plain",
+    prompt_format: PromptFormat = None,
+    separator: Separator = None,
     seed: Annotated[int, typer.Option()] = 0,
     device: Device = "auto",
 ) -> None:
@@ -113,13 +131,14 @@ def chat(
     With the plain format each line is a prompt of its own; with the chat format the dialogue goes on.
     Example: tutelage chat runs/quickstart/ppo_ptx/model
     """
-    from tutelage.serving.chat import ContextFullError, Conversation
+    from tutelage.serving.chat import Conversation, NotSentError
 
     conversation = Conversation(
         model,
         temperature=temperature,
         max_response_tokens=max_response_tokens,
         prompt_format=prompt_format,
+        separator=separator,
         seed=seed,
         device=device,
     )
@@ -132,5 +151,5 @@ def chat(
             break
         try:
             typer.echo(conversation.reply(line) + "\n")
-        except ContextFullError as error:
+        except NotSentError as error:
             typer.echo(f"not sent: {error}", err=True)

@@ -13,7 +13,7 @@ from tutelage.evaluation.completions import Arm, complete, group_to_score, score
 from tutelage.model.loading import context_limit, load_scalar_model, load_tokenizer
 from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Completion, Prompt, content_id
-from tutelage.text.render import Renderer
+from tutelage.text.render import Renderer, make_renderer
 
 RendererOf = Callable[[object], Renderer]
 
@@ -34,7 +34,7 @@ def complete_and_score(
     num_completions: int,
     settings: SamplingSettings,
     seed: int,
-    renderer_of: RendererOf | None = None,
+    renderer_of: RendererOf = make_renderer,
     device: torch.device | str = "cpu",
     on_progress: Callable[[int], None] | None = None,
     on_too_long: Callable[[str], None] | None = None,
@@ -56,7 +56,7 @@ def complete_and_score(
         on_too_long=on_too_long,
     )
     model, tokenizer = load_scalar_model(reward_model, device=device), load_tokenizer(reward_model)
-    renderer = Renderer(tokenizer=tokenizer) if renderer_of is None else renderer_of(tokenizer)
+    renderer = renderer_of(tokenizer)
     limit = context_limit(model)
     groups = [group_to_score(renderer, prompt, own) for prompt, own in zip(prompts, completions, strict=True)]
     for prompt, group in zip(prompts, groups, strict=True):
@@ -101,7 +101,7 @@ def complete_best_of_n(
     settings: SamplingSettings,
     seed: int,
     name: str = "best_of_n",
-    renderer_of: RendererOf | None = None,
+    renderer_of: RendererOf = make_renderer,
     device: torch.device | str = "cpu",
     on_progress: Callable[[int], None] | None = None,
     on_too_long: Callable[[str], None] | None = None,

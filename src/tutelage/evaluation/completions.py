@@ -8,14 +8,14 @@ from pathlib import Path
 
 import torch
 
-from tutelage.errors import DataError
+from tutelage.errors import DataError, RenderError
 from tutelage.model.loading import context_limit, load_policy, load_tokenizer
 from tutelage.model.measure import scores_of
 from tutelage.model.packing import Group
 from tutelage.model.sampling import SamplingSettings, sample_responses
 from tutelage.records import Completion, Prompt, content_id
 from tutelage.seeds import derived_seed
-from tutelage.text.render import Renderer
+from tutelage.text.render import Renderer, make_renderer, naming
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,22 +35,24 @@ def complete(
     settings: SamplingSettings,
     seed: int,
     num_completions: int = 1,
-    renderer_of: Callable[[object], Renderer] | None = None,
+    renderer_of: Callable[[object], Renderer] = make_renderer,
     device: torch.device | str = "cpu",
     on_progress: Callable[[int], None] | None = None,
     on_too_long: Callable[[str], None] | None = None,
+    on_bad: Callable[[str], None] | None = None,
 ) -> list[list[Completion]]:
     """`num_completions` completions of each prompt. Extra keys: `is_complete` (it ended by itself) and `num_tokens`.
 
-    A prompt that leaves no room for its response is told to `on_too_long` and gets none; without one, it is refused.
+    A prompt that leaves no room for its response is told to `on_too_long` and gets none; one that cannot be rendered is
+    told to `on_bad`. Without them, it is refused.
     """
     policy = load_policy(arm.model, device=device)
-    tokenizer = load_tokenizer(arm.model)
-    renderer = Renderer(tokenizer=tokenizer) if renderer_of is None else renderer_of(tokenizer)
-    tokens = [renderer.prompt_tokens(_prefixed(prompt, arm.prefix)) for prompt in prompts]
+    renderer = renderer_of(load_tokenizer(arm.model))
+    rendered = [_rendered(renderer, prompt, arm.prefix, on_bad or _refuse) for prompt in prompts]
     room = context_limit(policy) - settings.max_response_tokens
-    fitting = [place for place, own in enumerate(tokens) if len(own) <= room]
-    for place in (place for place, own in enumerate(tokens) if len(own) > room):
+    tokens = {place: own for place, own in enumerate(rendered) if own is not None}
+    fitting = [place for place, own in tokens.items() if len(own) <= room]
+    for place in (place for place, own in tokens.items() if len(own) > room):
         (on_too_long or _refuse)(
             f"prompt {prompts[place].id} has {len(tokens[place])} tokens; with {settings.max_response_tokens} for the "
             f"response the context has room for {room}. Shorten the prompt or lower the number of response tokens"
@@ -79,6 +81,15 @@ def complete(
             for number, response in enumerate(responses)
         ]
     return found
+
+
+def _rendered(renderer: Renderer, prompt: Prompt, prefix: str, on_bad: Callable[[str], None]) -> list[int] | None:
+    try:
+        with naming(f"prompt {prompt.id}"):
+            return renderer.prompt_tokens(_prefixed(prompt, prefix))
+    except RenderError as error:
+        on_bad(str(error))
+        return None
 
 
 def _refuse(message: str) -> None:
@@ -129,8 +140,12 @@ def score_groups(
 
 
 def group_to_score(renderer: Renderer, prompt: Prompt, completions: Sequence[Completion]) -> Group:
-    """A prompt and its completions as the reward model reads them; a completion that was cut off has no stop token."""
-    return Group(
-        prompt=renderer.prompt_tokens(prompt),
-        responses=[renderer.truncated_response_tokens(c.text, is_complete=is_complete(c)) for c in completions],
-    )
+    """A prompt and its completions as the reward model reads them; a completion that was cut off has no stop token.
+
+    Raises `RenderError`, which names the prompt, where they cannot be rendered.
+    """
+    with naming(f"prompt {prompt.id}"):
+        return Group(
+            prompt=renderer.prompt_tokens(prompt),
+            responses=[renderer.truncated_response_tokens(c.text, is_complete=is_complete(c)) for c in completions],
+        )

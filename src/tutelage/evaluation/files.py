@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from tutelage.errors import DataError, RecordError
+from tutelage.errors import DataError, RecordError, RenderError
 from tutelage.evaluation.completions import Arm, complete, group_to_score, score_groups
 from tutelage.model.loading import context_limit, device_of, load_scalar_model, load_tokenizer
 from tutelage.model.packing import Group
@@ -21,7 +21,8 @@ from tutelage.store.documents import END_OF_TEXT
 from tutelage.store.jsonl import SkipLog, Skipped, read_rows, record_error, write_rows
 from tutelage.store.outputs import require_free_file
 from tutelage.store.sources import load_prompts
-from tutelage.text.render import PromptFormat, Renderer
+from tutelage.text.prompting import PromptFormat
+from tutelage.text.render import Renderer, make_renderer
 
 TooLong = Literal["error", "skip"]
 _OF_PROMPTS = ("user_id", "source", "use_case", "language", "split", "purpose")
@@ -29,9 +30,13 @@ _OF_PROMPTS = ("user_id", "source", "use_case", "language", "split", "purpose")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileChoices:
-    """What both verbs let their user choose; `left_out` collects why lines were left out."""
+    """What both verbs let their user choose; `left_out` collects why lines were left out.
 
-    prompt_format: PromptFormat = "plain"
+    `prompt_format` and `separator` None: as the model was trained.
+    """
+
+    prompt_format: PromptFormat | None = None
+    separator: str | None = None
     device: str = "auto"
     too_long: TooLong = "error"
     skip_bad: bool = False
@@ -40,6 +45,15 @@ class FileChoices:
 
     def note(self, record: Skipped) -> None:
         self.left_out.append(record.message)
+
+    def renderer(self, tokenizer: object) -> Renderer:
+        return make_renderer(tokenizer, prompt_format=self.prompt_format, separator=self.separator)
+
+    def refuse_bad(self, message: str) -> None:
+        """Raise `DataError`, or note what cannot be rendered where it may be skipped."""
+        if not self.skip_bad:
+            raise DataError(f"{message}, or leave such records out with --skip-bad")
+        self.left_out.append(message)
 
     def refuse_long(self, message: str) -> None:
         """Raise `DataError`, or note what is longer than the context where it may be skipped."""
@@ -71,10 +85,11 @@ def sample_file(
             settings=settings,
             seed=seed,
             num_completions=k,
-            renderer_of=lambda tokenizer: Renderer(tokenizer=tokenizer, prompt_format=choices.prompt_format),
+            renderer_of=choices.renderer,
             device=device_of(choices.device),
             on_progress=shown.advance,
             on_too_long=choices.refuse_long,
+            on_bad=choices.refuse_bad,
         )
     rows = [
         {"prompt_id": prompt.id, **_prompt_fields(prompt), "completions": [c.model_dump() for c in own]}
@@ -99,10 +114,14 @@ def score_file(reward_model: str | Path, source: str, out: Path, *, choices: Fil
     """Every line with the score of each completion (`score` by its text) or of its response; returns what it did."""
     require_free_file(out, inputs=[source], overwrite=choices.overwrite)
     model = load_scalar_model(reward_model, device=device_of(choices.device))
-    renderer = Renderer(tokenizer=load_tokenizer(reward_model), prompt_format=choices.prompt_format)
+    renderer = choices.renderer(load_tokenizer(reward_model))
     lines, groups = [], []
     for line in _lines(source, choices):
-        group = group_to_score(renderer, line.prompt, line.completions)
+        try:
+            group = group_to_score(renderer, line.prompt, line.completions)
+        except RenderError as error:
+            choices.refuse_bad(f"{line.name}: {error}")
+            continue
         if _fits(line, group, context_limit(model), choices):
             lines.append(line)
             groups.append(group)

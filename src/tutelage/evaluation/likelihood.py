@@ -42,5 +42,8 @@ def document_start(renderer: Renderer) -> list[int]:
 
 
 def continuing(tokenizer: Any) -> Renderer:
-    """A renderer that puts nothing after a prompt: the response goes on where the prompt's text breaks off."""
+    """A renderer that puts nothing after a prompt: the response goes on where the prompt's text breaks off.
+
+    However the model was prompted in training: a benchmark's prompt is taken to the letter.
+    """
     return Renderer(tokenizer=tokenizer, separator="")

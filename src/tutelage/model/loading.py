@@ -22,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 from tutelage.errors import ConfigError, ModelError
 from tutelage.model.attention import ATTENTION_NAME
 from tutelage.model.forward import backbone, evaluating, reads_packed_tokens
+from tutelage.model.stops import tell_stop_tokens
 
 # Loading prints a bar and, for a reward model made from a policy, a report of the head that is meant to be missing.
 transformers_logging.disable_progress_bar()
@@ -70,6 +71,7 @@ def load_tokenizer(path: str | Path) -> Any:
             "Put tokenizer.json and tokenizer_config.json into the folder, e.g. with tokenizer.save_pretrained(folder)"
         ) from error
     _check_tokens_fit(path, tokenizer)
+    tell_stop_tokens(path, tokenizer)
     return tokenizer
 
 

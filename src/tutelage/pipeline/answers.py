@@ -18,7 +18,7 @@ from tutelage.pipeline.models import complete_prompts
 from tutelage.pipeline.sizes import FullRun
 from tutelage.records import Completion, Prompt
 from tutelage.seeds import derived_seed
-from tutelage.text.render import Renderer
+from tutelage.text.render import make_renderer
 
 # Arms that are trained beside those of Figure 1, at the size of the reward model.
 FURTHER = ("flan", "t0", "dpo")
@@ -48,10 +48,16 @@ def prompts_of(view: FullRun, distribution: str) -> list[Prompt]:
 def _fitting(view: FullRun, prompts: Sequence[Prompt]) -> list[Prompt]:
     """The prompts that leave room for a response, even behind the longest few-shot prefix: all arms get the same."""
     context = min(view.view(size).config.pretrain["new_model"]["context_tokens"] for size in view.sizes)
-    renderer = Renderer(tokenizer=load_tokenizer(view.model("pretrain")))
+    # The base model, and those that were trained from it, which may be prompted in another way.
+    renderers = [make_renderer(load_tokenizer(view.model(stage))) for stage in ("pretrain", "ppo_init")]
     room = context - view.config.text.max_response_tokens
     prefix = max(few_shot_prefixes(view.world).values(), key=len)
-    return [p for p in prompts if len(renderer.prompt_tokens(Prompt(text=prefix + p.flat))) <= room]
+    longest = [Prompt(text=prefix + prompt.flat) for prompt in prompts]
+    return [
+        prompt
+        for prompt, long in zip(prompts, longest, strict=True)
+        if max(len(renderer.prompt_tokens(long)) for renderer in renderers) <= room
+    ]
 
 
 def complete_everything(view: FullRun) -> dict[str, float]:

@@ -23,7 +23,7 @@ from tutelage.statistics.best_of_n import best_of_n_curve, expected_best_of_n
 from tutelage.statistics.interval import Interval
 from tutelage.statistics.over_optimisation import fit_over_optimisation
 from tutelage.statistics.unbounded import clustered_mean
-from tutelage.text.render import Renderer
+from tutelage.text.render import make_renderer
 
 FEWEST_POINTS = 3  # of a fit with two coefficients
 METRICS = ("proxy", "gold")
@@ -86,7 +86,7 @@ def _best_of_n(view: FullRun, values: dict[str, list[list[float]]], centres: dic
 def _on_the_way(view: FullRun, prompts: Sequence[Prompt], centres: dict[str, float]) -> Iterator[Point]:
     """The checkpoints of PPO with the lowest KL coefficient, and where it ended."""
     folder = view.out / "sweeps" / view.freest
-    renderer = Renderer(tokenizer=load_tokenizer(view.model("ppo_init")))
+    renderer = make_renderer(load_tokenizer(view.model("ppo_init")))
     reference = load_policy(view.model("ppo_init"))
     for place in [*sorted((folder / "checkpoints").glob("step-*")), folder / "model"]:
         policy, model = policy_of_checkpoint(place, like=view.model("ppo_init"))

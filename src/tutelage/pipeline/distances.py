@@ -16,7 +16,7 @@ from tutelage.pipeline.run import Run
 from tutelage.records import Completion, Prompt
 from tutelage.statistics.interval import Interval
 from tutelage.statistics.unbounded import clustered_mean, ratio_of_totals
-from tutelage.text.render import Renderer
+from tutelage.text.render import make_renderer
 from tutelage.training.corpus import load_validation_corpus
 from tutelage.training.sft import VALIDATION_SHARE
 
@@ -26,7 +26,7 @@ TOKENS_PER_MICROBATCH = 8192
 
 def validation_windows(run: Run) -> list[Group]:
     """The pretraining text that no stage has seen."""
-    renderer = Renderer(tokenizer=load_tokenizer(run.model("pretrain")))
+    renderer = make_renderer(load_tokenizer(run.model("pretrain")))
     corpus = load_validation_corpus(
         run.text, renderer, context_tokens=CONTEXT_TOKENS, validation_share=VALIDATION_SHARE
     )
@@ -40,11 +40,10 @@ def measure_distances(
     completions: Mapping[str, Sequence[Completion]],
 ) -> Findings:
     """For each arm, whose stage is given: KL to the reference on its own completions, loss on held-out text."""
-    renderer = Renderer(tokenizer=load_tokenizer(run.model("pretrain")))
     reference, windows = load_policy(run.model("ppo_init")), validation_windows(run)
     found = Findings(rows={"kl_to_reference": [], "pretraining_loss": []})
     for arm, stage in stages.items():
-        policy = load_policy(run.model(stage))
+        policy, renderer = load_policy(run.model(stage)), make_renderer(load_tokenizer(run.model(stage)))
         groups = [group_to_score(renderer, p, [c]) for p, c in zip(prompts, completions[arm], strict=True)]
         rows = kl_rows(policy, reference, groups, [prompt.id for prompt in prompts])
         _add(found, "kl_to_reference", arm, run.size, rows)

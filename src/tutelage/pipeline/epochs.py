@@ -13,9 +13,9 @@ from tutelage.pipeline.sizes import FullRun
 from tutelage.pipeline.sweeps import validation_score
 from tutelage.records import Demonstration
 from tutelage.store.sources import load_demonstrations
-from tutelage.text.render import Renderer
 from tutelage.training.config import SFTConfig
 from tutelage.training.data import Encoded, LeftOut, Limits, encode_demonstrations
+from tutelage.training.prompting import teach_prompting
 
 FILE = "sft_epochs"
 
@@ -27,7 +27,7 @@ def measure_sft_epochs(view: FullRun) -> dict[str, int]:
     found = Findings(rows={FILE: []})
     places = [*sorted((folder / "checkpoints").glob("step-*")), folder / "model"]
     for epoch, place in enumerate(places, start=1):
-        policy, model = policy_of_checkpoint(place, like=view.model("pretrain"))
+        policy, model = policy_of_checkpoint(place, like=folder / "model")
         losses = loss_rows(policy, [own.group for own in demonstrations])
         named = [{"prompt_id": own.name, **row} for own, row in zip(demonstrations, losses, strict=True)]
         loss = "validation_loss", named, loss_interval(losses)
@@ -46,5 +46,5 @@ def _demonstrations(config: SFTConfig) -> list[Encoded[Demonstration]]:
     assert config.validation is not None, "a run's SFT has its own validation demonstrations"
     records: list[Demonstration] = left_out.load(load_demonstrations, config.validation)
     context = context_limit(load_policy(config.model))
-    renderer = Renderer(tokenizer=load_tokenizer(config.model))
+    renderer = teach_prompting(load_tokenizer(config.model), config.text, config.model)
     return encode_demonstrations(records, renderer, Limits(text=config.text, context=context, left_out=left_out))

@@ -13,7 +13,7 @@ from tutelage.model.loading import load_policy, load_scalar_model, load_tokenize
 from tutelage.model.sampling import SamplingSettings
 from tutelage.pipeline.run import Run
 from tutelage.records import Completion, Prompt, Ranking
-from tutelage.text.render import Renderer
+from tutelage.text.render import make_renderer
 
 
 def complete_prompts(run: Run, arm: Arm, prompts: Sequence[Prompt], number: int) -> list[list[Completion]]:
@@ -26,7 +26,7 @@ def scores_by_reward_model(
     run: Run, prompts: Sequence[Prompt], completions: Sequence[Sequence[Completion]]
 ) -> list[list[float]]:
     reward_model, tokenizer = load_scalar_model(run.model("reward")), load_tokenizer(run.model("reward"))
-    return score_completions(reward_model, Renderer(tokenizer=tokenizer), prompts, completions)
+    return score_completions(reward_model, make_renderer(tokenizer), prompts, completions)
 
 
 def scores_of_rankings(run: Run, rankings: Sequence[Ranking]) -> list[list[float]]:
@@ -37,7 +37,7 @@ def scores_of_rankings(run: Run, rankings: Sequence[Ranking]) -> list[list[float
 def score_rankings(reward_model: object, tokenizer: object, rankings: Sequence[Ranking]) -> list[list[float]]:
     """The score of each ranking's completions."""
     prompts = [Prompt(id=r.prompt_id or "", text=r.prompt, messages=r.messages) for r in rankings]
-    return score_completions(reward_model, Renderer(tokenizer=tokenizer), prompts, [r.completions for r in rankings])
+    return score_completions(reward_model, make_renderer(tokenizer), prompts, [r.completions for r in rankings])
 
 
 def policy_of_checkpoint(place: Path, *, like: Path) -> tuple[PreTrainedModel, Path]:

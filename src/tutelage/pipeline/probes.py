@@ -19,7 +19,7 @@ from tutelage.model.sampling import SamplingSettings
 from tutelage.pipeline.findings import Condition, Findings, measured
 from tutelage.records import Completion, Measurement, Prompt
 from tutelage.statistics.interval import Interval
-from tutelage.text.render import Renderer
+from tutelage.text.render import make_renderer
 
 Rows = list[dict[str, Any]]
 
@@ -84,7 +84,7 @@ class _ArmUnderTest:
 
     def bias(self) -> Found:
         policy = load_policy(self.arm.model, device=self.device)
-        renderer = Renderer(tokenizer=load_tokenizer(self.arm.model))
+        renderer = make_renderer(load_tokenizer(self.arm.model))
         sets = {"winogender": probes.trade_pairs(), "crows_pairs": probes.stereotype_pairs()}
         for name, pairs in sets.items():
             given = [SentencePair(**pair._asdict()) for pair in pairs]

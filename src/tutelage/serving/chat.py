@@ -6,20 +6,24 @@ from pathlib import Path
 
 import torch
 
-from tutelage.errors import DataError
+from tutelage.errors import DataError, RenderError
 from tutelage.model.loading import context_limit, device_of, load_policy, load_tokenizer
 from tutelage.model.sampling import SamplingSettings, sample_responses
 from tutelage.records import Message, Prompt
 from tutelage.seeds import derived_seed
-from tutelage.text.render import PromptFormat, Renderer
+from tutelage.text.prompting import PromptFormat
+from tutelage.text.render import make_renderer
 
 
-class ContextFullError(DataError):
-    """What the user said has no room in the model's context; the conversation stands as it was before."""
+class NotSentError(DataError):
+    """What the user said cannot be sent to the model; the conversation stands as it was before."""
 
 
 class Conversation:
-    """Turns of a user and a model. In the plain format each turn stands alone; in "chat" the dialogue goes on."""
+    """Turns of a user and a model. In the plain format each turn stands alone; in "chat" the dialogue goes on.
+
+    `prompt_format` and `separator` None: as the model was trained.
+    """
 
     def __init__(
         self,
@@ -27,24 +31,29 @@ class Conversation:
         *,
         temperature: float,
         max_response_tokens: int,
-        prompt_format: PromptFormat,
+        prompt_format: PromptFormat | None = None,
+        separator: str | None = None,
         seed: int,
         device: str = "auto",
     ) -> None:
-        self.policy, self.prompt_format, self.seed = load_policy(model, device=device_of(device)), prompt_format, seed
-        self.renderer = Renderer(tokenizer=load_tokenizer(model), prompt_format=prompt_format)
+        self.policy, self.seed = load_policy(model, device=device_of(device)), seed
+        self.renderer = make_renderer(load_tokenizer(model), prompt_format=prompt_format, separator=separator)
         self.temperature, self.max_response_tokens = temperature, max_response_tokens
         self.messages: list[Message] = []
         self.num_turns = 0
 
     def reply(self, text: str) -> str:
-        """The model's response to what the user said; both are kept. Raises `ContextFullError`, and keeps nothing."""
+        """The model's response to what the user said; both are kept. Raises `NotSentError`, and keeps nothing."""
         said = Message(role="user", content=text)
-        prompt = Prompt(messages=(*self.messages, said)) if self.prompt_format == "chat" else Prompt(text=text)
-        tokens = self.renderer.prompt_tokens(prompt)
+        has_turns = self.renderer.prompt_format == "chat"
+        prompt = Prompt(messages=(*self.messages, said)) if has_turns else Prompt(text=text)
+        try:
+            tokens = self.renderer.prompt_tokens(prompt)
+        except RenderError as error:
+            raise NotSentError(str(error)) from error
         room = context_limit(self.policy) - len(tokens)
         if room < 1:
-            raise ContextFullError(
+            raise NotSentError(
                 f"the prompt has {len(tokens)} tokens and fills the model's context of {context_limit(self.policy)}; "
                 "write less, or start a new conversation"
             )

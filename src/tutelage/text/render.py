@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
-from tutelage.errors import DataError, ModelError
+from tutelage.errors import ModelError, RenderError
 from tutelage.records import Demonstration, Message, Prompt, Ranking
+from tutelage.text.encode import TextEncoder
+from tutelage.text.prompting import PromptFormat, Prompting, read_prompting, read_stop_tokens
+from tutelage.text.template import check_template, closing_text, render
 
-PromptFormat = Literal["plain", "chat"]
+_log = logging.getLogger(__name__)
 ROLES = {"system": "System", "user": "User", "assistant": "Assistant"}
+_PROBE = "a"  # a text of its own tokens, to see what a tokenizer puts before it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,13 +25,21 @@ class Renderer:
 
     `prompt_format` "plain": the prompt's text, then `separator`; a dialogue becomes "User: ..." turns. "chat": the
     tokenizer's own chat template. The paper does not give the separators of its prompts. A response is its text and
-    then the stop token, which ends it in training and when sampled; it is never a padding token, because nothing here
-    is padded.
+    then a stop token, which ends it in training and when sampled; it is never a padding token, because nothing here
+    is padded. What a text says stays text: no control token comes from it, whichever format is used.
+
+    `stop_tokens`: what ends a response when it is sampled; the first ends it in training. In "chat" that is the token
+    with which the template closes an assistant's turn, else the tokenizer's end of sequence.
+
+    Made for a model by `make_renderer`, which asks its tokenizer how the model was prompted in training.
     """
 
     tokenizer: Any
     prompt_format: PromptFormat = "plain"
     separator: str = "\n\n"
+    stop_tokens: tuple[int, ...] = field(init=False)
+    opening: list[int] = field(init=False)  # what the tokenizer puts before a text (a BOS token, usually nothing)
+    _encoder: TextEncoder = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.tokenizer.eos_token_id is None:
@@ -33,63 +47,120 @@ class Renderer:
                 "the tokenizer has no end-of-sequence token, so a response could not end; "
                 "set `eos_token` in tokenizer_config.json"
             )
-        if self.prompt_format == "chat" and not self.tokenizer.chat_template:
-            raise ModelError(
-                "prompt_format is 'chat', but the tokenizer has no chat template; use prompt_format: plain"
-            )
+        if self.prompt_format == "chat":
+            check_template(self.tokenizer)
+        stop_tokens = _stop_tokens(self.tokenizer, self.prompt_format)
+        object.__setattr__(self, "stop_tokens", stop_tokens)
+        object.__setattr__(self, "opening", _opening(self.tokenizer))
+        object.__setattr__(self, "_encoder", TextEncoder(self.tokenizer, stop_tokens))
 
     @property
     def stop_token(self) -> int:
-        return int(self.tokenizer.eos_token_id)
+        """What ends a response in training."""
+        return self.stop_tokens[0]
 
     @property
-    def opening(self) -> list[int]:
-        """What the tokenizer puts before a text (a BOS token, usually nothing)."""
-        ids = list(self.tokenizer("")["input_ids"])
-        return ids[:-1] if len(ids) > 1 and ids[-1] == self.stop_token else ids
+    def prompting(self) -> Prompting:
+        return Prompting(prompt_format=self.prompt_format, separator=self.separator)
 
     def prompt_tokens(self, record: Prompt | Demonstration | Ranking) -> list[int]:
+        """A prompt, up to where its response begins. Raises `RenderError` for one that cannot be rendered."""
         text = record.text if isinstance(record, Prompt) else record.prompt
         messages = record.messages or (Message(role="user", content=text or ""),)
+        if messages[-1].role == "assistant":
+            raise RenderError(
+                "the last turn of the prompt is the assistant's, so that a response would answer nobody; end the "
+                "prompt with a user's turn"
+            )
         if self.prompt_format == "chat":
-            turns = [{"role": m.role, "content": m.content} for m in messages]
-            ids = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
-            return [int(token) for token in ids]
+            return self._chat(messages)
         rendered = f"{text}{self.separator}" if text is not None else self._dialogue(messages)
-        return self.opening + self._encode(rendered)
+        return self.opening + self._encoder.encode(rendered)
 
     def response_tokens(self, text: str) -> list[int]:
-        return [*self._encode(text), self.stop_token]
+        return [*self._encoder.encode(text), self.stop_token]
 
     def truncated_response_tokens(self, text: str, *, is_complete: bool) -> list[int]:
         """A sampled response as it came: without the stop token where it did not end by itself."""
-        return self.response_tokens(text) if is_complete else self._encode(text) or [self.stop_token]
+        return self.response_tokens(text) if is_complete else self._encoder.encode(text) or [self.stop_token]
 
     def document_tokens(self, text: str) -> list[int]:
-        """A document of pretraining text, between what opens it and the stop token."""
-        return [*(self.opening or [self.stop_token]), *self._encode(text), self.stop_token]
+        """A document of pretraining text, between what opens it and the tokenizer's end of sequence."""
+        end = int(self.tokenizer.eos_token_id)
+        return [*(self.opening or [end]), *self._encoder.encode(text), end]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of a response, its stop token and other special tokens left out."""
-        return str(self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        own = tokens[:-1] if tokens and tokens[-1] in self.stop_tokens else tokens
+        return str(self.tokenizer.decode(own, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
-    def _encode(self, text: str) -> list[int]:
-        # Special tokens written out in a user's text are text, not control.
-        encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
-        return list(encoded["input_ids"])
+    def _chat(self, messages: Sequence[Message]) -> list[int]:
+        """The template's own tokens, where no message writes out a special token; else the same with those as text."""
+        contents = [message.content for message in messages]
+        if not any(map(self._encoder.holds_control, contents)):
+            return self._encoder.parse(self._apply_template(messages, contents))
+        marked, stand_ins = self._encoder.with_stand_ins(contents)
+        return self._encoder.parse_with_stand_ins(self._apply_template(messages, marked), stand_ins)
+
+    def _apply_template(self, messages: Sequence[Message], contents: Sequence[str]) -> str:
+        turns = [{"role": m.role, "content": content} for m, content in zip(messages, contents, strict=True)]
+        return render(self.tokenizer, turns, with_generation_prompt=True)
 
     def _dialogue(self, messages: Sequence[Message]) -> str:
         turns = [f"{ROLES[message.role]}: {message.content}" for message in messages]
         return "\n\n".join([*turns, "Assistant:"])
 
 
+def make_renderer(
+    tokenizer: Any, *, prompt_format: PromptFormat | None = None, separator: str | None = None
+) -> Renderer:
+    """The renderer of a model's tokenizer: as the model was prompted in training, or plain where it does not say.
+
+    What is given goes before that; a contradiction is warned of.
+    """
+    trained = read_prompting(tokenizer)
+    base = trained or Prompting()
+    asked = Prompting(
+        prompt_format=prompt_format or base.prompt_format,
+        separator=base.separator if separator is None else separator,
+    )
+    if trained is not None and not asked.is_like(trained):
+        _log.warning(
+            "prompts are rendered as %s, but this model was trained with %s: its responses and scores mean little. "
+            "Leave the prompt format and the separator out to prompt it as it was trained",
+            asked,
+            trained,
+        )
+    return Renderer(tokenizer=tokenizer, prompt_format=asked.prompt_format, separator=asked.separator)
+
+
+def _stop_tokens(tokenizer: Any, prompt_format: PromptFormat) -> tuple[int, ...]:
+    found = [int(tokenizer.eos_token_id), *read_stop_tokens(tokenizer)]
+    if prompt_format == "chat":
+        # A template may put text before it, such as a line's end.
+        added = {number for number, token in tokenizer.added_tokens_decoder.items() if str(token).strip()}
+        tail = tokenizer(closing_text(tokenizer), add_special_tokens=False)["input_ids"]
+        found = [*[token for token in tail if token in added][:1], *found]
+    return tuple(dict.fromkeys(found))
+
+
+def _opening(tokenizer: Any) -> list[int]:
+    whole, bare = (tokenizer(_PROBE, add_special_tokens=wanted)["input_ids"] for wanted in (True, False))
+    places = range(len(whole) - len(bare) + 1)
+    start = next((place for place in places if whole[place : place + len(bare)] == bare), 0)
+    return list(whole[:start])
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Put the record's `name` before what is wrong with it."""
+    try:
+        yield
+    except RenderError as error:
+        raise RenderError(f"{name}: {error}") from error
+
+
 def documents_to_windows(tokens: Sequence[int], context_tokens: int) -> Iterator[Sequence[int]]:
     """One tokenized document in windows of at most `context_tokens` + 1 tokens; each opens with the last one's end."""
     for start in range(0, len(tokens) - 1, context_tokens):
         yield tokens[start : start + context_tokens + 1]
-
-
-def check_fits(name: str, num_tokens: int, limit: int, remedy: str) -> None:
-    """Refuse what is longer than the model's context."""
-    if num_tokens > limit:
-        raise DataError(f"{name} has {num_tokens} tokens; the limit is {limit}. {remedy}")

@@ -53,8 +53,10 @@ class StageConfig(Config):
 class TextConfig(Config):
     """How prompts are rendered, and how long they may be."""
 
-    prompt_format: Literal["plain", "chat"] = "plain"
-    separator: str = "\n\n"  # between prompt and response; the paper does not give its own
+    # Both None: as the model was trained, and for a base model, which does not say, "plain" with an empty line between
+    # prompt and response; the paper does not give its own separators.
+    prompt_format: Literal["plain", "chat"] | None = None
+    separator: str | None = None
     max_prompt_tokens: int = Field(1024, gt=0)  # longer prompts are filtered [App. C]
     max_response_tokens: int = Field(1024, gt=0)  # [App. C]
     too_long: Literal["error", "skip"] = (

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from tutelage.errors import DataError
+from tutelage.errors import DataError, RenderError
 from tutelage.model.packing import Group
 from tutelage.records import Demonstration, Prompt, Ranking, content_id, flat_text
 from tutelage.store.jsonl import Skipped
-from tutelage.text.render import Renderer
+from tutelage.text.render import Renderer, naming
 from tutelage.training.config import TextConfig
 from tutelage.training.overlap import count_overlap, prompt_key
 
@@ -80,6 +80,19 @@ class Limits:
         self.left_out.messages.append(f"{name}: {what} of {num_tokens} tokens, limit {limit}")
         return False
 
+    def rendered(self, records: Iterable[R], render: Callable[[R], T]) -> Iterator[tuple[R, T]]:
+        """Each record with what `render` makes of it; one that cannot be rendered is an error, or left out."""
+        for record in records:
+            try:
+                with naming(name_of(record)):
+                    made = render(record)
+            except RenderError as error:
+                if not self.left_out.skip_bad:
+                    raise DataError(f"{error}, or leave such records out with skip_bad: true") from error
+                self.left_out.messages.append(str(error))
+            else:
+                yield record, made
+
 
 def name_of(record: Demonstration | Prompt | Ranking) -> str:
     identity = record.id if isinstance(record, Prompt) else record.prompt_id
@@ -101,8 +114,7 @@ def encode_prompts(records: Iterable[Prompt], renderer: Renderer, limits: Limits
             f"model's context of {limits.context} tokens; lower it"
         )
     encoded = []
-    for record in records:
-        tokens = renderer.prompt_tokens(record)
+    for record, tokens in limits.rendered(records, renderer.prompt_tokens):
         if limits.admits(name_of(record), "prompt", len(tokens), min(limits.text.max_prompt_tokens, room)):
             encoded.append(Encoded(record=record, group=Group(prompt=tokens, responses=[])))
     return encoded
@@ -112,9 +124,12 @@ def encode_demonstrations(
     records: Iterable[Demonstration], renderer: Renderer, limits: Limits
 ) -> list[Encoded[Demonstration]]:
     """Demonstrations: prompt, response, stop token."""
+
+    def render(record: Demonstration) -> tuple[list[int], list[int]]:
+        return renderer.prompt_tokens(record), renderer.response_tokens(record.response)
+
     encoded = []
-    for record in records:
-        prompt, response = renderer.prompt_tokens(record), renderer.response_tokens(record.response)
+    for record, (prompt, response) in limits.rendered(records, render):
         name = name_of(record)
         if (
             limits.admits(name, "prompt", len(prompt), limits.text.max_prompt_tokens)
@@ -131,18 +146,20 @@ def encode_rankings(records: Iterable[Ranking], renderer: Renderer, limits: Limi
     A completion marked `is_complete: false` has no stop token; one that is longer than the limit is cut to it, and so
     has none either.
     """
+
+    def render(record: Ranking) -> tuple[list[int], list[list[int]]]:
+        return renderer.prompt_tokens(record), [
+            renderer.truncated_response_tokens(c.text, is_complete=(c.model_extra or {}).get("is_complete", True))
+            for c in record.completions
+        ]
+
     encoded = []
-    for record in records:
-        prompt = renderer.prompt_tokens(record)
+    for record, (prompt, responses) in limits.rendered(records, render):
         if not limits.admits(
             name_of(record), "prompt", len(prompt), min(limits.text.max_prompt_tokens, limits.context - 1)
         ):
             continue
         limit = min(limits.text.max_response_tokens, limits.context - len(prompt))
-        responses = [
-            renderer.truncated_response_tokens(c.text, is_complete=(c.model_extra or {}).get("is_complete", True))
-            for c in record.completions
-        ]
         limits.left_out.num_cut_completions += sum(len(response) > limit for response in responses)
         cut = [response[:limit] for response in responses]
         encoded.append(Encoded(record=record, group=Group(prompt=prompt, responses=cut)))

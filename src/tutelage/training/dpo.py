@@ -20,11 +20,11 @@ from tutelage.objectives.tokens import LossTerm
 from tutelage.progress import progress
 from tutelage.records import Ranking
 from tutelage.seeds import derived_seed
-from tutelage.text.render import Renderer
 from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import DPOConfig
 from tutelage.training.data import Encoded, LeftOut, Limits
 from tutelage.training.optim import Optimizer, require_finite
+from tutelage.training.prompting import prompt_as_trained
 from tutelage.training.rankings import accuracy_interval, load_ranked, pair_indices
 from tutelage.training.stage import Stage, run_stage
 
@@ -44,7 +44,7 @@ def dpo(config: DPOConfig, *, resume: bool = False) -> dict[str, Any]:
 
 def _loop(stage: Stage, config: DPOConfig) -> dict[str, Any]:
     tokenizer = load_tokenizer(config.policy)
-    renderer = Renderer(tokenizer=tokenizer, prompt_format=config.text.prompt_format, separator=config.text.separator)
+    renderer = prompt_as_trained(tokenizer, config.text, config.policy)
     policy = load_policy(config.policy, device=stage.device)
     limits = Limits(text=config.text, context=context_limit(policy), left_out=LeftOut(skip_bad=config.skip_bad))
     data = load_ranked(

@@ -42,6 +42,7 @@ from tutelage.training.learning import add_language_gradient
 from tutelage.training.minibatch import Minibatch, add_policy_gradient, add_value_gradient
 from tutelage.training.optim import MovingAverage, Optimizer, require_finite
 from tutelage.training.overlap import count_overlap, prompt_key, read_training_prompts
+from tutelage.training.prompting import check_prompted_alike, prompt_as_trained
 from tutelage.training.rollout import Rollout, sample_rows
 from tutelage.training.sft import VALIDATION_SHARE
 from tutelage.training.stage import Stage, run_stage
@@ -70,9 +71,8 @@ class PPOTrainer:
     def __init__(self, stage: Stage, config: PPOConfig) -> None:
         self.stage, self.config = stage, config
         self.tokenizer = load_tokenizer(config.policy)
-        self.renderer = Renderer(
-            tokenizer=self.tokenizer, prompt_format=config.text.prompt_format, separator=config.text.separator
-        )
+        self.renderer = prompt_as_trained(self.tokenizer, config.text, config.policy)
+        check_prompted_alike(self.renderer, config.policy, config.reward_model)
         self._load_models()
         self.left_out = LeftOut(skip_bad=config.skip_bad)
         self.limits = Limits(text=config.text, context=context_limit(self.policy), left_out=self.left_out)

@@ -31,6 +31,7 @@ from tutelage.training.data import (
 )
 from tutelage.training.optim import Optimizer, require_finite
 from tutelage.training.overlap import prompt_key, write_training_prompts
+from tutelage.training.prompting import prompt_as_trained
 from tutelage.training.rankings import accuracy_interval, load_ranked, pair_indices
 from tutelage.training.stage import Stage, run_stage
 
@@ -42,7 +43,7 @@ def train_reward(config: RewardConfig, *, resume: bool = False) -> dict[str, Any
 
 def _loop(stage: Stage, config: RewardConfig) -> dict[str, Any]:
     tokenizer = load_tokenizer(config.model)
-    renderer = Renderer(tokenizer=tokenizer, prompt_format=config.text.prompt_format, separator=config.text.separator)
+    renderer = prompt_as_trained(tokenizer, config.text, config.model)
     model = load_scalar_model(config.model, head_seed=derived_seed(config.seed, "head"), device=stage.device)
     model.config.score_bias = 0.0
     if config.lora.rank:

@@ -39,6 +39,7 @@ from tutelage.training.data import (
 )
 from tutelage.training.learning import add_language_gradient
 from tutelage.training.optim import Optimizer, require_finite
+from tutelage.training.prompting import check_prompted_alike, teach_prompting
 from tutelage.training.rollout import mean_score_of_samples
 from tutelage.training.stage import Stage, run_stage
 
@@ -74,7 +75,9 @@ class _Mix:
 
 def _loop(stage: Stage, config: SFTConfig) -> dict[str, Any]:
     tokenizer = load_tokenizer(config.model)
-    renderer = Renderer(tokenizer=tokenizer, prompt_format=config.text.prompt_format, separator=config.text.separator)
+    renderer = teach_prompting(tokenizer, config.text, config.model)
+    if config.reward_model is not None:
+        check_prompted_alike(renderer, config.model, config.reward_model)
     policy = load_policy(config.model, device=stage.device)
     if config.lora.rank:
         add_lora(policy, rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)

@@ -1,0 +1,55 @@
+"""How a model is prompted: said by its tokenizer, and so by the model's folder, and read wherever it is prompted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from tutelage.errors import ModelError
+
+PromptFormat = Literal["plain", "chat"]
+# Keys of tokenizer_config.json, which transformers keeps and does not read.
+PROMPTING_KEY = "tutelage"
+STOP_TOKENS_KEY = "stop_token_ids"  # written by `model.stops` too, from generation_config.json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompting:
+    """Format and separator that a model was trained with; see `Renderer`."""
+
+    prompt_format: PromptFormat = "plain"
+    separator: str = "\n\n"
+
+    def __str__(self) -> str:
+        return "chat" if self.prompt_format == "chat" else f"plain with separator {self.separator!r}"
+
+    def is_like(self, other: Prompting) -> bool:
+        """Whether prompts come out the same: a chat template has no use for the separator."""
+        return str(self) == str(other)
+
+
+def read_prompting(tokenizer: Any) -> Prompting | None:
+    """What the tokenizer of a trained model says; None for one that says nothing. Raises `ModelError` for nonsense."""
+    said = tokenizer.init_kwargs.get(PROMPTING_KEY)
+    if said is None:
+        return None
+    keys = set(Prompting.__slots__)
+    if not isinstance(said, dict) or set(said) != keys or said["prompt_format"] not in get_args(PromptFormat):
+        raise ModelError(
+            f"tokenizer_config.json says {PROMPTING_KEY!r}: {said!r}, which is not how a model can be prompted; it "
+            "needs 'prompt_format' (plain or chat) and 'separator'. Correct it, or take the key out"
+        )
+    return Prompting(prompt_format=said["prompt_format"], separator=str(said["separator"]))
+
+
+def write_prompting(tokenizer: Any, prompting: Prompting, stop_tokens: Sequence[int]) -> None:
+    """Let the tokenizer say it: `save_pretrained` then writes it beside the model, and loading brings it back."""
+    tokenizer.init_kwargs[PROMPTING_KEY] = asdict(prompting)
+    if list(stop_tokens) != [tokenizer.eos_token_id]:
+        tokenizer.init_kwargs[STOP_TOKENS_KEY] = list(stop_tokens)
+
+
+def read_stop_tokens(tokenizer: Any) -> list[int]:
+    """Further tokens that end a response when they are sampled."""
+    return [int(token) for token in tokenizer.init_kwargs.get(STOP_TOKENS_KEY) or ()]

@@ -1,0 +1,74 @@
+"""A tokenizer's chat template: what it renders, what closes an assistant's turn, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tutelage.errors import ModelError, RenderError
+
+Turns = Sequence[dict[str, str]]
+# Words that no template has, and that trimming or changing the case leaves recognisable.
+_USER_WORD, _ASSISTANT_WORD = "7301946528", "9182736450"
+
+
+def render(tokenizer: Any, turns: Turns, *, with_generation_prompt: bool) -> str:
+    """The text that the template makes of `turns`. Raises `RenderError` where it refuses them."""
+    from jinja2 import TemplateError
+
+    try:
+        return str(
+            tokenizer.apply_chat_template(list(turns), tokenize=False, add_generation_prompt=with_generation_prompt)
+        )
+    except (TemplateError, TypeError, ValueError, KeyError) as error:
+        roles = ", ".join(turn["role"] for turn in turns)
+        raise RenderError(
+            f"the tokenizer's chat template refuses it ({first_line(error)}); its turns are {roles}. Give turns that "
+            "the template takes"
+        ) from error
+
+
+def check_template(tokenizer: Any) -> None:
+    """Refuse, with `ModelError`, a template that is missing, renders nothing, or does not open the assistant's turn."""
+    if not tokenizer.chat_template:
+        raise ModelError("prompt_format is 'chat', but the tokenizer has no chat template; use prompt_format: plain")
+    user = [{"role": "user", "content": _USER_WORD}]
+    try:
+        prompt, bare = (render(tokenizer, user, with_generation_prompt=wanted) for wanted in (True, False))
+    except RenderError as error:
+        raise ModelError(
+            f"the tokenizer's chat template cannot render one turn of a user ({first_line(error.__cause__ or error)}); "
+            "correct chat_template, or use prompt_format: plain"
+        ) from error
+    if _USER_WORD not in prompt:
+        raise ModelError(
+            "the tokenizer's chat template leaves out what a user says; correct chat_template, or use prompt_format: "
+            "plain"
+        )
+    before, _ = _around_response(tokenizer)
+    missing = before.removeprefix(prompt).strip()
+    # Templates such as Mistral's have nothing to open an assistant's turn with; others forgot to ask for it.
+    if prompt == bare and before.startswith(prompt) and missing:
+        raise ModelError(
+            f"the tokenizer's chat template opens an assistant's turn with {missing!r}, but leaves that out of a "
+            "prompt: it does not read `add_generation_prompt`. Correct chat_template, or use prompt_format: plain"
+        )
+
+
+def closing_text(tokenizer: Any) -> str:
+    """What the template puts after the last assistant's turn; empty where that cannot be seen."""
+    return _around_response(tokenizer)[1]
+
+
+def _around_response(tokenizer: Any) -> tuple[str, str]:
+    """What the template puts before and after a response; twice nothing where it renders none."""
+    turns = [{"role": "user", "content": _USER_WORD}, {"role": "assistant", "content": _ASSISTANT_WORD}]
+    try:
+        before, found, after = render(tokenizer, turns, with_generation_prompt=False).rpartition(_ASSISTANT_WORD)
+    except RenderError:
+        return "", ""
+    return (before, after) if found else ("", "")
+
+
+def first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
