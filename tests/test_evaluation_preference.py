@@ -56,17 +56,18 @@ def test_win_rate_by_hand():
     """Ties half, clustered by prompt.
 
     (1 + 1 + 0.5 + 0 + 0.5 + 0.5) / 6 = 7/12. Residuals summed by prompt: 10/12, -8/12, -2/12, so the variance of the
-    mean is 3/2 * (100 + 64 + 4) / 144 / 36 = 7/144, and the effective size (7/12 * 5/12) / (7/144) = 5: fewer than the
-    six judgements. Wilson's interval with Student's t on 2 degrees of freedom, 4.302653.
+    mean is 3/2 * (100 + 64 + 4) / 144 / 36 = 7/144, and with the allowance for odds of 7 to 5, 1 + (49/25 - 1) / 60,
+    the effective size (7/12 * 5/12) / (7/144) / 1.016 = 5 / 1.016: fewer than the six judgements. Wilson's interval
+    with Student's t on 2 degrees of freedom, 4.302653.
     """
     found = win_rates(compared([panel()]), labeler_group="heldout")
     assert found["gpt"].mean == 0.0
     assert "sft" not in found
     ppo = found["ppo"]
     assert (ppo.mean, ppo.n) == (pytest.approx(7 / 12), 6)
-    t = 4.302653
-    centre = (7 / 12 + t**2 / 10) / (1 + t**2 / 5)
-    half = t * sqrt(35 / 144 / 5 + t**2 / 100) / (1 + t**2 / 5)
+    t, size = 4.302653, 5 / 1.016
+    centre = (7 / 12 + t**2 / (2 * size)) / (1 + t**2 / size)
+    half = t * sqrt(35 / 144 / size + t**2 / (4 * size**2)) / (1 + t**2 / size)
     assert (ppo.low, ppo.high) == (pytest.approx(centre - half, abs=1e-6), pytest.approx(centre + half, abs=1e-6))
 
 

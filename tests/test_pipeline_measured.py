@@ -128,11 +128,11 @@ def shuffled(ranking: Ranking, rng: Random) -> Ranking:
 
 
 def test_the_mean_of_clusters_by_hand():
-    """1, 2 | 6 in two clusters: mean 3; residuals -3 and 3; variance 2 / 1 * 18 / 9 = 4, error 2; t(1) is 12.706."""
+    """1, 2 | 6 in two clusters: mean 3; residuals -3 and 3; variance (27 + 13.5) / 9 = 4.5; t(1) is 12.706."""
     found = clustered_mean([1.0, 2.0, 6.0], ["a", "a", "b"])
     assert (found.mean, found.n) == (3.0, 3)
-    assert found.high - found.mean == pytest.approx(2 * 12.7062047)
-    assert found.mean - found.low == pytest.approx(2 * 12.7062047)
+    assert found.high - found.mean == pytest.approx(4.5**0.5 * 12.7062047)
+    assert found.mean - found.low == pytest.approx(4.5**0.5 * 12.7062047)
 
 
 def test_a_ratio_of_totals_by_hand():

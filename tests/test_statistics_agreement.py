@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import t as student_t
 
-from tutelage.statistics import pairwise_agreement, ranking_outcomes
+from tutelage.statistics import bounded_mean, pairwise_agreement, ranking_outcomes
+
+
+def wilson_by_roots(share: float, effective_n: float, quantile: float) -> tuple[float, float]:
+    """The two p that solve (share - p)^2 = quantile^2 p (1 - p) / effective_n, the definition of a score interval."""
+    weight = quantile**2 / effective_n
+    roots = np.roots([1.0 + weight, -(2.0 * share + weight), share**2])
+    return float(min(roots)), float(max(roots))
+
 
 # Three comparisons. x: A=1, B=1, C=0; y: A=tie, B=tie; z: A=1, C=tie.
 ITEMS = list("xxxyyzz")
@@ -69,6 +78,41 @@ def test_agreement_interval_covers_the_truth_95_percent_of_the_time():
         )
         covered += found.low <= 1 - 2 * (6 / 8 - 42 / 72) <= found.high
     assert 0.93 <= covered / 500 <= 0.97
+
+
+def judged_by_all(generator: np.random.Generator, num_labelers: int, num_items: int) -> tuple[list, list, list]:
+    """Labelers are right with chances of 0.7 to 0.9 of their own; everybody judges every item."""
+    chances = 0.8 + 0.1 * 3**0.5 * generator.uniform(-1, 1, num_labelers)
+    items, labelers = np.repeat(np.arange(num_items), num_labelers), np.tile(np.arange(num_labelers), num_items)
+    return items.tolist(), labelers.tolist(), (generator.random(items.size) < chances[labelers]).astype(float).tolist()
+
+
+def test_agreement_on_items_that_everybody_judged_speaks_of_other_labelers():
+    generator = np.random.default_rng(2)
+    found = [pairwise_agreement(*judged_by_all(generator, 10, 40)) for _ in range(200)]
+    # Two labelers drawn alike agree with chance 0.8^2 + 0.2^2, however much they differ.
+    assert 0.88 <= sum(own.low <= 0.68 <= own.high for own in found) / 200 <= 0.98
+
+
+def test_what_pairs_of_one_labeler_share_by_hand():
+    """Three labelers, two items: C disagrees with A and B on both. Agreed: 1, 0, 0 twice; mean 1/3.
+
+    By item the residuals add up to 0, so that clusters alone see no variance. Residuals of AB, AC, BC are 2/3, -1/3,
+    -1/3 and of A, B, C in all 2/3, 2/3, -4/3: squares 24/9, within the items 2 x 6/9, across them 12/9. Times 3 x 2 / 1
+    over 36 records is 2/9, just the variance of as many yes and no as there are labelers but one (2/9 / 1), with t of
+    two degrees.
+    """
+    found = pairwise_agreement(list("xxxyyy"), list("ABCABC"), [1, 1, 0, 0, 0, 1])
+    by_prompt = 1 / 3 * 2 / 3 / (2 / 9)
+    low, high = wilson_by_roots(1 / 3, by_prompt, student_t.ppf(0.975, 2))
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_two_labelers_say_nothing_of_others():
+    items, outcomes = list("abcdef"), [1, 0, 1, 1, 0, 1]
+    found = pairwise_agreement(items * 2, ["A"] * 6 + ["B"] * 6, [*outcomes, 1, 1, 1, 0, 0, 1])
+    expected = bounded_mean([1, 0, 1, 0, 1, 1], items)
+    assert (found.low, found.high) == (expected.low, expected.high)
 
 
 def test_ranking_outcomes_have_the_same_keys_whoever_ranked():

@@ -17,20 +17,29 @@ from tutelage.statistics import (
     win_rate,
     win_rate_difference,
 )
+from tutelage.statistics.spread import spread_of_mean
 
 
-def sandwich_variance(values: np.ndarray, clusters: np.ndarray) -> float:
-    """(X'X)^-1 (sum of X_g' u_g u_g' X_g) (X'X)^-1 G / (G - 1), X a column of ones: statsmodels' cov_type="cluster"."""
+def cr2_by_matrices(values: np.ndarray, clusters: np.ndarray) -> tuple[float, float]:
+    """Bell and McCaffrey's variance of a regression on a constant, and its degrees of freedom, from their matrices.
+
+    A_g = (I - H_gg)^(-1/2); the variance is the sum of squares of c' (X'X)^-1 X_g' A_g u_g, and with the columns
+    g_g = (I - H)_g' A_g X_g (X'X)^-1 c of G its degrees are tr(G'G)^2 / tr((G'G)^2) (their equation 11).
+    """
     design = np.ones((values.size, 1))
     bread = np.linalg.inv(design.T @ design)
-    residuals = values - design[:, 0] * (bread @ design.T @ values)[0]
-    meat = np.zeros((1, 1))
-    names = np.unique(clusters)
-    for name in names:
+    maker = np.eye(values.size) - design @ bread @ design.T
+    residuals = maker @ values
+    variance, columns = 0.0, []
+    for name in np.unique(clusters):
         member = clusters == name
-        moment = design[member].T @ residuals[member]
-        meat += np.outer(moment, moment)
-    return float((bread @ meat @ bread)[0, 0]) * names.size / (names.size - 1)
+        eigenvalues, vectors = np.linalg.eigh(maker[np.ix_(member, member)])
+        adjustment = vectors @ np.diag(eigenvalues**-0.5) @ vectors.T
+        column = adjustment @ design[member] @ bread
+        variance += float((column.T @ residuals[member])[0]) ** 2
+        columns.append(maker[member].T @ column[:, 0])
+    gram = np.array(columns) @ np.array(columns).T
+    return variance, float(np.trace(gram) ** 2 / np.trace(gram @ gram))
 
 
 def wilson_by_roots(share: float, effective_n: float, quantile: float) -> tuple[float, float]:
@@ -62,20 +71,85 @@ def test_clustered_variance_of_single_judgements_is_the_textbook_variance_of_a_m
     assert clustered_variance(values, range(7)) == pytest.approx(np.var(values, ddof=1) / 7, rel=1e-12)
 
 
-def test_clustered_variance_against_an_independent_sandwich():
-    outcomes, clusters = clustered_outcomes(np.random.default_rng(5), num_prompts=40, win_chance=0.6, tie_chance=0.2)
-    expected = sandwich_variance(np.array(outcomes), np.array(clusters))
-    assert clustered_variance(outcomes, clusters) == pytest.approx(expected, rel=1e-12)
+def unequal(seed: int, sizes: list[int], share: float, correlation: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
+    """Outcomes of clusters that differ (beta) and have these sizes."""
+    generator = np.random.default_rng(seed)
+    total = (1 - correlation) / correlation
+    chances = generator.beta(share * total, (1 - share) * total, len(sizes))
+    clusters = np.repeat(np.arange(len(sizes)), sizes)
+    return (generator.random(clusters.size) < chances[clusters]).astype(float), clusters
+
+
+@pytest.mark.parametrize("sizes", [[1] * 12, [2, 3, 1, 5, 1, 4], [45, 45] + [1] * 40, [60] + [2] * 20])
+def test_variance_and_degrees_of_freedom_against_their_matrices(sizes):
+    outcomes, clusters = unequal(5, sizes, 0.6)
+    variance, degrees = cr2_by_matrices(outcomes, clusters)
+    found = spread_of_mean(outcomes, clusters.tolist())
+    assert (found.variance, found.degrees) == (pytest.approx(variance, rel=1e-9), pytest.approx(degrees, rel=1e-9))
+    assert clustered_variance(outcomes.tolist(), clusters.tolist()) == found.variance
+    assert found.quantile == pytest.approx(student_t.ppf(0.975, degrees), rel=1e-9)
+
+
+def test_one_large_cluster_by_hand():
+    """Clusters of 2 and 1: shares 2/3 and 1/3; 1, 1 | 0 has the mean 2/3 and residual sums 2/3 and -2/3.
+
+    Variance (4/9) / (1/3) + (4/9) / (2/3) = 2 over 9; sum h^2 = 5/9; c = 4/3 and 1/6, so that 2 c_1 c_2 = 4/9 and the
+    degrees are 1 / (5/9 + 4/9) = 1; 9/5 clusters of one size would weigh as much.
+    """
+    found = spread_of_mean(np.array([1.0, 1.0, 0.0]), list("aab"))
+    assert (found.variance, found.degrees) == (pytest.approx(2 / 9), pytest.approx(1.0))
+    assert found.num_effective == pytest.approx(9 / 5)
 
 
 def test_win_rate_interval_against_the_roots_of_its_definition():
-    outcomes, clusters = clustered_outcomes(np.random.default_rng(6), num_prompts=25, win_chance=0.7, tie_chance=0.1)
-    found = win_rate(outcomes, clusters)
-    mean = sum(outcomes) / len(outcomes)
-    variance = sandwich_variance(np.array(outcomes), np.array(clusters))
-    low, high = wilson_by_roots(mean, mean * (1 - mean) / variance, student_t.ppf(0.975, 24))
-    assert (found.mean, found.n) == (pytest.approx(mean, rel=1e-12), len(outcomes))
+    outcomes, clusters = unequal(6, [1, 2, 3, 4, 5] * 5, 0.3, 0.1)
+    found = win_rate(outcomes.tolist(), clusters.tolist())
+    mean = float(outcomes.mean())
+    variance, degrees = cr2_by_matrices(outcomes, clusters)
+    # What clusters may have missed: odds^2 - 1 over 20 effective clusters, here less than what yes and no would add.
+    num_effective = 75**2 / (5 * 55)
+    odds = max(mean, 1 - mean) / min(mean, 1 - mean)
+    variance *= 1 + (odds**2 - 1) / 20 / num_effective
+    assert odds > 1.5 and variance < mean * (1 - mean) / num_effective
+    low, high = wilson_by_roots(mean, mean * (1 - mean) / variance, student_t.ppf(0.975, degrees))
+    assert (found.mean, found.n) == (pytest.approx(mean, rel=1e-12), outcomes.size)
     assert (found.low, found.high) == (pytest.approx(low, rel=1e-9), pytest.approx(high, rel=1e-9))
+
+
+def test_a_lopsided_mean_of_small_numbers_is_allowed_for_up_to_what_yes_and_no_vary():
+    """Twenty of 0.01 and 0.03: mean 0.02, variance of the mean 0.01^2 / 19, odds 49: 1 + (49^2 - 1) / 400 = 7 times.
+
+    Two of ten at 0.9 and eight at 0: mean 0.18, odds 4.56; the allowance would be more than 0.18 x 0.82 / 10.
+    """
+    small = bounded_mean([0.01, 0.03] * 10, range(20))
+    expected = wilson_by_roots(0.02, 0.02 * 0.98 / (7 * 1e-4 / 19), student_t.ppf(0.975, 19))
+    assert (small.low, small.high) == (pytest.approx(expected[0], rel=1e-6), pytest.approx(expected[1], rel=1e-6))
+    few = bounded_mean([0.9, 0.9] + [0.0] * 8, range(10))
+    expected = wilson_by_roots(0.18, 10, student_t.ppf(0.975, 9))
+    assert (few.low, few.high) == (pytest.approx(expected[0], rel=1e-6), pytest.approx(expected[1], rel=1e-6))
+
+
+RANKINGS_OF_2_TO_9 = [size * (size - 1) // 2 for size in (5, 6, 8, 9, 2, 3, 8, 9, 3, 4, 8, 5)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "share"),
+    [([45, 45] + [1] * 40, 0.6), ([200] + [2] * 50, 0.6), (RANKINGS_OF_2_TO_9, 0.7), ([3] * 20, 0.6)],
+)
+def test_the_interval_holds_the_truth_with_unequal_clusters(sizes, share):
+    clusters = np.repeat(np.arange(len(sizes)), sizes).tolist()
+    found = (bounded_mean(unequal(seed, sizes, share)[0], clusters) for seed in range(1500))
+    covered = sum(own.low <= share <= own.high for own in found) / 1500
+    # Above 0.97 only where one cluster holds most: its share of the truth cannot be told from the rest.
+    assert 0.93 <= covered <= (0.995 if max(sizes) == 200 else 0.97)
+
+
+def test_the_interval_holds_the_mean_of_skewed_numbers():
+    generator = np.random.default_rng(0)
+    numbers = np.minimum(1.0, generator.lognormal(-3.0, 1.0, (1500, 20)))
+    found = (bounded_mean(row, range(20)) for row in numbers)
+    # The mean of min(1, x) is 0.0816, by ten million draws.
+    assert 0.93 <= sum(own.low <= 0.0816 <= own.high for own in found) / 1500 <= 0.97
 
 
 @pytest.mark.parametrize(("num_prompts", "win_chance"), [(60, 0.6), (30, 0.5), (150, 0.85)])
@@ -97,8 +171,8 @@ def test_likert_interval_covers_the_truth_95_percent_of_the_time():
     for _ in range(1000):
         # Each of 50 prompts has its own mix of ratings around the same mean mix.
         mixes = generator.dirichlet(8 * base, size=50)
-        ratings = [int(generator.choice(7, p=mix)) + 1 for mix in mixes for _ in range(3)]
-        found = likert_mean(ratings, [prompt for prompt in range(50) for _ in range(3)])
+        places = generator.random((50, 3, 1)) > np.cumsum(mixes, axis=1)[:, None, :-1]
+        found = likert_mean((places.sum(2) + 1).ravel().tolist(), [prompt for prompt in range(50) for _ in range(3)])
         covered += found.low <= truth <= found.high
     assert 0.93 <= covered / 1000 <= 0.97
 

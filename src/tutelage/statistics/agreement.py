@@ -1,4 +1,11 @@
-"""Agreement between labelers: how often two of them judge one comparison alike (paper 3.4: about 73 %)."""
+"""Agreement between labelers: how often two of them judge one comparison alike (paper 3.4: about 73 %).
+
+Sources
+- The variance of a mean over pairs of labelers, where pairs with a labeler in common go together: Aronow, Samii and
+  Assenova (2015), "Cluster-Robust Variance Estimation for Dyadic Data"; joined with the clusters of items as by
+  Cameron, Gelbach and Miller (2011), "Robust Inference with Multiway Clustering".
+- Degrees of freedom of a sum of variances: Satterthwaite (1946).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +14,10 @@ from collections.abc import Hashable, Iterator, Sequence
 from itertools import combinations
 from typing import Literal, TypeVar
 
-from tutelage.statistics.interval import Interval, bounded_mean
+import numpy as np
+
+from tutelage.statistics.interval import Interval, bounded_interval
+from tutelage.statistics.spread import Numbers, Spread, cluster_indices, spread_of_mean
 
 Judgement = TypeVar("Judgement")
 # The paper does not say how its 72.6 % counts ties, so the choice has a name.
@@ -29,21 +39,58 @@ def pairwise_agreement(
 
     One entry a judgement: the comparison judged, who judged it, and 1, 0.5 (tie) or 0, seen from the same side by
     everybody. `clusters`: the prompt of each judgement (default: the item itself), since the comparisons of one
-    prompt share their responses. `n` counts pairs of judgements. The interval speaks of these labelers on other
-    prompts. Raises ValueError where no item was judged twice.
+    prompt share their responses. The mean is over pairs of judgements, and `n` counts them: an item that everybody
+    judged weighs as many pairs as there are, and the interval answers for it. With three labelers or more it speaks of
+    other labelers like these on other prompts (with fewer than ten it still is too narrow where labelers differ much);
+    with two alone, of these two on other prompts. Raises ValueError where no item was judged twice.
     """
     if ties not in ("category", "half", "exclude"):
         raise ValueError(f"ties is {ties!r}; choose 'category', 'half' or 'exclude'")
     of_item = judgements_by_item(items, labelers, outcomes)
     cluster_of = dict(zip(items, items if clusters is None else clusters, strict=True))
     pairs = [
-        (1.0 - abs(first - second) if ties == "half" else float(first == second), cluster_of[item])
-        for item, first, second in _pairs(of_item)
+        (1.0 - abs(first - second) if ties == "half" else float(first == second), cluster_of[item], who)
+        for item, who, first, second in _pairs(of_item)
         if ties != "exclude" or 0.5 not in (first, second)
     ]
     if not pairs:
         raise ValueError("no item was judged by two labelers; give some items to more than one of them")
-    return bounded_mean([agreed for agreed, _ in pairs], [cluster for _, cluster in pairs])
+    agreed = np.array([share for share, _, _ in pairs])
+    spread = _spread_of_pairs(agreed, [cluster for _, cluster, _ in pairs], [who for _, _, who in pairs])
+    return bounded_interval(float(agreed.mean()), spread, n=len(pairs))
+
+
+def _spread_of_pairs(
+    agreed: Numbers, clusters: Sequence[Hashable], labelers: Sequence[tuple[Hashable, Hashable]]
+) -> Spread:
+    """The spread by clusters, and what pairs of different clusters have in common because of a labeler."""
+    spread = spread_of_mean(agreed, clusters)
+    ends, num_labelers = cluster_indices([labeler for pair in labelers for labeler in pair])
+    if num_labelers < 3 or spread.num_effective == 1.0:
+        return spread
+    residuals = agreed - agreed.mean()
+    ends = ends.reshape(-1, 2)
+    places = cluster_indices(clusters)[0]
+    within = _squared_sums(np.repeat(residuals, 2), (places[:, None] * num_labelers + ends).ravel())
+    across = _squared_sums(np.repeat(residuals, 2), ends.ravel()) - within
+    # Residuals around the mean of few labelers are too small: by this much where each judged every item.
+    correction = num_labelers * (num_labelers - 1) / (num_labelers - 2) ** 2
+    of_labelers = max(0.0, correction * across / agreed.size**2)
+    counts = np.bincount(ends.ravel())
+    degrees = max(1.0, float(counts.sum() ** 2 / np.square(counts).sum()) - 1.0)
+    total = spread.variance + of_labelers
+    if of_labelers == 0.0:
+        return spread
+    return Spread(
+        variance=total,
+        degrees=total**2 / (spread.variance**2 / spread.degrees + of_labelers**2 / degrees),
+        num_effective=spread.num_effective,
+    )
+
+
+def _squared_sums(residuals: Numbers, keys: np.ndarray) -> float:
+    _, groups = np.unique(keys, return_inverse=True)
+    return float(np.square(np.bincount(groups, weights=residuals)).sum())
 
 
 def ranking_outcomes(ranking: Sequence[Sequence[str]]) -> dict[tuple[str, str], float]:
@@ -71,7 +118,9 @@ def judgements_by_item(
     return of_item
 
 
-def _pairs(of_item: dict[Hashable, dict[Hashable, float]]) -> Iterator[tuple[Hashable, float, float]]:
+def _pairs(
+    of_item: dict[Hashable, dict[Hashable, float]],
+) -> Iterator[tuple[Hashable, tuple[Hashable, Hashable], float, float]]:
     for item, of_labeler in of_item.items():
-        for first, second in combinations(of_labeler.values(), 2):
-            yield item, first, second
+        for (one, first), (other, second) in combinations(of_labeler.items(), 2):
+            yield item, (one, other), first, second

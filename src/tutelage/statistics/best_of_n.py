@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log, nan, sqrt
+from math import log
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
-from scipy.stats import t as student_t
 
-from tutelage.statistics.interval import CONFIDENCE, Interval
+from tutelage.statistics.interval import Interval
+from tutelage.statistics.unbounded import clustered_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ def best_of_n_curve(
     points = []
     for n in sizes:
         estimates = [expected_best_of_n(own, n, values=value) for own, value in zip(scores, wanted, strict=True)]
-        points.append(BestOfN(n=n, kl=best_of_n_kl(n), value=_mean_with_interval(estimates)))
+        points.append(BestOfN(n=n, kl=best_of_n_kl(n), value=clustered_mean(estimates, range(len(estimates)))))
     return points
 
 
@@ -98,15 +98,6 @@ def _chances(scores: NDArray[np.float64], n: int) -> NDArray[np.float64]:
 def _log_binomial(total: NDArray[np.int_], chosen: int) -> NDArray[np.float64]:
     found: NDArray[np.float64] = gammaln(total + 1) - gammaln(chosen + 1) - gammaln(total - chosen + 1)
     return found
-
-
-def _mean_with_interval(estimates: Sequence[float]) -> Interval:
-    numbers = np.asarray(estimates)
-    mean, count = float(numbers.mean()), numbers.size
-    if count < 2:
-        return Interval(mean=mean, low=nan, high=nan, n=count)
-    half = float(student_t.ppf((1.0 + CONFIDENCE) / 2.0, count - 1)) * float(numbers.std(ddof=1)) / sqrt(count)
-    return Interval(mean=mean, low=mean - half, high=mean + half, n=count)
 
 
 def _checked(scores: Sequence[float], values: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

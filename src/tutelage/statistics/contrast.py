@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from math import sqrt
 
-from scipy.stats import t as student_t
-
-from tutelage.statistics.interval import CONFIDENCE, Interval, bounded_mean, clustered_variance
+from tutelage.statistics.interval import Interval, bounded_mean
+from tutelage.statistics.unbounded import clustered_mean
 
 
 def paired_contrast(
@@ -34,9 +33,7 @@ def paired_contrast(
         return bounded_mean([min(max(value, lower), upper) for value in sums], clusters, lower=lower, upper=upper)
     if len(clusters) < 2:
         raise ValueError("one cluster alone has no spread; give at least two, or the bounds of the number")
-    half = float(student_t.ppf((1 + CONFIDENCE) / 2, len(clusters) - 1)) * sqrt(clustered_variance(sums, clusters))
-    mean = sum(sums) / len(sums)
-    return Interval(mean=mean, low=mean - half, high=mean + half, n=len(clusters))
+    return clustered_mean(sums, clusters)
 
 
 def combined_contrast(terms: Sequence[tuple[float, Interval]]) -> Interval:
