@@ -289,11 +289,11 @@ def test_moving_average_is_what_is_saved(tiny, configured):
     for step in range(2):
         trainer.step(step)
         weights.append(trainer.policy.lm_head.weight.detach().clone())
-    ppo(config)
+    assert ppo(config)["saved_policy"] == "average of weights"
     saved = AutoModelForCausalLM.from_pretrained(config.out / "model").lm_head.weight
     expected = 0.75 * (0.75 * weights[0] + 0.25 * weights[1]) + 0.25 * weights[2]
     torch.testing.assert_close(saved, expected, atol=1e-6, rtol=1e-5)
-    trainer.save()
+    assert trainer.save()["saved_policy"] == "last weights"
     assert torch.equal(AutoModelForCausalLM.from_pretrained(plain.out / "model").lm_head.weight, weights[2])
 
 
@@ -315,7 +315,7 @@ def test_lora(tiny, configured):
     trainer.average.swap()
     averaged = response_logprobs(trainer.policy, pack(groups)).detach()
     trainer.average.swap()
-    trainer.save()
+    assert trainer.save()["saved_policy"] == "product of the averages of the LoRA factors"
     saved = AutoModelForCausalLM.from_pretrained(config.out / "model").eval()
     torch.testing.assert_close(plain_logprobs(saved, groups).detach(), averaged, atol=1e-4, rtol=1e-4)
     AutoModelForSequenceClassification.from_pretrained(config.out / "value_model")

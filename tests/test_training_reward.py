@@ -14,6 +14,7 @@ from test_training_ppo import assert_close_gradients
 from test_training_resume import bits_of
 from tiny import TEXT, ranking_rows, read_rows, write_rows
 from tutelage.errors import NonFiniteLossError
+from tutelage.evaluation.preference import score_accuracy
 from tutelage.model.loading import load_scalar_model, load_tokenizer
 from tutelage.model.measure import scores_of
 from tutelage.statistics.interval import bounded_mean
@@ -243,6 +244,10 @@ def test_the_interval_is_that_of_prompts_not_of_comparisons(encoded):
     expected = bounded_mean(accuracies, [0, 1, 2, 3, 4, 5, 0])
     found = accuracy_interval(scores, items)
     assert found["num_validation_comparisons"] == num_pairs
+    rows_of_scores = [own.tolist() for own in scores.split([len(item.group.responses) for item in items])]
+    of_comparisons = score_accuracy([item.record for item in items], rows_of_scores)
+    assert found["validation_comparison_accuracy"] == pytest.approx(of_comparisons, abs=1e-9)
+    assert abs(of_comparisons - sum(accuracies) / len(accuracies)) > 0.01, "one number would prove nothing"
     assert found["validation_accuracy_low"] == pytest.approx(expected.low, abs=1e-9)
     assert found["validation_accuracy_high"] == pytest.approx(expected.high, abs=1e-9)
     apart = bounded_mean(accuracies, range(7))

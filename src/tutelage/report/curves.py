@@ -41,7 +41,7 @@ REWARD_LOSS = CurvePanel(
     title="Loss, nats per ranking", quantities={"loss": "training", "validation_loss": "validation"}
 )
 ACCURACY = CurvePanel(
-    title="Accuracy on comparisons", quantities={"accuracy": "training", "validation_accuracy": "validation"}
+    title="Mean accuracy per ranking", quantities={"accuracy": "training", "validation_accuracy": "validation"}
 )
 # The lines that stand beside the first of a panel, in the second colour.
 SECOND_LABELS = ("validation", "rejected")

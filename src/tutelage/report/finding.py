@@ -41,8 +41,8 @@ def context(run: Run) -> Markup:
 
 # What tells how a stage went: the first of these that it logged.
 _TELLING = {
-    "validation_accuracy": "Accuracy on validation comparisons",
-    "accuracy": "Accuracy on training comparisons",
+    "validation_accuracy": "Mean accuracy per validation ranking",
+    "accuracy": "Mean accuracy per training ranking",
     "score": "The score",
     "validation_loss": "The validation loss",
     "loss": "The training loss",

@@ -87,7 +87,11 @@ def _layer_matrices(model: torch.nn.Module) -> list[torch.nn.Parameter]:
 
 
 class MovingAverage:
-    """Exponential moving average of a model's trainable weights, started at the weights themselves."""
+    """Exponential moving average of a model's trainable weights, started at the weights themselves.
+
+    Of a model with adapters it averages their two factors; the product of two averages is not the average of the
+    products, and `name_of_average` says so in the summary. Averaging products would take a whole model's memory.
+    """
 
     def __init__(self, model: torch.nn.Module, decay: float) -> None:
         self.decay = decay
@@ -113,6 +117,13 @@ class MovingAverage:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         for name, average in self.averages.items():
             average.copy_(state[name])
+
+
+def name_of_average(decay: float, lora_rank: int) -> str:
+    """What a policy is that was saved after `MovingAverage.swap`, or without it where the decay is 0."""
+    if decay == 0:
+        return "last weights"
+    return "product of the averages of the LoRA factors" if lora_rank else "average of weights"
 
 
 def _trainable(model: torch.nn.Module) -> Iterable[tuple[str, torch.nn.Parameter]]:

@@ -40,7 +40,7 @@ from tutelage.training.corpus import Corpus, load_training_corpus
 from tutelage.training.data import Encoded, LeftOut, Limits, encode_prompts, require_some
 from tutelage.training.learning import add_language_gradient
 from tutelage.training.minibatch import Minibatch, add_policy_gradient, add_value_gradient
-from tutelage.training.optim import MovingAverage, Optimizer, require_finite
+from tutelage.training.optim import MovingAverage, Optimizer, name_of_average, require_finite
 from tutelage.training.overlap import count_overlap, prompt_key, read_training_prompts
 from tutelage.training.prompting import check_prompted_alike, prompt_as_trained
 from tutelage.training.rollout import Rollout, sample_rows
@@ -293,6 +293,7 @@ class PPOTrainer:
             **self.left_out.summary(),
             "num_episodes": self.config.num_episodes,
             "kl_coef": self.kl_coef,
+            "saved_policy": name_of_average(self.config.ema_decay, self.config.lora.rank),
         }
 
 

@@ -88,8 +88,10 @@ def pair_indices(records: Sequence[Ranking], *, device: torch.device | str = "cp
 def accuracy_interval(scores: Tensor, rankings: Sequence[Encoded[Ranking]]) -> dict[str, float]:
     """The 95 % interval of the validation accuracy, clustered by prompt, and the number of comparisons behind it.
 
-    `scores` (C,) as for `validation_metrics`. A validation set is often small, and then two accuracies that look
-    different are not.
+    The validation accuracy is the mean over rankings, as the loss is; `validation_comparison_accuracy` is the share of
+    all comparisons, in which a ranking of nine weighs six times what one of four does: the number that the evaluation
+    of a run calls `reward_model_accuracy`. `scores` (C,) as for `validation_metrics`. A validation set is often small,
+    and then two accuracies that look different are not.
     """
     pairs, owner = pair_indices([item.record for item in rankings])
     margins = scores.cpu()[pairs[:, 0]] - scores.cpu()[pairs[:, 1]]
@@ -99,5 +101,6 @@ def accuracy_interval(scores: Tensor, rankings: Sequence[Encoded[Ranking]]) -> d
     return {
         "validation_accuracy_low": interval.low,
         "validation_accuracy_high": interval.high,
+        "validation_comparison_accuracy": float(correct.mean()),
         "num_validation_comparisons": len(pairs),
     }
