@@ -152,17 +152,24 @@ def test_doctor_tells_what_would_run(run, monkeypatch):
     assert said.status == 0
     shown = " ".join(said.stdout.split())
     assert f"python {sys.version.split()[0]}" in shown
-    for words in ("CPU cores", "memory", "free disk here", "GFLOP/s", "GPU", "parameters here"):
+    for words in ("CPU cores", "memory", "free disk here", "GFLOP/s", "GPU", "Peak memory of training"):
         assert words in shown, words
     assert "no_such_package not installed: nothing at all would not run; pip install 'tutelage[none]'" in shown
 
 
-def test_the_largest_model_of_doctor_by_hand(run, monkeypatch):
-    """Two models with weights, gradients and two moments, two with weights alone: 40 bytes a parameter; 2B in 80 GB."""
-    monkeypatch.setattr(machine, "_memory_bytes", lambda: 80e9)
+def test_doctor_tells_what_training_takes_and_whether_it_is_there(run, monkeypatch):
+    """A machine of 16 GiB: SFT of 134.5 M parameters takes 2.0 for weights, gradients and moments, 11.8 for the
+    activations of 8,192 tokens and 0.4 for logits. PPO takes 44 bytes a parameter, 5.5, and 22.5 for sampling.
+    """
+    monkeypatch.setattr(machine, "_memory_bytes", lambda: 16 * 2**30)
     monkeypatch.setattr(machine, "_gflops", lambda dtype: 1.0)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert "fits models up to about 2B parameters" in " ".join(run("doctor").stdout.split())
+    said = " ".join(run("doctor").stdout.split())
+    assert "SmolLM2-135M 14.2 fits" in said
+    row = said.split("SmolLM2-135M")[1].split("SmolLM2-360M")[0].split()
+    assert row == ["14.2", "fits", "17.5", "28.0", "24.2"]
+    for words in ("tokens_per_microbatch 8192", "text.max_response_tokens 2048", "Not counted: about 0.4 GiB"):
+        assert words in said
 
 
 def test_a_stage_shows_its_outcome_and_has_a_report(run, config, tmp_path):

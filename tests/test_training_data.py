@@ -18,10 +18,12 @@ from tutelage.config import load_config
 from tutelage.errors import ConfigError, DataError, ModelError, NonFiniteLossError, RecordError
 from tutelage.model.loading import load_policy, load_tokenizer
 from tutelage.model.packing import Group
+from tutelage.records import Demonstration
 from tutelage.text.tokenizers import train_tokenizer
 from tutelage.training import sft as sft_room
 from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import PPOConfig, PretrainConfig, RewardConfig, SFTConfig
+from tutelage.training.data import hold_out
 from tutelage.training.learning import add_language_gradient
 from tutelage.training.ppo import ppo
 from tutelage.training.pretrain import pretrain
@@ -332,3 +334,15 @@ def test_epochs_are_permutations_and_batches_do_not_span_them():
     assert order.take(7, 6) == [*order.take(7, 3), *order.take(10, 3)]
     assert sorted(order.take(10, 10)) == list(range(10))
     assert ShuffledEpochs(10, seed=3).take(0, 30) == order.take(0, 30) != ShuffledEpochs(10, seed=4).take(0, 30)
+
+
+def test_each_prompt_is_held_out_or_trained_on_never_both():
+    """About one prompt in 20, with everything that belongs to it, whatever else is in the file."""
+    rows = demonstration_rows(400)
+    records = [Demonstration.model_validate(row) for row in (*rows, *rows)]
+    training, validation = hold_out(records)
+    assert len(training) + len(validation) == 800
+    assert not {record.prompt for record in training} & {record.prompt for record in validation}
+    assert 2 * 8 <= len(validation) <= 2 * 35, "400 draws of a chance of 0.05 are 20, give or take 3 times 4.4"
+    few, _ = hold_out(records[7:50])
+    assert {r.prompt for r in few} <= {r.prompt for r in training}

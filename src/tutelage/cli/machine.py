@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from tutelage.model.footprint import SAMPLING_ROWS, Shape, ppo_bytes, sft_bytes
+from tutelage.training.config import StageConfig, TextConfig
+
 if TYPE_CHECKING:
     import torch
 
@@ -27,12 +30,22 @@ PACKAGES = (
     ("tensorboard", "metrics in TensorBoard", "track"),
     ("wandb", "metrics in Weights & Biases", "track"),
 )
-# float32 weights, gradients and Adam's two moments of policy and value model, plus reference and reward model.
-BYTES_PER_PARAMETER_PPO = 2 * 16 + 2 * 4
+# Well-known shapes, from small to large, against which memory is told.
+SHAPES = {
+    "SmolLM2-135M": Shape(width=576, num_layers=30, key_width=192, inner_width=1536, vocab_size=49152),
+    "SmolLM2-360M": Shape(width=960, num_layers=32, key_width=320, inner_width=2560, vocab_size=49152),
+    "Llama-3.2-1B": Shape(width=2048, num_layers=16, key_width=512, inner_width=8192, vocab_size=128256),
+    "SmolLM2-1.7B": Shape(width=2048, num_layers=24, key_width=2048, inner_width=8192, vocab_size=49152),
+    "Llama-3.2-3B": Shape(width=3072, num_layers=28, key_width=1024, inner_width=8192, vocab_size=128256),
+    "Llama-3.1-8B": Shape(
+        width=4096, num_layers=32, key_width=1024, inner_width=14336, vocab_size=128256, has_own_head=True
+    ),
+}
+LORA_RANK = 16  # that of the one-gpu recipes
 
 
 def show_machine() -> None:
-    """Print devices, memory, packages and the largest model that PPO would fit."""
+    """Print devices, memory, packages and which models would fit."""
     console = Console()
     table = Table(show_header=False, box=None, padding=(0, 2), title="This machine", title_justify="left")
     table.add_row("python", sys.version.split()[0])
@@ -45,14 +58,37 @@ def show_machine() -> None:
         capacity = _add_devices(table, memory)
     console.print(table)
     console.print(_packages())
-    largest = capacity / BYTES_PER_PARAMETER_PPO
+    _show_what_fits(console, capacity)
+
+
+def _show_what_fits(console: Console, capacity: float) -> None:
+    """Peak memory of training each shape in float32 with the default sizes, and whether it is there."""
+    num_tokens, text = StageConfig.model_fields["tokens_per_microbatch"].default, TextConfig()
+    num_columns = text.max_prompt_tokens + text.max_response_tokens
+    table = Table(box=None, padding=(0, 2), title="\nPeak memory of training, GiB", title_justify="left")
+    for heading in ("", "SFT, reward", "with LoRA", "PPO", "with LoRA"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name, shape in SHAPES.items():
+        peaks = [sft_bytes(shape, tokens_per_microbatch=num_tokens, lora_rank=rank) for rank in (0, LORA_RANK)]
+        peaks += [
+            ppo_bytes(shape, tokens_per_microbatch=num_tokens, num_columns=num_columns, lora_rank=rank)
+            for rank in (0, LORA_RANK)
+        ]
+        table.add_row(name, *(_gib(peak, capacity) for peak in peaks))
+    console.print(table)
     console.print(
-        f"\nFull PPO (policy, value model, reference, reward model; float32 weights, Adam) fits models up to about "
-        f"{largest / 1e9:.2g}B parameters here, less what activations take; LoRA (lora.rank: 8) up to about "
-        f"{capacity / (3 * 4) / 1e9:.2g}B.",
+        f"In float32: weights, gradients, Adam, activations and logits of tokens_per_microbatch {num_tokens}, and for "
+        f"PPO the sampling of {SAMPLING_ROWS} responses with text.max_prompt_tokens + text.max_response_tokens "
+        f"{num_columns}. Lower these two first. Not counted: about 0.4 GiB of the program itself, and what a ranking's "
+        f"completions copy of their prompt. [green]Green[/green] fits the {capacity / 2**30:.1f} GiB here.",
         soft_wrap=True,
         highlight=False,
     )
+
+
+def _gib(num_bytes: float, capacity: float) -> str:
+    shown = f"{num_bytes / 2**30:.1f}"
+    return f"[green]{shown} fits[/green]" if num_bytes <= capacity else shown
 
 
 def _add_devices(table: Table, memory: float) -> float:
