@@ -24,7 +24,7 @@ def measure(shape: Shape, place: Place) -> dict[str, Any]:
             model,
             prompts[step * shape.batch : (step + 1) * shape.batch],
             settings=settings,
-            stop_token=tokenizer.eos_token_id,
+            stop_tokens=[tokenizer.eos_token_id],
             generator=torch.Generator().manual_seed(100 * place.seed + step),
             rows_per_batch=shape.batch,
         )

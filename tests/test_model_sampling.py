@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from itertools import chain
 
 import pytest
 import torch
@@ -27,13 +28,15 @@ FAMILIES = {
 }
 
 
-def sample(model, prompts=PROMPTS, *, seed=0, max_response_tokens=24, temperature=1.0, top_p=1.0, **others):
+def sample(
+    model, prompts=PROMPTS, *, seed=0, max_response_tokens=24, temperature=1.0, top_p=1.0, stop_tokens=(STOP,), **others
+):
     settings = SamplingSettings(max_response_tokens=max_response_tokens, temperature=temperature, top_p=top_p)
     return sample_responses(
         model,
         prompts,
         settings=settings,
-        stop_token=STOP,
+        stop_tokens=stop_tokens,
         generator=torch.Generator().manual_seed(seed),
         **others,
     )
@@ -102,6 +105,19 @@ def test_stop_token_ends_a_response_and_belongs_to_it():
     # A response may stop with its very last token, or with its first.
     assert all(len(r.tokens) == 1 for row in sample(own, max_response_tokens=1, num_responses=8) for r in row)
     assert min(len(response.tokens) for response in responses) == 1
+
+
+def test_any_of_several_stop_tokens_ends_a_response():
+    """The same draws as with one stop token, each response cut at the first of either."""
+    own, other = stopping(packed(family("llama", {}))), 17
+    one, both = sample(own, num_responses=20), sample(own, num_responses=20, stop_tokens=(STOP, other))
+    ends = set()
+    for before, after in zip(chain(*one), chain(*both), strict=True):
+        end = next((i for i, token in enumerate(before.tokens, 1) if token == other), len(before.tokens))
+        assert after.tokens == before.tokens[:end]
+        assert after.is_complete == (after.tokens[-1] in (STOP, other))
+        ends.add(after.tokens[-1])
+    assert {STOP, other} < ends
 
 
 def test_every_row_may_end_at_once():

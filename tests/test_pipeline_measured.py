@@ -65,7 +65,7 @@ def kl_of(tiny: Tiny, model: Path) -> float:
         policy,
         prompts,
         settings=SamplingSettings(max_response_tokens=8),
-        stop_token=renderer.stop_token,
+        stop_tokens=renderer.stop_tokens,
         generator=torch.Generator().manual_seed(0),
     )
     return kl_interval(kl_rows(policy, reference, groups_of(prompts, sampled), map(str, range(len(prompts))))).mean

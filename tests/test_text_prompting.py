@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import logging
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import chat_models
+import tutelage
 from tiny import TEXT, Tiny, config_of, demonstration_rows, model_of, ranking_rows, read_rows, write_rows
 from tutelage.errors import ConfigError, DataError, ModelError
 from tutelage.evaluation.completions import Arm, complete, group_to_score
 from tutelage.evaluation.files import FileChoices, sample_file, score_file
-from tutelage.model.loading import load_policy, load_tokenizer
-from tutelage.model.sampling import SamplingSettings
-from tutelage.records import Completion, Prompt
+from tutelage.model.loading import load_policy, load_scalar_model, load_tokenizer
+from tutelage.model.sampling import SamplingSettings, sample_responses
+from tutelage.pipeline.distances import measure_distances
+from tutelage.pipeline.models import policy_of_checkpoint, score_rankings
+from tutelage.records import Completion, Demonstration, Prompt, Ranking
 from tutelage.serving.chat import Conversation, NotSentError
 from tutelage.text.prompting import Prompting, read_prompting
 from tutelage.text.render import Renderer, make_renderer
@@ -42,7 +47,7 @@ def sft_config(tiny: Tiny, out: Path, **others: Any) -> SFTConfig:
 def trained(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A policy that SFT taught another separator."""
     out = tmp_path_factory.mktemp("prompting") / "sft"
-    sft(sft_config(tiny, out, text={**TEXT, "separator": SEPARATOR}))
+    sft(sft_config(tiny, out, text={**TEXT, "separator": SEPARATOR}, checkpoint_every_num_steps=2))
     return out / "model"
 
 
@@ -117,6 +122,41 @@ def test_what_is_sampled_and_scored_is_prompted_as_it_was_trained(
     Conversation(trained, temperature=0.0, max_response_tokens=2, seed=0, device="cpu").reply("Where is the hen?")
     complete(Arm(name="a", model=trained), [Prompt(text="Where is the hen?")], settings=settings, seed=0)
     assert seen == [f"<|endoftext|>Where is the hen?{SEPARATOR}"] * 4
+
+
+def test_the_pipeline_measures_a_model_as_it_was_trained(
+    tiny: Tiny, trained: Path, reward_model: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run: Any = SimpleNamespace(model=lambda stage: trained, text=tiny.text, size="tiny")
+    seen = spy_on_prompts(monkeypatch)
+    prompt = Prompt(text="Where is the hen?")
+    measure_distances(run, {"ppo": "ppo"}, [prompt], {"ppo": [Completion(id="a", text="No.")]})
+    rankings = [Ranking.model_validate({**row, "prompt": prompt.text}) for row in ranking_rows(1)]
+    score_rankings(load_scalar_model(reward_model), load_tokenizer(reward_model), rankings)
+    assert seen == [f"<|endoftext|>Where is the hen?{SEPARATOR}"] * 2
+
+
+def test_the_policy_of_a_checkpoint_is_prompted_as_it_was_trained(trained: Path):
+    (place,) = (trained.parent / "checkpoints").glob("step-*")
+    _, folder = policy_of_checkpoint(place, like=trained)
+    assert read_prompting(load_tokenizer(folder)) == PLAIN
+
+
+def test_nothing_makes_a_renderer_without_asking_how_its_model_was_trained():
+    """Besides `text` and the training stages: base models read documents, and benchmarks are taken to the letter."""
+    package = Path(tutelage.__file__).parent
+    made_by = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Renderer"
+    }
+    assert made_by == {
+        "text/render.py",
+        "training/prompting.py",
+        "training/pretrain.py",
+        "evaluation/likelihood.py",
+    }
 
 
 def test_another_way_is_warned_of(trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture):
@@ -228,6 +268,8 @@ def test_the_stop_tokens_of_generation_config_end_responses_too(chat_folder: Pat
 
 
 def test_sft_with_a_template_saves_a_model_that_chats_by_itself(chat_folder: Path, tmp_path: Path):
+    """Its base model says nothing of the token that closes a turn."""
+    (chat_folder / "generation_config.json").unlink()
     demonstrations = write_rows(tmp_path / "demonstrations.jsonl", demonstration_rows(40))
     config = SFTConfig.model_validate(
         {
@@ -241,6 +283,8 @@ def test_sft_with_a_template_saves_a_model_that_chats_by_itself(chat_folder: Pat
         }
     )
     sft(config)
+    saved = json.loads((tmp_path / "sft" / "model" / "generation_config.json").read_text())
+    assert saved["eos_token_id"] == [3, 1]  # where `generate` of plain transformers stops
     conversation = Conversation(
         tmp_path / "sft" / "model", temperature=0.0, max_response_tokens=2, seed=0, device="cpu"
     )
@@ -287,7 +331,6 @@ def test_a_line_to_score_that_the_template_refuses_is_named_or_skipped(chat_fold
 
 @pytest.mark.parametrize("stage", ["sft", "reward", "ppo"])
 def test_training_names_or_skips_what_the_template_refuses(stage: str, chat_folder: Path, tmp_path: Path):
-    from tutelage.records import Demonstration, Ranking
     from tutelage.training.data import LeftOut, Limits, encode_demonstrations, encode_prompts, encode_rankings
 
     renderer = make_renderer(load_tokenizer(chat_folder), prompt_format="chat")
@@ -335,6 +378,26 @@ def test_what_a_user_says_stays_text_in_a_conversation(chat_folder: Path, monkey
     # One <start_of_turn> (2) for each turn of the three and for the response, whatever was said or responded.
     assert [tokens.count(2) for tokens in seen] == [2, 4, 6]
     assert [tokens.count(0) for tokens in seen] == [1, 1, 1]
+
+
+def test_a_response_is_sampled_up_to_what_closes_the_turn(chat_folder: Path):
+    """A model that always says <end_of_turn>, which is not its tokenizer's end of sequence."""
+    import torch
+
+    policy = load_policy(chat_folder)
+    with torch.no_grad():
+        head = policy.get_output_embeddings()
+        head.bias = torch.nn.Parameter(torch.zeros(head.weight.shape[0]).index_fill(0, torch.tensor([3]), 1e4))
+    renderer = make_renderer(load_tokenizer(chat_folder), prompt_format="chat")
+    ((response,),) = sample_responses(
+        policy,
+        [renderer.prompt_tokens(Prompt(text="Where?"))],
+        settings=SamplingSettings(max_response_tokens=4),
+        stop_tokens=renderer.stop_tokens,
+        generator=torch.Generator(),
+    )
+    assert (response.tokens, response.is_complete) == ([3], True)
+    assert renderer.decode(response.tokens) == ""
 
 
 def test_the_response_that_is_scored_ends_as_the_template_closes_it(chat_folder: Path):

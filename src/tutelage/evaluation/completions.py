@@ -62,7 +62,7 @@ def complete(
         policy,
         [tokens[place] for place in fitting],
         settings=settings,
-        stop_token=renderer.stop_token,
+        stop_tokens=renderer.stop_tokens,
         generator=generator,
         num_responses=num_completions,
         on_progress=on_progress,

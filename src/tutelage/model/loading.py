@@ -22,7 +22,7 @@ from transformers.utils import logging as transformers_logging
 from tutelage.errors import ConfigError, ModelError
 from tutelage.model.attention import ATTENTION_NAME
 from tutelage.model.forward import backbone, evaluating, reads_packed_tokens
-from tutelage.model.stops import tell_stop_tokens
+from tutelage.model.stops import tell_generation, tell_stop_tokens
 
 # Loading prints a bar and, for a reward model made from a policy, a report of the head that is meant to be missing.
 transformers_logging.disable_progress_bar()
@@ -187,6 +187,8 @@ def save_model(model: PreTrainedModel, tokenizer: Any | None, folder: Path) -> N
     was = model.config._attn_implementation
     # A checkpoint must not ask other programs for our attention function.
     model.config._attn_implementation = None
+    if tokenizer is not None:
+        tell_generation(model, tokenizer)
     try:
         model.save_pretrained(folder)
     finally:

@@ -105,14 +105,14 @@ def sample_responses(
     prompts: Sequence[Sequence[int]],
     *,
     settings: SamplingSettings,
-    stop_token: int,
+    stop_tokens: Sequence[int],
     generator: torch.Generator,
     num_responses: int = 1,
     rows_per_batch: int = 256,
     room: Sequence[int] | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> list[list[SampledResponse]]:
-    """`num_responses` responses to each prompt.
+    """`num_responses` responses to each prompt, each up to the first of its `stop_tokens`, which it keeps.
 
     `room`: the most tokens of each prompt's responses, where that is less than the settings allow; a long prompt then
     shortens its own responses and no others.
@@ -132,7 +132,7 @@ def sample_responses(
             batch = [prompts[i] for i in chosen]
             draws = uniforms[chosen].reshape(len(chosen) * num_responses, -1)
             own_limits = [limits[i] for i in chosen for _ in range(num_responses)]
-            rows = _sample_rows(model, batch, num_responses, draws, own_limits, settings, stop_token)
+            rows = _sample_rows(model, batch, num_responses, draws, own_limits, settings, stop_tokens)
             for place, i in enumerate(chosen):
                 found[i] = rows[place * num_responses : (place + 1) * num_responses]
             if on_progress is not None:
@@ -147,13 +147,13 @@ def _sample_rows(
     uniforms: Tensor,
     limits: Sequence[int],
     settings: SamplingSettings,
-    stop_token: int,
+    stop_tokens: Sequence[int],
 ) -> list[SampledResponse]:
     """One batch of rows: prompt 0's responses, then prompt 1's ... `limits`: the most tokens of each row."""
     device = next(model.parameters()).device
     num_rows, max_tokens = len(prompts) * num_responses, max(limits)
     uniforms, lengths = uniforms.to(device), torch.tensor(limits, device=device)
-    is_limited = min(limits) < max_tokens
+    is_limited, stops = min(limits) < max_tokens, torch.tensor(stop_tokens, device=device)
     decoder = _PackedDecoder if model.config._attn_implementation == ATTENTION_NAME else _PaddedDecoder
     steps = decoder(model, prompts, num_responses, max_tokens, device)
     tokens = torch.zeros(num_rows, max_tokens, dtype=torch.long, device=device)
@@ -164,7 +164,7 @@ def _sample_rows(
     for t in range(max_tokens):
         drawn, drawn_logprobs = draw_tokens(logits, uniforms[rows, t], settings)
         tokens[rows, t], logprobs[rows, t] = drawn, drawn_logprobs
-        has_ended = drawn == stop_token
+        has_ended = torch.isin(drawn, stops)
         lengths[rows[has_ended]] = t + 1
         is_complete[rows[has_ended]] = True
         if is_limited:

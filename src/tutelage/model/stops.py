@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from transformers import GenerationConfig
+from transformers import GenerationConfig, PreTrainedModel
 
 STOP_TOKENS_KEY = "stop_token_ids"  # of tokenizer_config.json; read by `text.prompting`
 
@@ -24,3 +24,10 @@ def tell_stop_tokens(path: str | Path, tokenizer: Any) -> None:
     both = list(dict.fromkeys([*said, *(token for token in own if token is not None)]))
     if both and both != [tokenizer.eos_token_id]:
         tokenizer.init_kwargs[STOP_TOKENS_KEY] = both
+
+
+def tell_generation(model: PreTrainedModel, tokenizer: Any) -> None:
+    """Let other programs' `generate` stop where the tokenizer says that a response of `model` ends."""
+    said = tokenizer.init_kwargs.get(STOP_TOKENS_KEY)
+    if said and model.can_generate() and model.generation_config is not None:
+        model.generation_config.eos_token_id = list(said)

@@ -64,7 +64,7 @@ class Conversation:
             settings=SamplingSettings(
                 max_response_tokens=min(self.max_response_tokens, room), temperature=self.temperature
             ),
-            stop_token=self.renderer.stop_token,
+            stop_tokens=self.renderer.stop_tokens,
             generator=torch.Generator().manual_seed(derived_seed(self.seed, "chat", self.num_turns)),
         )
         response = self.renderer.decode(sampled[0][0].tokens).strip()

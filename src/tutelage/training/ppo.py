@@ -149,7 +149,7 @@ class PPOTrainer:
                 settings=SamplingSettings(
                     max_response_tokens=config.text.max_response_tokens, temperature=config.temperature
                 ),
-                stop_token=self.renderer.stop_token,
+                stop_tokens=self.renderer.stop_tokens,
                 generator=self.stage.generator("rollout", step),
             )
             groups = groups_of(prompts, sampled)

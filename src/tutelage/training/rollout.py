@@ -58,7 +58,7 @@ def mean_score_of_samples(
         policy,
         prompts,
         settings=settings,
-        stop_token=renderer.stop_token,
+        stop_tokens=renderer.stop_tokens,
         generator=generator,
         room=[context - len(prompt) for prompt in prompts],
     )
