@@ -12,6 +12,8 @@ from chat_models import CHATML, SHAPES, chat_tokenizer, unigram_tokenizer
 from tutelage.errors import ModelError, RenderError
 from tutelage.records import Demonstration, Message, Prompt
 from tutelage.text.render import Renderer
+from tutelage.training.corpus import Corpus
+from tutelage.training.data import LeftOut
 
 FAMILIES = tuple(SHAPES)
 
@@ -158,6 +160,11 @@ def test_a_text_that_cannot_do_without_a_control_token_is_refused():
     assert renderer.response_tokens("a hen") == [1, 2, 0]
     with pytest.raises(RenderError, match="special token, which must stay text"):
         renderer.response_tokens("a cow")
+    with pytest.raises(RenderError, match="document that begins with 'a cow': "):
+        Corpus(["a hen", "a cow"], renderer, context_tokens=8)
+    left_out = LeftOut(skip_bad=True)
+    assert len(Corpus(["a hen", "a cow"], renderer, context_tokens=8, left_out=left_out)) == 1
+    assert len(left_out.messages) == 1
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from tutelage.errors import DataError
+from tutelage.errors import DataError, RenderError
 from tutelage.model.packing import Group
 from tutelage.records import content_id
 from tutelage.store.documents import load_text_documents
 from tutelage.store.jsonl import Skipped
-from tutelage.text.render import Renderer, documents_to_windows
+from tutelage.text.render import Renderer, documents_to_windows, naming
 from tutelage.training.data import LeftOut
 
 
 class Corpus:
     """Windows of at most `context_tokens` learnt tokens; each window's first token is read but not learnt."""
 
-    def __init__(self, documents: Iterable[str], renderer: Renderer, *, context_tokens: int) -> None:
+    def __init__(
+        self, documents: Iterable[str], renderer: Renderer, *, context_tokens: int, left_out: LeftOut | None = None
+    ) -> None:
         tokens = array("I")
         ends = array("Q", [0])
-        for document in documents:
-            for window in documents_to_windows(renderer.document_tokens(document), context_tokens):
+        for whole in _rendered(documents, renderer, left_out):
+            for window in documents_to_windows(whole, context_tokens):
                 tokens.extend(window)
                 ends.append(len(tokens))
         self.tokens = np.frombuffer(tokens, dtype=np.uint32) if tokens else np.zeros(0, np.uint32)
@@ -44,6 +46,20 @@ class Corpus:
 
     def groups(self, indices: Iterable[int]) -> list[Group]:
         return [self.group(index) for index in indices]
+
+
+def _rendered(documents: Iterable[str], renderer: Renderer, left_out: LeftOut | None) -> Iterator[list[int]]:
+    """The tokens of each document; one that has none raises `RenderError`, or is left out where it may be."""
+    for document in documents:
+        try:
+            with naming(f"the document that begins with {document[:40]!r}"):
+                tokens = renderer.document_tokens(document)
+        except RenderError as error:
+            if left_out is None or not left_out.skip_bad:
+                raise
+            left_out.messages.append(str(error))
+        else:
+            yield tokens
 
 
 def place_in_split(document: str) -> float:
@@ -77,7 +93,7 @@ def load_validation_corpus(
     """Windows of the documents that are held out: all that measuring a loss needs."""
     documents = load_text_documents(path, skip_bad=skip_bad, on_skip=_already_noted)
     held_out = (document for document in documents if is_validation_document(document, validation_share))
-    return Corpus(held_out, renderer, context_tokens=context_tokens)
+    return Corpus(held_out, renderer, context_tokens=context_tokens, left_out=LeftOut(skip_bad=skip_bad))
 
 
 def load_training_corpus(
@@ -87,7 +103,7 @@ def load_training_corpus(
     left_out = left_out or LeftOut(skip_bad=False)
     documents = load_text_documents(path, skip_bad=left_out.skip_bad, on_skip=left_out.note)
     chosen = (document for document in documents if not is_validation_document(document, validation_share))
-    corpus = Corpus(chosen, renderer, context_tokens=context_tokens)
+    corpus = Corpus(chosen, renderer, context_tokens=context_tokens, left_out=left_out)
     if len(corpus) == 0:
         raise DataError(
             f"the training split of {path} is empty (validation_share {validation_share}); documents end with a line "
