@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from full_run import truth, write_full_run
 from report_synthetic_run import write_synthetic_run
 from tutelage.report.claims import CLAIMS, Assessment, Evidence, assess
-from tutelage.report.claims.quantities import Contrast, LastEpochMinusLowestLoss, Term, difference
+from tutelage.report.claims.choices import BestOfSweeps, LastEpochMinusLowestLoss
+from tutelage.report.claims.quantities import Contrast, Term, difference
 from tutelage.report.claims.rules import Between, above, below, overall
-from tutelage.report.measured import LARGEST, SMALLEST, read_measured
+from tutelage.report.measured import LARGEST, SMALLEST, Measured, Row, read_measured
 from tutelage.report.notation import percent, signed, signed_points
 from tutelage.report.raw_rows import RawRows
 from tutelage.report.results import Estimate
@@ -190,12 +193,13 @@ def test_the_loss_on_text_is_paired_by_window_and_counts_tokens(tmp_path):
 
 
 def test_epochs_are_paired_by_demonstration_and_by_prompt(tmp_path):
-    nats = {1: [2.0, 3.0, 4.0], 2: [1.0, 3.0, 3.0], 3: [2.0, 5.0, 8.0]}
+    # Whichever half chooses, the second epoch is the lowest.
+    nats = {1: [2.0, 3.0, 4.0, 4.0], 2: [1.0, 3.0, 3.0, 3.0], 3: [2.0, 5.0, 8.0, 4.0]}
     scores = {1: [0.1, 0.2, 0.6], 2: [0.3, 0.1, 0.5], 3: [0.0, 0.0, 0.3]}
     losses = [
         {"epoch": epoch, "metric": "validation_loss", "prompt_id": f"d{i}", "nats": own[i], "num_tokens": i + 1}
         for epoch, own in nats.items()
-        for i in range(3)
+        for i in range(4)
     ]
     scored = [
         {"epoch": epoch, "metric": "score", "prompt_id": f"p{i}", "value": own[i]}
@@ -205,17 +209,72 @@ def test_epochs_are_paired_by_demonstration_and_by_prompt(tmp_path):
     written(tmp_path, "sft_epochs.jsonl", [{"arm": "sft", "size": ""} | row for row in losses + scored])
     source = "evaluation/sft_epochs.jsonl"
     about = {"measure": "sft_epoch", "arm": "sft", "low": -9.0, "high": 9.0, "source": source}
-    means = {("validation_loss", epoch): sum(own) / 6 for epoch, own in nats.items()}
+    means = {("validation_loss", epoch): sum(own) / 10 for epoch, own in nats.items()}
     means |= {("score", epoch): sum(own) / 3 for epoch, own in scores.items()}
     write_measurements(
         tmp_path,
         [about | {"condition": {"epoch": e, "metric": metric}, "mean": mean} for (metric, e), mean in means.items()],
     )
     evidence = evidence_of(tmp_path)
-    for metric, change in (("validation_loss", (15 - 7) / 6), ("score", -0.2)):
+    for metric, change, count in (("validation_loss", (19 - 10) / 10, 4), ("score", -0.2, 3)):
         found = LastEpochMinusLowestLoss(metric).read(evidence)
-        assert found.mean == pytest.approx(change) and found.n == 3 and found.source == source
+        assert found.mean == pytest.approx(change) and found.n == count and found.source == source
         assert found.high - found.low < 10
+
+
+class DrawnRows(RawRows):
+    """Rows of which every measurement's means were drawn."""
+
+    def __init__(self, means: dict[str, dict[str, float]]) -> None:
+        self.drawn = means
+
+    def means(self, row: Row) -> dict[str, float] | None:
+        return self.drawn.get(row.estimate.source)
+
+
+def flat(generator: np.random.Generator, conditions: list[tuple[str, dict]], *, has_rows: bool) -> Evidence:
+    """Measurements of 40 prompts that differ, under conditions that change nothing."""
+    prompts, drawn, rows = generator.normal(size=40), {}, []
+    for number, (measure, condition) in enumerate(conditions):
+        values = prompts + generator.normal(size=40)
+        half = 2.0 * values.std(ddof=1) / 40**0.5
+        mean = float(values.mean())
+        found = Estimate(mean=mean, low=mean - half, high=mean + half, n=40, source=str(number))
+        rows.append(Row(measure=measure, arm="", size="", condition=condition, estimate=found))
+        drawn[str(number)] = {f"p{i}": float(value) for i, value in enumerate(values)}
+    return Evidence(measured=Measured(rows, ()), raw=DrawnRows(drawn if has_rows else {}))
+
+
+EPOCHS = [("sft_epoch", {"metric": "validation_loss", "epoch": epoch}) for epoch in range(1, 9)]
+SWEEPS = [("ptx_sweep", {"metric": "skill", "ptx_coef": coef}) for coef in range(8)] + [
+    ("kl_sweep", {"metric": "skill"})
+]
+
+
+@pytest.mark.parametrize("has_rows", [True, False])
+@pytest.mark.parametrize(
+    ("quantity", "conditions"),
+    [(LastEpochMinusLowestLoss("validation_loss"), EPOCHS), (BestOfSweeps("ptx_sweep", "kl_sweep", "skill"), SWEEPS)],
+)
+def test_the_best_of_what_is_all_alike_is_seldom_better(quantity, conditions, has_rows):
+    generator = np.random.default_rng(1)
+    found = [quantity.read(flat(generator, conditions, has_rows=has_rows)) for _ in range(600)]
+    verdicts = [above(0).verdict(own) for own in found]
+    # 2.5 % by the interval; 600 draws have a standard error of 0.6 points.
+    assert verdicts.count("reproduced") / 600 <= 0.035
+
+
+def test_what_is_truly_better_is_found_though_chosen_by_halves():
+    generator, verdicts = np.random.default_rng(1), []
+    for _ in range(100):
+        evidence = flat(generator, EPOCHS, has_rows=True)
+        for place, means in enumerate(evidence.raw.drawn.values()):
+            means.update({unit: mean + 0.3 * abs(place - 2) for unit, mean in means.items()})
+        rows = [replace(row, estimate=replace(row.estimate, mean=sum(own.values()) / 40))
+                for row, own in zip(evidence.measured.rows, evidence.raw.drawn.values(), strict=True)]  # fmt: skip
+        evidence = replace(evidence, measured=Measured(rows, ()))
+        verdicts.append(above(0).verdict(LastEpochMinusLowestLoss("validation_loss").read(evidence)))
+    assert verdicts.count("reproduced") >= 90
 
 
 def test_labelers_inside_and_outside_are_compared_on_the_same_rankings(tmp_path):

@@ -19,6 +19,7 @@ from tutelage.statistics.reliability import (
     krippendorff_alphas,
     ranking_concordance,
 )
+from tutelage.statistics.selection import choose_by_halves, contrast_of_choices, widen_for_choice
 from tutelage.statistics.win_rate import OUTCOMES, win_rate, win_rate_difference
 
 __all__ = [
@@ -32,8 +33,10 @@ __all__ = [
     "best_of_n_kl",
     "bounded_mean",
     "calibration_bins",
+    "choose_by_halves",
     "clustered_variance",
     "combined_contrast",
+    "contrast_of_choices",
     "expected_best_of_n",
     "expected_calibration_error",
     "fit_over_optimisation",
@@ -46,6 +49,7 @@ __all__ = [
     "pairwise_agreement",
     "ranking_concordance",
     "ranking_outcomes",
+    "widen_for_choice",
     "win_rate",
     "win_rate_difference",
 ]

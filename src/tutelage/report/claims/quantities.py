@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from tutelage.report.measured import LARGEST, Condition, Measured, Row
@@ -78,7 +78,7 @@ class Contrast:
         if self.across:
             return self._paired_on_prompts(rows, evidence.raw) or self._paired_across(rows)
         if not self.over:
-            return _contrast(self._weighted([found[0] for found in rows]), evidence.raw)
+            return contrast(self._weighted([found[0] for found in rows]), evidence.raw)
         return self._averaged_over(rows, evidence.raw)
 
     def _repeats(self, measured: Measured) -> bool:
@@ -92,19 +92,19 @@ class Contrast:
     def _averaged_over(self, rows: list[list[Row]], raw: RawRows) -> Estimate | None:
         by_value = [_by_condition(found, self.over) for found in rows]
         shared = [value for value in by_value[0] if all(value in other for other in by_value[1:])]
-        taken = [_contrast(self._weighted([found[value] for found in by_value]), raw) for value in shared]
+        taken = [contrast(self._weighted([found[value] for found in by_value]), raw) for value in shared]
         parts = [part for part in taken if part is not None]
         if not parts:
             return None
         weighted = [(1 / len(parts), part) for part in parts]
-        return _combined(weighted, " and ".join(dict.fromkeys(part.source for part in parts)))
+        return combine(weighted, " and ".join(dict.fromkeys(part.source for part in parts)))
 
     def _paired_on_prompts(self, rows: list[list[Row]], raw: RawRows) -> Estimate | None:
         terms = [(term.weight, _pooled(found, raw)) for term, found in zip(self.terms, rows, strict=True)]
         if _num_shared(terms) < 2:
             return None
         sources = dict.fromkeys(row.estimate.raw or row.estimate.source for found in rows for row in found)
-        return _estimate(paired_contrast(terms, bounds=_BOUNDS.get(self.terms[0].measure)), ", ".join(sources))
+        return estimate_from(paired_contrast(terms, bounds=_BOUNDS.get(self.terms[0].measure)), ", ".join(sources))
 
     def _paired_across(self, rows: list[list[Row]]) -> Estimate | None:
         by_value = [_by_condition(found, self.across) for found in rows]
@@ -114,7 +114,7 @@ class Contrast:
         ]
         if len(set.intersection(*(set(means) for _, means in terms))) < 2:
             return None
-        return _estimate(paired_contrast(terms, bounds=_BOUNDS.get(self.terms[0].measure)), MEASUREMENTS)
+        return estimate_from(paired_contrast(terms, bounds=_BOUNDS.get(self.terms[0].measure)), MEASUREMENTS)
 
 
 def value(measure: str, arm: str = "", size: str = LARGEST, **condition: Condition) -> Contrast:
@@ -127,51 +127,6 @@ def difference(
 ) -> Contrast:
     """The number of one arm minus `factor` times that of another."""
     return Contrast((Term(1.0, measure, arm, condition), Term(-factor, measure, other, condition)))
-
-
-@dataclass(frozen=True, slots=True)
-class LastEpochMinusLowestLoss:
-    """How far `metric` of SFT moved between the epoch of lowest validation loss and the last epoch."""
-
-    metric: str
-
-    def read(self, evidence: Evidence) -> Estimate | None:
-        losses = self._by_epoch(evidence.measured, "validation_loss")
-        shown = self._by_epoch(evidence.measured, self.metric)
-        if len(losses) < 2:
-            return None
-        lowest, last = min(losses, key=lambda epoch: losses[epoch].estimate.mean), max(losses)
-        if lowest not in shown or last not in shown:
-            return None
-        if lowest == last:
-            # The loss has not turned: it moved by nothing, and that is exact.
-            exact = shown[last].estimate
-            return replace(exact, mean=0.0, low=0.0, high=0.0, source=MEASUREMENTS, interval_source="")
-        return _contrast([(1.0, shown[last]), (-1.0, shown[lowest])], evidence.raw)
-
-    def _by_epoch(self, measured: Measured, metric: str) -> dict[float, Row]:
-        rows = measured.where("sft_epoch", {"metric": metric}, size=LARGEST) or measured.where(
-            "sft_epoch", {"metric": metric}
-        )
-        return {float(row.condition["epoch"]): row for row in rows if "epoch" in row.condition}
-
-
-@dataclass(frozen=True, slots=True)
-class BestOfSweeps:
-    """The highest `metric` along one sweep minus the highest along another."""
-
-    sweep: str
-    other: str
-    metric: str
-
-    def read(self, evidence: Evidence) -> Estimate | None:
-        best = [self._best(evidence.measured, sweep) for sweep in (self.sweep, self.other)]
-        if best[0] is None or best[1] is None:
-            return None
-        return _contrast([(1.0, best[0]), (-1.0, best[1])], evidence.raw)
-
-    def _best(self, measured: Measured, sweep: str) -> Row | None:
-        return max(measured.where(sweep, {"metric": self.metric}), key=lambda row: row.estimate.mean, default=None)
 
 
 def _pooled(rows: Iterable[Row], raw: RawRows) -> Means:
@@ -194,7 +149,7 @@ def _by_condition(rows: Iterable[Row], key: str) -> dict[Condition, Row]:
     return found
 
 
-def _contrast(terms: list[tuple[float, Row]], raw: RawRows) -> Estimate | None:
+def contrast(terms: list[tuple[float, Row]], raw: RawRows) -> Estimate | None:
     """The weighted sum: the number as it stands, paired on the raw rows, or from the intervals, in that order."""
     if len(terms) == 1 and terms[0][0] == 1.0:
         return terms[0][1].estimate
@@ -203,19 +158,21 @@ def _contrast(terms: list[tuple[float, Row]], raw: RawRows) -> Estimate | None:
     bounds = _BOUNDS.get(terms[0][1].measure)
     if len(paired) == len(terms) and _num_shared(paired) >= 2:
         sources = dict.fromkeys(row.estimate.raw or row.estimate.source for _, row in terms)
-        return _estimate(paired_contrast(paired, bounds=bounds), ", ".join(sources))
-    return _combined([(weight, row.estimate) for weight, row in terms], _files(row for _, row in terms))
+        return estimate_from(paired_contrast(paired, bounds=bounds), ", ".join(sources))
+    return combine([(weight, row.estimate) for weight, row in terms], files_of(row for _, row in terms))
 
 
 def _num_shared(terms: list[tuple[float, Means]]) -> int:
     return len(set.intersection(*(set(means) for _, means in terms)))
 
 
-def _files(rows: Iterable[Row]) -> str:
+def files_of(rows: Iterable[Row]) -> str:
+    """The files that the rows were read from."""
     return ", ".join(dict.fromkeys(row.estimate.source.split("#")[0] for row in rows))
 
 
-def _combined(terms: list[tuple[float, Estimate]], source: str) -> Estimate:
+def combine(terms: list[tuple[float, Estimate]], source: str) -> Estimate:
+    """The weighted sum from the intervals alone; without one where a term has none."""
     intervals = [
         (weight, Interval(mean=found.mean, low=found.low, high=found.high, n=found.n or 0))
         for weight, found in terms
@@ -223,8 +180,9 @@ def _combined(terms: list[tuple[float, Estimate]], source: str) -> Estimate:
     ]
     if len(intervals) < len(terms):
         return Estimate(mean=sum(weight * found.mean for weight, found in terms), source=source)
-    return _estimate(combined_contrast(intervals), source)
+    return estimate_from(combined_contrast(intervals), source)
 
 
-def _estimate(found: Interval, source: str) -> Estimate:
+def estimate_from(found: Interval, source: str) -> Estimate:
+    """A computed interval as an estimate."""
     return Estimate(mean=found.mean, low=found.low, high=found.high, n=found.n, source=source)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tutelage.report.claims.assessment import Claim, Part
-from tutelage.report.claims.quantities import BestOfSweeps, Contrast, LastEpochMinusLowestLoss, Term
+from tutelage.report.claims.choices import BestOfSweeps, LastEpochMinusLowestLoss
+from tutelage.report.claims.quantities import Contrast, Term
 from tutelage.report.claims.rules import Between, above, below
 from tutelage.report.measured import ANY
 from tutelage.report.notation import signed, signed_points
@@ -92,6 +93,8 @@ TRAINING: tuple[Claim, ...] = (
                 form=signed_points,
             ),
         ),
+        note="The best of each sweep is chosen on one half of the items and measured on the other, both ways; where "
+        "the rows are missing, the interval is widened for the choice.",
     ),
     Claim(
         name="reward-model",
@@ -132,5 +135,7 @@ TRAINING: tuple[Claim, ...] = (
                 form=signed(3),
             ),
         ),
+        note="The epoch of lowest loss is chosen on one half of the demonstrations, measured on the other, both ways. "
+        "Where the rows are missing, the interval is widened for the choice.",
     ),
 )
