@@ -183,6 +183,12 @@ def test_prompts_longer_than_the_context(tiny, configured, tmp_path):
     wide = {"max_prompt_tokens": 1000, "max_response_tokens": 30}
     message = refused(DataError, ppo, PPOConfig.model_validate({**settings, "prompts": rows, "text": wide}))
     assert "its prompt has 74 tokens; the limit is 66" in message
+    short = tmp_path / "short"
+    model_of(config_of("llama", 320, max_position_embeddings=48), has_score=True).save_pretrained(short)
+    load_tokenizer(tiny.policy).save_pretrained(short)
+    narrow = {**settings, "reward_model": short, "out": tmp_path / "c", "prompts": rows, "text": wide}
+    message = refused(DataError, ppo, PPOConfig.model_validate(narrow))
+    assert "its prompt has 74 tokens; the limit is 18" in message, "the reward model reads prompt and response too"
     full = {"max_response_tokens": 96}
     message = refused(DataError, ppo, PPOConfig.model_validate({**settings, "prompts": tiny.prompts, "text": full}))
     assert "no room for a prompt" in message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -76,7 +77,9 @@ class PPOTrainer:
         self._load_models()
         self.left_out = LeftOut(skip_bad=config.skip_bad)
         self.limits = Limits(text=config.text, context=context_limit(self.policy), left_out=self.left_out)
-        self.prompts = _load_prompts(config, self.renderer, self.limits)
+        # Reward and value model read the responses too; pretraining text is the policy's alone.
+        context = min(self.limits.context, context_limit(self.reward_model))
+        self.prompts = _load_prompts(config, self.renderer, replace(self.limits, context=context))
         self.num_overlapping_prompts = _count_prompts_of_rankings(config, self.prompts)
         self.prompt_order = ShuffledEpochs(len(self.prompts), seed=derived_seed(config.seed, "prompts"))
         self.pretraining = _load_pretraining(config, self.renderer, self.limits)
