@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from random import Random
 
 import pytest
@@ -277,3 +278,17 @@ def test_the_length_baseline_is_that_of_whole_texts(tiny, configured, tmp_path):
     summary = train_reward(configured(rankings=path, validation=path))
     assert summary["num_cut_completions"] == summary["num_completions"] == 36
     assert summary["validation_length_only_accuracy"] == pytest.approx(1.0)
+
+
+def test_an_accuracy_and_a_zero_that_rest_on_few_prompts_say_so(tiny, configured, tmp_path, caplog):
+    """29 prompts under 58 rankings are 29; and one demonstration sets where the score is 0."""
+    rows = ranking_rows(29, seed=11)
+    few = write_rows(tmp_path / "few.jsonl", [*rows, *rows])
+    one = write_rows(tmp_path / "one.jsonl", read_rows(tiny.demonstrations)[:1])
+    with caplog.at_level(logging.WARNING):
+        train_reward(configured("a", validation=few, demonstrations=one))
+        assert "the validation accuracy rests on 29 prompts; with fewer than 30" in caplog.text
+        assert "where the score is 0 rests on 1 prompt;" in caplog.text
+        caplog.clear()
+        train_reward(configured("b", demonstrations=tiny.demonstrations))
+        assert "rests on" not in caplog.text
