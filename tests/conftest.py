@@ -12,6 +12,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 from postgresql_server import postgresql_socket, postgresql_url  # noqa: E402, F401
+from stage_world import project, stages  # noqa: E402, F401
 from tiny import encoded, tiny, tokenizer  # noqa: E402, F401
 
 # The labeling studio is an extra; its tests say so where it is not installed.

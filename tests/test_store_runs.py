@@ -64,20 +64,6 @@ def test_config_and_summary(tmp_path):
     assert sorted(path.name for path in run.path.iterdir()) == ["checkpoints", "config.yaml", "summary.json"]
 
 
-def test_a_new_run_does_not_mix_with_an_old_one(tmp_path):
-    run = RunFolder(tmp_path / "run")
-    assert not run.has_started
-    run.require_new()
-    run.log_metrics(1, {"loss": 1.0})
-    with pytest.raises(
-        DataError, match=r"run already holds a run\. Continue it with --resume, or choose another folder"
-    ):
-        RunFolder(tmp_path / "run").require_new()
-    with_checkpoint = RunFolder(tmp_path / "other")
-    (with_checkpoint.checkpoints / "step-1").mkdir()
-    assert with_checkpoint.has_started
-
-
 def test_opening_to_read_changes_nothing(tmp_path):
     with pytest.raises(DataError, match="is not a run folder: it has neither"):
         RunFolder.open(tmp_path / "none")

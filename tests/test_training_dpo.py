@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import count
 
 import pytest
 import torch
@@ -56,9 +57,14 @@ def moved(path, by=0.02):
     return policy
 
 
+NUMBERS = count()
+
+
 def gradient_of(policy, rankings, config):
     policy.zero_grad()
-    metrics = add_dpo_gradient(policy, rankings, Stage("dpo", config, resume=False), config)
+    # One run per folder: the stage of the test that calls has its own.
+    fresh = config.model_copy(update={"out": config.out.with_name(f"gradient-{next(NUMBERS)}")})
+    metrics = add_dpo_gradient(policy, rankings, Stage("dpo", fresh, resume=False), config)
     return metrics, {name: p.grad.clone() for name, p in policy.named_parameters() if p.grad is not None}
 
 

@@ -227,4 +227,5 @@ def test_broken_checkpoints_are_told(damage, configured, tmp_path):
     assert outcome.status == 2, outcome.stderr
     assert "Traceback" not in outcome.stderr
     assert "step-00000003" in outcome.stderr
-    assert "remove it" in outcome.stderr
+    assert "Delete it to resume from the previous one" in outcome.stderr
+    assert "weights_only" not in outcome.stderr

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from tutelage.errors import ConfigError
 
@@ -22,6 +22,15 @@ class Config(BaseModel):
     """A frozen configuration that refuses names it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _expand_home(cls, value: Any, info: ValidationInfo) -> Any:
+        """A path that begins with ~ begins with the home folder."""
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        if Path in (annotation, *typing.get_args(annotation)) and str(value).startswith("~"):
+            return type(value)(Path(value).expanduser())
+        return value
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -55,3 +55,17 @@ class StorageError(UserError, OSError):
 
 class NonFiniteLossError(UserError, ArithmeticError):
     """A loss became NaN or infinite; training stopped before the update."""
+
+
+class Stopped(Exception):
+    """A run was stopped from outside (Ctrl-C, SIGTERM); the message says what was kept. Nobody's mistake.
+
+    `status` is the exit status: 128 and the number of the signal, as shells have it.
+    """
+
+    def __init__(self, message: str, status: int = 130) -> None:
+        super().__init__(message, status)
+        self.status = status
+
+    def __str__(self) -> str:
+        return str(self.args[0])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
 
 from tutelage import __version__
 from tutelage.cli import label, label_quality, models, prompts, runs, stages
-from tutelage.errors import UserError
+from tutelage.errors import Stopped, UserError
 
 STOPPED = 130  # the shell's status for a command that Ctrl-C ended
 
@@ -43,21 +44,27 @@ def _root(
 
 def main() -> None:
     """Run a verb. Exit status: 0 done, 2 the user's mistake (one message), 130 Ctrl-C, 1 ours (a traceback)."""
+    sys.argv[1:] = map(expand_home, sys.argv[1:])
     try:
         app()
     except UserError as error:
         typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
         typer.echo(str(error), err=True)
         sys.exit(2)
+    except Stopped as stop:
+        typer.echo(f"\n{stop}", err=True)
+        sys.exit(stop.status)
     except KeyboardInterrupt:
-        _say_stopped()
+        typer.echo("\nstopped", err=True)
         sys.exit(STOPPED)
     except SystemExit as ending:
         # What typer makes of Ctrl-C while a verb runs, without a word.
         if ending.code == STOPPED:
-            _say_stopped()
+            typer.echo("\nstopped", err=True)
         raise
 
 
-def _say_stopped() -> None:
-    typer.echo("\nstopped; the same command with --resume (quickstart: the same command) goes on from here", err=True)
+def expand_home(argument: str) -> str:
+    """`~/x` and `--option=~/x` with the home folder in place of `~`, which shells leave as it is in the second."""
+    option, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    return f"{option}{equals}{os.path.expanduser(value)}" if value == "~" or value.startswith("~/") else argument

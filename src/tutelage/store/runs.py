@@ -65,17 +65,6 @@ class RunFolder:
         self.metrics_path, self.samples_path = self.path / "metrics.jsonl", self.path / "samples.jsonl"
         self.checkpoints, self.report_path = self.path / "checkpoints", self.path / "report.html"
 
-    @property
-    def has_started(self) -> bool:
-        """Whether a run has written here before: metrics or a checkpoint."""
-        has_metrics = self.metrics_path.exists() and self.metrics_path.stat().st_size > 0
-        return has_metrics or (self.checkpoints.exists() and any(self.checkpoints.iterdir()))
-
-    def require_new(self) -> None:
-        """Raise `DataError` where a run has written here before."""
-        if self.has_started:
-            raise DataError(f"{self.path} already holds a run. Continue it with --resume, or choose another folder.")
-
     def write_config(self, config: Mapping[str, Any] | str) -> None:
         """Write the resolved configuration, given as a mapping or as YAML text."""
         text = config if isinstance(config, str) else yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
@@ -91,7 +80,12 @@ class RunFolder:
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write the outcome of the run as JSON."""
         with atomic_file(self.summary_path) as handle:
-            handle.write(json.dumps(_plain(summary), ensure_ascii=False, allow_nan=False, indent=2).encode() + b"\n")
+            handle.write(self.summary_bytes(summary))
+
+    @staticmethod
+    def summary_bytes(summary: Mapping[str, Any]) -> bytes:
+        """What `write_summary` writes."""
+        return json.dumps(_plain(summary), ensure_ascii=False, allow_nan=False, indent=2).encode() + b"\n"
 
     def read_summary(self) -> dict[str, Any]:
         """The outcome of the run, {} where it has not ended."""

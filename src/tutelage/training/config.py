@@ -47,6 +47,8 @@ class StageConfig(Config):
     checkpoint_every_num_steps: int = Field(100, ge=0)  # 0: never, only the finished model is saved
     keep_checkpoints: int = Field(2, ge=1)
     track: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    allow_other_files: bool = False  # begin in a folder that holds files of others; none of them is replaced
+    allow_changed_inputs: bool = False  # resume although a file or model that the run reads has changed
     skip_bad: bool = False  # leave out malformed records, count and list them; False stops at the first
 
 

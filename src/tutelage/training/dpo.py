@@ -60,6 +60,7 @@ def _loop(stage: Stage, config: DPOConfig) -> dict[str, Any]:
     num_steps = config.num_epochs * order.batches_per_epoch(config.rankings_per_step)
     optimizer = Optimizer(policy, config.optimizer, num_steps)
     stage.components |= {"policy": policy, "optimizer": optimizer}
+    stage.try_saving(policy, tokenizer)
     policy.train()
     for step in stage.steps(num_steps):
         rankings = [training[i] for i in order.batch_of(step, config.rankings_per_step)]

@@ -59,6 +59,8 @@ def ppo(config: PPOConfig, *, resume: bool = False) -> dict[str, Any]:
 
 def _loop(stage: Stage, config: PPOConfig) -> dict[str, Any]:
     trainer = PPOTrainer(stage, config)
+    stage.try_saving(trainer.policy, trainer.tokenizer)
+    stage.try_saving(trainer.value_model, trainer.tokenizer)
     for step in stage.steps(config.num_steps):
         metrics = trainer.step(step)
         stage.note = f"score {metrics['score']:.3f}, KL {metrics['kl_to_reference']:.2f}"

@@ -48,6 +48,7 @@ def _loop(stage: Stage, config: PretrainConfig) -> dict[str, Any]:
     stage.components |= {"model": model, "optimizer": optimizer}
     order = ShuffledEpochs(len(training), seed=derived_seed(config.seed, "pretrain"))
     windows_per_step = max(1, round(config.tokens_per_step * len(training) / training.num_tokens))
+    stage.try_saving(model, tokenizer)
     model.train()
     for step in stage.steps(config.num_steps):
         groups = training.groups(order.take(step * windows_per_step, windows_per_step))

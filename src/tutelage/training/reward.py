@@ -59,6 +59,7 @@ def _loop(stage: Stage, config: RewardConfig) -> dict[str, Any]:
     num_steps = config.num_epochs * steps_per_epoch
     optimizer = Optimizer(model, config.optimizer, num_steps)
     stage.components |= {"model": model, "optimizer": optimizer}
+    stage.try_saving(model, tokenizer)
     model.train()
     for step in stage.steps(num_steps):
         rankings = [training[i] for i in order.batch_of(step, config.rankings_per_step)]

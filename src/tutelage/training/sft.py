@@ -89,6 +89,7 @@ def _loop(stage: Stage, config: SFTConfig) -> dict[str, Any]:
     optimizer = Optimizer(policy, config.optimizer, num_steps)
     stage.components |= {"policy": policy, "optimizer": optimizer}
     evaluator = _Evaluator(stage, config, renderer, data.validation)
+    stage.try_saving(policy, tokenizer)
     policy.train()
     for step in stage.steps(num_steps):
         chosen = [data.training[i] for i in order.batch_of(step, config.demonstrations_per_step)]

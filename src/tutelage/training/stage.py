@@ -15,7 +15,7 @@ import torch
 from transformers import PreTrainedModel
 
 from tutelage.config import config_hash, dump_config
-from tutelage.errors import CheckpointError
+from tutelage.errors import CheckpointError, Stopped
 from tutelage.model.adapters import merged
 from tutelage.model.loading import device_of, save_model
 from tutelage.model.speed import seconds_of_product
@@ -27,10 +27,10 @@ from tutelage.store.trackers import open_trackers
 from tutelage.training.allocation import FreedMemory
 from tutelage.training.config import StageConfig
 from tutelage.training.inert import inert_settings
+from tutelage.training.opening import open_run
+from tutelage.training.stopping import stop_requests
 
 _log = logging.getLogger(__name__)
-# Keys that may differ between a run and its continuation: they cannot change a number.
-FREE_KEYS = ("out", "checkpoint_every_num_steps", "keep_checkpoints", "track")
 
 
 class Stateful(Protocol):
@@ -44,24 +44,18 @@ class Stage:
 
     def __init__(self, name: str, config: StageConfig, *, resume: bool) -> None:
         self.name, self.config = name, config
+        self.device = device_of(config.device)
+        self.run = open_run(name, config, resume=resume)
         trackers = open_trackers(config.track, config.out, config.model_dump(mode="json"))
         self.folder = RunFolder(config.out, trackers=trackers)
-        if not resume:
-            self.folder.require_new()
-        elif self.folder.has_started:
-            _require_same(self.folder.read_config(), config, config.out)
         self.folder.write_config(dump_config(config))
-        self.device = device_of(config.device)
         if config.dtype == "bfloat16" and self.device.type == "cpu":
             _warn_of_slow_bfloat16(seconds_of_product(torch.bfloat16) / seconds_of_product(torch.float32))
         self.components: dict[str, Stateful] = {}
         self.notes: dict[str, Any] = {}  # small plain values that a loop wants back after a resume
         self.freed = FreedMemory()
         self.started = time.monotonic()
-
-    @property
-    def is_finished(self) -> bool:
-        return self.folder.summary_path.exists()
+        self.num_steps_done = self.num_steps_saved = 0
 
     def precision(self) -> AbstractContextManager[Any]:
         """Matrix products in bfloat16 where the configuration asks for it; everything else stays float32."""
@@ -78,18 +72,42 @@ class Stage:
         for line in inert_settings(self.config, num_steps):
             _log.warning("%s: %s", self.name, line)
         start = self._restore()
+        self.run.note_revisions(self.config)
+        self._warn_of_lost_metrics(start)
         self.folder.truncate_to(start or -1)
+        self.num_steps_done = self.num_steps_saved = start
         self.note = ""
-        with progress(self.name, num_steps, done=start, unit="steps") as shown:
+        every = self.config.checkpoint_every_num_steps
+        with progress(self.name, num_steps, done=start, unit="steps") as shown, stop_requests() as request:
             for step in range(start, num_steps):
                 # Dropout is the only draw from the global generator.
                 torch.manual_seed(derived_seed(self.config.seed, self.name, "step", step))
                 yield step
-                every = self.config.checkpoint_every_num_steps
-                if (every and (step + 1) % every == 0) and step + 1 < num_steps:
+                self.num_steps_done = step + 1
+                is_due = every and (step + 1) % every == 0
+                if (is_due or request.signal) and step + 1 < num_steps:
                     self.save_checkpoint(step + 1)
                 self.freed.give_back()
                 shown.advance(1, self.note)
+                if request.signal and step + 1 < num_steps:
+                    raise Stopped(
+                        f"stopped after step {step + 1} of {num_steps}, which is saved; --resume continues from there",
+                        128 + request.signal,
+                    )
+
+    def try_saving(self, model: PreTrainedModel, tokenizer: Any) -> None:
+        """Save the model once before the first step and remove it, so that what fails at the end fails now.
+
+        It takes as long as the saving at the end and as much space on the disk for a moment. A run that is resumed has
+        done it.
+        """
+        if self._checkpoints():
+            return
+        trial = self.config.out / ".trial"
+        shutil.rmtree(trial, ignore_errors=True)
+        with atomic_directory(trial, survives="Nothing was trained yet.") as partial:
+            save_model(merged(model), tokenizer, partial)
+        shutil.rmtree(trial)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Metrics after `step` + 1 steps, named `stage/quantity`."""
@@ -107,7 +125,9 @@ class Stage:
             survives = f"The previous checkpoint, {previous[-1].name}, is intact."
         with atomic_directory(path, survives=survives) as partial:
             state = {name: component.state_dict() for name, component in self.components.items()}
-            torch.save({"step": num_steps_done, "notes": self.notes, "state": state}, partial / "state.pt")
+            saved = {"run": self.run.run_id, "step": num_steps_done, "notes": self.notes, "state": state}
+            torch.save(saved, partial / "state.pt")
+        self.num_steps_saved = num_steps_done
         for old in self._checkpoints()[: -self.config.keep_checkpoints]:
             shutil.rmtree(old)
 
@@ -118,18 +138,27 @@ class Stage:
         checkpoints = self._checkpoints()
         if not checkpoints:
             return 0
+        saved = _load_checkpoint(checkpoints[-1])
+        if saved["run"] != self.run.run_id:
+            raise CheckpointError(_describe_broken(checkpoints[-1], "it is of another run"))
         try:
-            saved = torch.load(checkpoints[-1] / "state.pt", map_location="cpu", weights_only=True)
             for name, component in self.components.items():
                 component.load_state_dict(saved["state"][name])
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError) as error:
-            first_line = str(error).strip().partition("\n")[0]
-            raise CheckpointError(
-                f"checkpoint {checkpoints[-1]} is broken or of other models ({first_line}); "
-                "remove it to go on from the one before"
-            ) from error
+        except (RuntimeError, KeyError, ValueError, TypeError) as error:
+            reason = "it is of another model: " + str(error).strip().partition("\n")[0]
+            raise CheckpointError(_describe_broken(checkpoints[-1], reason)) from error
         self.notes = saved["notes"]
         return int(saved["step"])
+
+    def _warn_of_lost_metrics(self, num_steps_done: int) -> None:
+        last = max((row.get("step", 0) for row in self.folder.read_metrics()), default=0)
+        if last < num_steps_done:
+            _log.warning(
+                "%s ends at step %d, and the run resumes after step %d: what lies between was lost",
+                self.folder.metrics_path,
+                last,
+                num_steps_done,
+            )
 
     def save_model(self, model: PreTrainedModel, tokenizer: Any, folder: Path) -> None:
         """A model folder, adapters merged; an older one of that name is replaced only when the new one is whole."""
@@ -154,6 +183,9 @@ class Stage:
             "config_hash": config_hash(self.config),
             "versions": versions(),
         }
+        if "changed_inputs" in self.run.identity:
+            whole["changed_inputs"] = self.run.identity["changed_inputs"]
+        self.run.note_end(self.folder.summary_bytes(whole))
         self.folder.write_summary(whole)
         for tracker in self.folder.trackers:
             tracker.close()
@@ -165,20 +197,46 @@ def run_stage(
 ) -> dict[str, Any]:
     """Open the run, let `loop` train, and return the summary; a finished run that is resumed returns the one it has."""
     stage = Stage(name, config, resume=resume)
-    if stage.is_finished:
-        return stage.folder.read_summary()
-    return stage.finish(loop(stage))
+    try:
+        if stage.run.is_finished():
+            return stage.folder.read_summary()
+        return stage.finish(loop(stage))
+    except KeyboardInterrupt:
+        raise Stopped(_describe_loss(stage)) from None
+    finally:
+        stage.run.lock.release()
 
 
-def _require_same(before: Mapping[str, Any], config: StageConfig, out: Path) -> None:
-    now = config.model_dump(mode="json")
-    differing = [key for key in now if key not in FREE_KEYS and before.get(key, now[key]) != now[key]]
-    if differing:
-        shown = "; ".join(f"{key} was {before[key]!r}, now {now[key]!r}" for key in differing)
-        raise CheckpointError(
-            f"{out} cannot be resumed with another configuration: {shown}. Put the old values back, or choose another "
-            "`out`"
-        )
+def _describe_loss(stage: Stage) -> str:
+    """What a run that stopped in the middle of something has kept."""
+    lost = stage.num_steps_done - stage.num_steps_saved
+    if stage.num_steps_saved:
+        kept = f"step {stage.num_steps_saved} is saved, {lost} finished steps after it are not"
+        return f"stopped: {kept}; --resume continues from step {stage.num_steps_saved}"
+    if stage.num_steps_done:
+        return f"stopped: nothing was saved of {lost} finished steps; --resume starts from the first one"
+    return "stopped before the first step was finished; nothing was saved"
+
+
+def _load_checkpoint(folder: Path) -> dict[str, Any]:
+    """What a checkpoint holds, read without running anything in it."""
+    try:
+        saved = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise CheckpointError(_describe_broken(folder, error.strerror or "it cannot be read")) from error
+    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError, TypeError) as error:
+        # torch's own words advise to load the file without its safeguard; they are for nobody's eyes.
+        raise CheckpointError(_describe_broken(folder, "it is cut off, or no checkpoint of this program")) from error
+    if not isinstance(saved, dict) or any(key not in saved for key in ("run", "step", "notes", "state")):
+        raise CheckpointError(_describe_broken(folder, "it is no checkpoint of this program"))
+    return saved
+
+
+def _describe_broken(folder: Path, reason: str) -> str:
+    return (
+        f"checkpoint {folder} cannot be resumed from: {reason}. Delete it to resume from the previous one, or from the "
+        "start where there is none"
+    )
 
 
 def _warn_of_slow_bfloat16(slowdown: float) -> None:

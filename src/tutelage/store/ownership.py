@@ -1,0 +1,76 @@
+"""Whose folder it is: what a run was started with stands in run.json, and nothing that it did not write is replaced."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tutelage.errors import CheckpointError, StorageError
+from tutelage.store.atomic import atomic_file
+from tutelage.store.lock import LOCK_NAME
+
+IDENTITY_NAME = "run.json"
+_NUM_SHOWN = 5
+
+
+def require_unowned_inputs(out: Path, inputs: Mapping[str, Path | str]) -> None:
+    """Refuse inputs that lie in the folder to write, by their key. Raises `StorageError`."""
+    folder = out.resolve()
+    for key, source in inputs.items():
+        path = Path(source)
+        if path.exists() and path.resolve().is_relative_to(folder):
+            raise StorageError(
+                f"{key} is {source}, inside the output folder {out}, where it could be replaced. Nothing was changed. "
+                "Choose another output folder."
+            )
+
+
+def require_own_folder(out: Path, own_names: Collection[str], *, may_hold_others: bool) -> None:
+    """Refuse to begin where there are files that this program did not write. Raises `StorageError`.
+
+    With `may_hold_others`, only files under the names that the run itself will write are refused.
+    """
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise StorageError(f"{out} is a file; the output folder must be a folder. Choose another.")
+    names = sorted(path.name for path in out.iterdir() if path.name != LOCK_NAME)
+    foreign = [name for name in names if not may_hold_others or name in own_names]
+    if foreign:
+        more = f" and {len(foreign) - _NUM_SHOWN} more" if len(foreign) > _NUM_SHOWN else ""
+        remedy = "" if may_hold_others else ", or set allow_other_files: true to leave them beside the run's own"
+        raise StorageError(
+            f"{out} holds files that no run wrote: {', '.join(foreign[:_NUM_SHOWN])}{more}. Nothing was changed. "
+            f"Choose an empty or new folder{remedy}."
+        )
+
+
+def new_identity(**facts: Any) -> dict[str, Any]:
+    """What run.json will hold: `facts`, and an id that no other run has."""
+    return {"run_id": secrets.token_hex(8), **facts}
+
+
+def write_identity(out: Path, identity: Mapping[str, Any]) -> None:
+    """Write run.json, whole or not at all."""
+    with atomic_file(out / IDENTITY_NAME) as handle:
+        handle.write(json.dumps(identity, indent=1, ensure_ascii=False).encode() + b"\n")
+
+
+def read_identity(out: Path, keys: Iterable[str]) -> dict[str, Any] | None:
+    """What run.json holds; None where there is none. Raises `CheckpointError` where it cannot be ours."""
+    path = out / IDENTITY_NAME
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_bytes())
+    except (ValueError, OSError):
+        found = None
+    if not isinstance(found, dict) or any(key not in found for key in ("run_id", *keys)):
+        raise CheckpointError(
+            f"{path} is corrupted or was not written by this program, so that nobody knows what {out} was started "
+            "with. Restore it, or start a new run in another folder."
+        )
+    return found
