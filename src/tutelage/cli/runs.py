@@ -25,13 +25,16 @@ def quickstart(
         list[str] | None,
         typer.Option("--set", help="Override one key of the recipe, e.g. --set ppo.num_episodes=2048."),
     ] = None,
+    redo: Annotated[
+        str | None, typer.Option("--redo", help="Do this step again, and all that were done after it.", metavar="STEP")
+    ] = None,
     label_yourself: Annotated[
         bool, typer.Option("--label-yourself", help="Put 20 of its final comparisons before you, blind, at the end.")
     ] = False,
 ) -> None:
     """Run the whole loop on the miniature: demonstrations, SFT, rankings, reward model, PPO-ptx, win rates, report.
 
-    Interrupted, the same command goes on where it was. --size full has three model sizes, more arms, benchmarks and
+    Interrupted, the same command resumes where it was. --size full has three model sizes, more arms, benchmarks and
     sweeps. Example: tutelage quickstart --out runs/first --seed 1
     """
     # Threads spin for some microseconds and then sleep: matrices this small are done sooner than a sleeper wakes, which
@@ -46,7 +49,7 @@ def quickstart(
     from tutelage.pipeline.quickstart import quickstart as run
     from tutelage.report import terminal_table, write_report
 
-    summary = run(out, size=size, seed=seed, overrides=overrides or ())
+    summary = run(out, size=size, seed=seed, overrides=overrides or (), redo=redo)
     page = write_report(out)
     console = Console()
     console.print(terminal_table(out))

@@ -42,16 +42,16 @@ from tutelage.training.reward import train_reward
 from tutelage.training.sft import sft
 
 
-def full(out: Path, *, seed: int = 0, overrides: Sequence[str] = ()) -> dict[str, Any]:
+def full(out: Path, *, seed: int = 0, overrides: Sequence[str] = (), redo: str | None = None) -> dict[str, Any]:
     """Everything that section 4 of the paper measures, at several model sizes. Returns summary.json's content.
 
     Raises `ConfigError` at once for settings that a stage would refuse later.
     """
-    run = FullRun(out, load_config(FullConfig, recipe_path("full"), overrides), seed)
-    run.require_valid()
-    run.plan = run.planned(take_steps)
-    take_steps(run)
-    return summarize(run)
+    with FullRun(out, load_config(FullConfig, recipe_path("full"), overrides), seed, redo=redo) as run:
+        run.require_valid()
+        run.plan = run.planned(take_steps)
+        take_steps(run)
+        return summarize(run)
 
 
 def take_steps(run: FullRun) -> None:
@@ -191,6 +191,7 @@ def summarize(run: FullRun) -> dict[str, Any]:
         "wall_seconds": {**seconds, "total": round(sum(seconds.values()), 2)},
         "peak_memory_gib": run.progress["peak_memory_gib"],
         "versions": versions(),
+        "code": run.code,
         "win_rate_vs_sft": _win_rates(run, own, "heldout"),
         "win_rate_vs_sft_training_labelers": _win_rates(run, own, "training"),
         "likert": {row.arm: row.mean for row in own if row.measure == "likert" and _is_instruct(row)},

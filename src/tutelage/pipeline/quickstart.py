@@ -1,4 +1,4 @@
-"""The paper as one function. Read `quickstart` from top to bottom: it is Figure 2, then Section 4, on the miniature.
+"""The paper as one function. Read `take_steps` from top to bottom: it is Figure 2, then Section 4, on the miniature.
 
 Every step writes its files whole or not at all and is noted when it is done: started again after an interruption, the
 run goes on where it was.
@@ -34,14 +34,22 @@ from tutelage.training.sft import sft
 Size = Literal["quick", "full"]
 
 
-def quickstart(out: Path, *, size: Size = "quick", seed: int = 0, overrides: Sequence[str] = ()) -> dict[str, Any]:
+def quickstart(
+    out: Path, *, size: Size = "quick", seed: int = 0, overrides: Sequence[str] = (), redo: str | None = None
+) -> dict[str, Any]:
     """Prompts → demonstrations → SFT → rankings → reward model → PPO-ptx → win rate. Returns summary.json's content.
 
-    The full size is a function of its own: `pipeline.full`.
+    `redo` names a step that is done again, with all after it. The full size is a function of its own: `pipeline.full`.
     """
     if size == "full":
-        return full(out, seed=seed, overrides=overrides)
-    run = Run(out, load_config(QuickstartConfig, recipe_path("quickstart"), overrides), seed)
+        return full(out, seed=seed, overrides=overrides, redo=redo)
+    with Run(out, load_config(QuickstartConfig, recipe_path("quickstart"), overrides), seed, redo=redo) as run:
+        take_steps(run)
+        return summarize(run)
+
+
+def take_steps(run: Run) -> None:
+    """The paper's steps in their order."""
     # The world, its text, and the prompts of its users.
     run.step("world", write_world)
     run.step("prompts", collect_prompts)
@@ -64,7 +72,6 @@ def quickstart(out: Path, *, size: Size = "quick", seed: int = 0, overrides: Seq
     run.step("answers", complete_test_prompts)
     run.step("judgements", judge_arms)
     run.step("measurements", measure_arms)
-    return summarize(run)
 
 
 def summarize(run: Run) -> dict[str, Any]:
@@ -78,6 +85,7 @@ def summarize(run: Run) -> dict[str, Any]:
         "wall_seconds": {**seconds, "total": round(sum(seconds.values()), 2)},
         "peak_memory_gib": run.progress["peak_memory_gib"],
         "versions": versions(),
+        "code": run.code,
         **judged,
         **measured,
         "num_prompts": run.result("prompts"),

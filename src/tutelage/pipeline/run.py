@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import resource
 import sys
 import time
@@ -15,12 +16,24 @@ from pydantic import Field
 
 from tutelage import miniature
 from tutelage.config import Config, config_hash, dump_config
-from tutelage.errors import CheckpointError
+from tutelage.errors import CheckpointError, Stopped
+from tutelage.pipeline.outputs import (
+    State,
+    code_digest,
+    digests_of_step,
+    read_state,
+    remove_outputs,
+    require_unchanged,
+)
 from tutelage.records import Prompt
 from tutelage.seeds import derived_seed
 from tutelage.store.atomic import atomic_file, clean_partial
 from tutelage.store.jsonl import read_records
+from tutelage.store.lock import FolderLock
+from tutelage.store.ownership import require_own_folder
 from tutelage.training.config import PPOConfig, RewardConfig, SFTConfig, TextConfig
+
+_log = logging.getLogger(__name__)
 
 
 class QuickstartConfig(Config):
@@ -54,13 +67,15 @@ class Run:
     size = ""
     reward_size = ""
 
-    def __init__(self, out: Path, config: QuickstartConfig, seed: int) -> None:
+    def __init__(self, out: Path, config: QuickstartConfig, seed: int, *, redo: str | None = None) -> None:
         self.out, self.config, self.seed = Path(out), config, seed
         self.progress_path = self.out / "progress.json"
-        for folder in (self.out, *self.out.glob("*/"), *self.out.glob("*/*/")):
-            clean_partial(folder)
-        self.progress = self._open_progress(config)
-        self._write_config(config)
+        self.lock = FolderLock(self.out)
+        try:
+            self.progress = self._open(config, redo)
+        except BaseException:
+            self.lock.release()
+            raise
         self.world = miniature.build_world(derived_seed(seed, "world"))
         labelers = miniature.labelers(
             derived_seed(seed, "labelers"),
@@ -71,17 +86,68 @@ class Run:
         self.training_labelers = [labeler for labeler in labelers if labeler.group == "training"]
         self.heldout_labelers = [labeler for labeler in labelers if labeler.group == "heldout"]
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.lock.release()
+
+    @property
+    def code(self) -> list[str]:
+        """Digests of the versions of this program that did the steps; more than one where it changed meanwhile."""
+        return sorted(set(self.progress["code"].values()))
+
+    def _open(self, config: Config, redo: str | None) -> dict[str, Any]:
+        """What is done here, once it is certain that the folder is ours and as the steps left it."""
+        if not self.progress_path.exists():
+            require_own_folder(self.out)
+        for folder in (self.out, *self.out.glob("*/"), *self.out.glob("*/*/")):
+            clean_partial(folder)
+        self.progress = self._open_progress(config)
+        if redo is not None:
+            self._forget(redo)
+        require_unchanged(self.out, self.progress["outputs"])
+        self._warn_of_other_code()
+        self._save()
+        self._write_config(config)
+        return self.progress
+
     def _open_progress(self, config: Config) -> dict[str, Any]:
-        fresh = {"config_hash": config_hash(config), "seed": self.seed, "seconds": {}, "results": {}}
+        fresh = {"config_hash": config_hash(config), "seed": self.seed, "seconds": {}, "results": {}, "outputs": {}}
+        fresh["code"] = {}
         if not self.progress_path.exists():
             return fresh
-        found: dict[str, Any] = json.loads(self.progress_path.read_text())
+        found = _read_progress(self.progress_path, fresh)
+        # Nothing was done in the folder yet: another recipe may still take it.
+        if not found["results"] and not found["seconds"]:
+            return fresh
         if (found["config_hash"], found["seed"]) != (fresh["config_hash"], self.seed):
             raise CheckpointError(
                 f"{self.out} holds a quickstart of another recipe or seed ({found['seed']}); choose another --out "
                 "or remove it"
             )
         return found
+
+    def _forget(self, step: str) -> None:
+        """Undo a step and all that were done after it."""
+        done = list(self.progress["results"])
+        if step not in done:
+            raise CheckpointError(f"--redo {step}: no such step is done in {self.out}. Done are: {', '.join(done)}")
+        for name in done[done.index(step) :]:
+            remove_outputs(self.out, self.progress["outputs"].pop(name, {}))
+            for part in ("results", "seconds", "code"):
+                self.progress[part].pop(name, None)
+
+    def _warn_of_other_code(self) -> None:
+        own = code_digest()
+        others = [step for step, digest in self.progress["code"].items() if digest != own]
+        if others:
+            _log.warning(
+                "%s was done by another version of this program (%s); --redo %s does it and what follows again",
+                ", ".join(others),
+                self.progress["code"][others[0]],
+                others[0],
+            )
 
     def _write_config(self, config: Config) -> None:
         """config.yaml, as in every run folder: the sizes and settings that run, each written out."""
@@ -96,15 +162,30 @@ class Run:
         if name in self.progress["results"]:
             return
         print(self.announcement(name), file=sys.stderr, flush=True)  # noqa: T201
-        started = time.monotonic()
+        started, before = time.monotonic(), read_state(self.out)
         try:
             result = work(self)
+        except KeyboardInterrupt:
+            raise Stopped(
+                f"stopped in step {name}; the same command starts that step again and keeps all before"
+            ) from None
         finally:
             seconds = self.progress["seconds"]
             seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - started, 2)
             self._save()
+        self._own(name, before)
         self.progress["results"][name] = result
+        self.progress["code"][name] = code_digest()
         self._save()
+
+    def _own(self, step: str, before: State) -> None:
+        """Note what the step left. A file that two steps wrote is the later one's."""
+        outputs = self.progress["outputs"]
+        files = digests_of_step(self.out, before, {name for owned in outputs.values() for name in owned})
+        for owned in outputs.values():
+            for name in files.keys() & owned.keys():
+                del owned[name]
+        outputs[step] = files
 
     def announcement(self, name: str) -> str:
         """What is printed when a step begins."""
@@ -184,6 +265,19 @@ class Run:
         paths = {"policy": self.model("ppo_init"), "reward_model": self.model("reward")}
         paths |= {"prompts": self.prompts_path, "out": self.folder(name)}
         return PPOConfig.model_validate({**settings, **paths, "text": self.config.text, "seed": self.seed})
+
+
+def _read_progress(path: Path, fresh: dict[str, Any]) -> dict[str, Any]:
+    """progress.json, with every key of `fresh`. Raises `CheckpointError`."""
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or any(type(found.get(key)) is not type(fresh[key]) for key in fresh):
+        raise CheckpointError(
+            f"{path} is corrupted, or of another version of this program. Restore it, or choose another --out"
+        )
+    return found
 
 
 def peak_memory_gib() -> float:

@@ -83,8 +83,8 @@ class FullRun(Run):
     # What a step that the recipe does not time is taken to need.
     SECONDS_OF_A_SHORT_STEP = 3.0
 
-    def __init__(self, out: Path, config: FullConfig, seed: int) -> None:
-        super().__init__(out, config, seed)
+    def __init__(self, out: Path, config: FullConfig, seed: int, *, redo: str | None = None) -> None:
+        super().__init__(out, config, seed, redo=redo)
         self.full = config
         self.reward_size = config.reward_size
         self.plan: tuple[str, ...] = ()

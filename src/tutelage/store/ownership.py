@@ -28,10 +28,13 @@ def require_unowned_inputs(out: Path, inputs: Mapping[str, Path | str]) -> None:
             )
 
 
-def require_own_folder(out: Path, own_names: Collection[str], *, may_hold_others: bool) -> None:
+def require_own_folder(
+    out: Path, own_names: Collection[str] = (), *, may_hold_others: bool = False, how_else: str = ""
+) -> None:
     """Refuse to begin where there are files that this program did not write. Raises `StorageError`.
 
-    With `may_hold_others`, only files under the names that the run itself will write are refused.
+    With `may_hold_others`, only files under the names that the run itself will write are refused. `how_else` ends the
+    message with another remedy than another folder.
     """
     if not out.exists():
         return
@@ -41,10 +44,9 @@ def require_own_folder(out: Path, own_names: Collection[str], *, may_hold_others
     foreign = [name for name in names if not may_hold_others or name in own_names]
     if foreign:
         more = f" and {len(foreign) - _NUM_SHOWN} more" if len(foreign) > _NUM_SHOWN else ""
-        remedy = "" if may_hold_others else ", or set allow_other_files: true to leave them beside the run's own"
         raise StorageError(
             f"{out} holds files that no run wrote: {', '.join(foreign[:_NUM_SHOWN])}{more}. Nothing was changed. "
-            f"Choose an empty or new folder{remedy}."
+            f"Choose an empty or new folder{how_else}."
         )
 
 

@@ -132,7 +132,9 @@ def _require_new_folder(out: Path, config: StageConfig) -> None:
             f"{out} holds a run without {IDENTITY_NAME}, so that nobody knows what it was started with. Restore the "
             "file, or start a new run in another folder."
         )
-    require_own_folder(out, OWN_NAMES, may_hold_others=config.allow_other_files)
+    may_hold_others = config.allow_other_files
+    how_else = "" if may_hold_others else ", or set allow_other_files: true to leave them beside the run's own"
+    require_own_folder(out, OWN_NAMES, may_hold_others=may_hold_others, how_else=how_else)
 
 
 def inputs_of(config: BaseModel, prefix: str = "") -> Iterator[tuple[str, Path | str]]:
