@@ -153,7 +153,7 @@ def train_fold(run: FullRun, fold: int) -> dict[str, int]:
     """A reward model without the rankings of one group of labelers; its accuracy inside and outside of the others."""
     view, outside = run.middle, labeler_folds(run)[fold]
     folder = run.out / "sweeps" / f"fold-{fold}"
-    rankings = folder / "rankings.jsonl"
+    rankings = run.data / f"rankings-without-fold-{fold}.jsonl"
     kept = [own for own in read_records(run.data / "rankings.jsonl", Ranking) if own.labeler_id not in outside]
     write_records(rankings, kept)
     train_reward(view.reward().model_copy(update={"rankings": rankings, "out": folder}), resume=True)
