@@ -147,7 +147,7 @@ def test_a_lost_lease_is_told_and_what_was_written_stays(
     taken = claim(studio, bob, "demonstrate")
     assert taken is not None and taken.slot_id == slot
     page.get_by_label("Your response").fill("too late, but good")
-    expect(page.locator("#alerts")).to_contain_text("not yours, or not any more")
+    expect(page.locator("#alerts")).to_contain_text("no longer assigned to you")
     expect(page.locator("#alerts")).to_contain_text("stays on this page")
     expect(page.get_by_role("button", name="Submit")).to_be_disabled()
     expect(page.get_by_label("Your response")).to_have_value("too late, but good")

@@ -20,7 +20,8 @@ from sqlalchemy import select
 
 from studio_world import PASSWORD, person, queue, task
 from tutelage.labeling.labels import LabelError
-from tutelage.studio import secrets
+from tutelage.studio import assignment as assignment_module
+from tutelage.studio import labels, secrets
 from tutelage.studio.assignment import LeaseLost, claim, give_back
 from tutelage.studio.guidelines import publish_guideline
 from tutelage.studio.label_rows import stored_labels
@@ -213,3 +214,86 @@ def test_wrong_passwords_that_come_at_once_are_all_counted(rushed: Studio) -> No
         thread.join(timeout=60)
     counts = Counter(words.split(" for")[0].split(".")[0] for words in told)
     assert counts == {"The name or the password is wrong": 5, "Too many wrong passwords": 7}
+
+
+# Two connections, stepped by hand: the second acts at the moment at which the first has read and not yet written.
+
+
+def test_a_page_saved_while_the_task_is_submitted_is_in_the_label(rushed: Studio, monkeypatch: Any) -> None:
+    """It was acknowledged, and then neither in the label nor in a draft."""
+    queue(rushed, task("demonstrate"))
+    ada = person(rushed, "Ada")
+    assignment = claim(rushed, ada, "demonstrate")
+    assert assignment is not None
+    save_draft(rushed, assignment, "demonstration", {"response": "old text"}, should_hold=True)
+    whole = labels.current_guideline
+
+    def save_meanwhile(*arguments: Any) -> Any:
+        save_draft(rushed, assignment, "demonstration", {"response": "new text"}, should_hold=True)
+        return whole(*arguments)
+
+    monkeypatch.setattr(labels, "current_guideline", save_meanwhile)
+    submit(rushed, ada, assignment, lease_token=assignment.lease_token, client_uuid=str(uuid4()))
+    (label,) = stored_labels(rushed)
+    assert label.label.fields["response"] == "new text"
+    assert draft_of(rushed, assignment).pages == {}
+    # What comes after it is refused, and so not acknowledged.
+    with pytest.raises(LeaseLost):
+        save_draft(rushed, assignment, "demonstration", {"response": "too late"}, should_hold=True)
+    assert draft_of(rushed, assignment).pages == {}
+
+
+def test_a_quota_counts_what_is_in_progress(rushed: Studio) -> None:
+    """A quota of 1 with a task of each of two kinds gave two labels."""
+    queue(rushed, task("demonstrate"), task("compare"))
+    ada = person(rushed, "Ada", quota=1)
+    first = claim(rushed, ada, "demonstrate")
+    assert first is not None
+    with pytest.raises(Refusal, match="1 tasks, and the rest of it is in progress"):
+        claim(rushed, ada, "compare")
+    again = claim(rushed, ada, "demonstrate")
+    assert again is not None and again.slot_id == first.slot_id, "the task in hand is still theirs"
+    give_back(rushed, ada, first.slot_id)
+    assert claim(rushed, ada, "compare") is not None
+
+
+def test_two_claims_at_once_do_not_exceed_a_quota(rushed: Studio, monkeypatch: Any) -> None:
+    """The second claim begins when the first has counted; on PostgreSQL it waits for its turn."""
+    queue(rushed, task("demonstrate"), task("compare"))
+    ada = person(rushed, "Ada", quota=1)
+    whole, outcomes = assignment_module.has_quota_left, []
+
+    def other() -> None:
+        try:
+            outcomes.append(claim(rushed, ada, "compare"))
+        except Refusal as refusal:
+            outcomes.append(refusal)
+
+    threads: list[threading.Thread] = []
+
+    def count_and_wait(*arguments: Any) -> bool:
+        if not threads:
+            threads.append(threading.Thread(target=other))
+            threads[0].start()
+            threads[0].join(0.3)
+        return whole(*arguments)
+
+    monkeypatch.setattr(assignment_module, "has_quota_left", count_and_wait)
+    assert claim(rushed, ada, "demonstrate") is not None
+    threads[0].join(30)
+    assert [type(outcome) for outcome in outcomes] == [Refusal]
+
+
+def test_a_late_label_does_not_exceed_a_quota(studio: Studio, clock: Any) -> None:
+    """The lease ran out and the place went to another; with the next task in hand there is no room for both."""
+    queue(studio, task("demonstrate"), overlap=2)
+    queue(studio, task("compare"))
+    ada, bob = person(studio, "Ada", quota=1), person(studio, "Bob")
+    late = claim(studio, ada, "demonstrate")
+    assert late is not None
+    save_draft(studio, late, "demonstration", {"response": "late"})
+    clock.move(minutes=studio.settings.lease.total_seconds() / 60 + 1)
+    assert claim(studio, bob, "demonstrate") is not None
+    assert claim(studio, ada, "compare") is not None
+    with pytest.raises(Refusal, match="quota"):
+        submit(studio, ada, late, lease_token=late.lease_token, client_uuid=str(uuid4()))

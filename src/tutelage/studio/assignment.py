@@ -27,6 +27,7 @@ from tutelage.studio.studio import Refusal, Studio
 from tutelage.studio.tables import Item, ItemAuthor, Skip, Slot, StoredLabel, User
 
 MOST_COUNTED = 200
+NOT_YOURS = "This task is no longer assigned to you. Go back to your tasks."
 # Written out, not bound: that is how both databases know that the index of open places will do.
 _IS_OPEN = text("slots.state <> 'done'")
 
@@ -78,9 +79,7 @@ def _held(studio: Studio, session: Session, labeler_id: str, kind: Kind) -> Slot
 
 
 def _take(studio: Studio, session: Session, labeler: User, kind: Kind) -> Slot | None:
-    finished = select(func.count()).select_from(StoredLabel).where(StoredLabel.labeler_id == labeler.id)
-    if not has_quota_left(labeler.quota, session.scalar(finished) or 0):
-        raise Refusal(f"You have done the {labeler.quota} tasks of your quota. Ask the lead if there is more to do.")
+    _require_quota(studio, session, labeler)
     first = (
         select(Slot.id)
         .join(Item)
@@ -93,6 +92,23 @@ def _take(studio: Studio, session: Session, labeler: User, kind: Kind) -> Slot |
     if gold is not None and session.scalar(first) is not None:
         return _take_gold(studio, session, labeler.id, gold)
     return _returned(session, leased(studio, labeler.id).where(Slot.id == first.scalar_subquery()))
+
+
+def _require_quota(studio: Studio, session: Session, labeler: User) -> None:
+    """Raise Refusal where what a labeler has done and holds, of every kind, is their quota.
+
+    Counted at this labeler's turn: two claims at once would each find room for one more.
+    """
+    if labeler.quota is None:
+        return
+    studio.database.take_turn(session, f"quota {labeler.id}")
+    done = session.scalar(select(func.count()).where(StoredLabel.labeler_id == labeler.id)) or 0
+    held = session.scalar(select(func.count()).where(Slot.labeler_id == labeler.id, Slot.state == "leased")) or 0
+    if has_quota_left(labeler.quota, done + held):
+        return
+    if has_quota_left(labeler.quota, done):
+        raise Refusal(f"Your quota is {labeler.quota} tasks, and the rest of it is in progress. Finish those first.")
+    raise Refusal(f"You have done the {labeler.quota} tasks of your quota. Ask the lead if there is more to do.")
 
 
 def _gold_item(studio: Studio, session: Session, labeler: User, kind: Kind) -> int | None:
@@ -180,7 +196,7 @@ def assignment_of(studio: Studio, labeler: User, slot_id: int) -> Assignment:
     with studio.database.read() as session:
         slot = session.get(Slot, slot_id)
         if slot is None or slot.labeler_id != labeler.id or slot.state != "leased":
-            raise LeaseLost("This task is not yours, or not any more. Go back to your tasks.")
+            raise LeaseLost(NOT_YOURS)
         return _assignment(studio, session, slot)
 
 
@@ -195,7 +211,7 @@ def hold(studio: Studio, session: Session, labeler_id: str, slot_id: int) -> dat
     until = studio.clock() + studio.settings.lease
     held = update(Slot).where(Slot.id == slot_id, Slot.labeler_id == labeler_id, Slot.state == "leased")
     if _returned(session, held.values(leased_until=until)) is None:
-        raise LeaseLost("This task is not yours, or not any more. Go back to your tasks.")
+        raise LeaseLost(NOT_YOURS)
     return until
 
 
@@ -210,7 +226,7 @@ def _free(session: Session, labeler_id: str, slot_id: int) -> Slot:
     freed = held.values(state="free", labeler_id=None, lease_token=None, leased_until=None)
     slot = _returned(session, freed)
     if slot is None:
-        raise LeaseLost("This task is not yours, or not any more. Go back to your tasks.")
+        raise LeaseLost(NOT_YOURS)
     return slot
 
 
@@ -233,13 +249,15 @@ def skip(studio: Studio, labeler: User, slot_id: int, *, reason: str, note: str 
 def finish(studio: Studio, session: Session, labeler: User, slot_id: int, lease_token: str) -> Slot:
     """Mark the place as done, in the transaction that stores its label.
 
-    Too late for this place, any other free place of the item will do. Raises LeaseLost where there is none.
+    Too late for this place, any other free place of the item will do. Raises LeaseLost where there is none, Refusal
+    where the labeler's quota is used up meanwhile.
     """
     held = and_(Slot.id == slot_id, Slot.labeler_id == labeler.id, Slot.lease_token == lease_token)
     done: dict[str, Any] = {"state": "done", "lease_token": None, "leased_until": None}
     slot = _returned(session, update(Slot).where(held, Slot.state == "leased").values(**done))
     if slot is not None:
         return slot
+    _require_quota(studio, session, labeler)
     item_id = select(Slot.item_id).where(Slot.id == slot_id).scalar_subquery()
     other = (
         select(Slot.id)

@@ -34,8 +34,12 @@ class Entered:
 def draft_of(studio: Studio, assignment: Assignment) -> Entered:
     """What the labeler entered so far, in this lease or in an earlier one."""
     with studio.database.read() as session:
-        draft = session.get(Draft, (assignment.item_id, assignment.labeler_id))
-        return Entered(pages=draft.pages, active_seconds=draft.active_seconds) if draft else Entered()
+        return _read_draft(session, assignment)
+
+
+def _read_draft(session: Session, assignment: Assignment) -> Entered:
+    draft = session.get(Draft, (assignment.item_id, assignment.labeler_id))
+    return Entered(pages=draft.pages, active_seconds=draft.active_seconds) if draft else Entered()
 
 
 def save_draft(
@@ -94,11 +98,13 @@ def submit(studio: Studio, labeler: User, assignment: Assignment, *, lease_token
 
 
 def _store(studio: Studio, labeler: User, assignment: Assignment, lease_token: str, client_uuid: str) -> int:
-    entered = draft_of(studio, assignment)
-    label = read_label(assignment.task, entered.pages, assignment.order)
     guideline = current_guideline(studio, assignment.task.kind, assignment.purpose)
     with studio.database.write() as session:
+        # The draft is read at our turn: a page that was saved before it is in the label, one saved after it finds the
+        # task done and is refused.
         _take_turn(studio, session, assignment)
+        entered = _read_draft(session, assignment)
+        label = read_label(assignment.task, entered.pages, assignment.order)
         slot = finish(studio, session, labeler, assignment.slot_id, lease_token)
         stored = StoredLabel(
             slot_id=slot.id,
