@@ -90,8 +90,7 @@ def measure(lora_rank: int) -> dict[str, Any]:
 
     def step(num_groups: int, size: int = 64) -> None:
         groups = [Group(prompt=[5], responses=[[7] * (size - 1)])] * num_groups
-        precision, device = torch.autocast("cpu", enabled=False), torch.device("cpu")
-        add_language_gradient(model, groups, tokens_per_microbatch=NUM_TOKENS, device=device, precision=precision)
+        add_language_gradient(model, groups, tokens_per_microbatch=NUM_TOKENS, device=torch.device("cpu"))
         optimizer.step(0, batch="")
 
     def make(shape: Shape) -> tuple[Any, Any]:

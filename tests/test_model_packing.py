@@ -327,11 +327,9 @@ def test_measures_do_not_depend_on_the_micro_batch():
         loss = mean_language_loss(policy, groups, tokens_per_microbatch=limit, device=torch.device("cpu"))
         assert loss == pytest.approx(-float(logprobs.detach().sum()) / pack(groups).response_tokens.numel(), rel=1e-5)
         with torch.no_grad():
-            (rows,) = rows_over(
-                groups,
-                lambda batch: [response_logprobs(policy, batch)],
-                tokens_per_microbatch=limit,
-                device=torch.device("cpu"),
+            batches = list(split_by_tokens(groups, limit))
+            rows = rows_over(
+                groups, lambda batch: response_logprobs(policy, batch), batches, device=torch.device("cpu")
             )
         torch.testing.assert_close(rows, logprobs, atol=1e-5, rtol=1e-5)
 

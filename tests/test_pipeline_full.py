@@ -222,7 +222,7 @@ def test_labelers_of_a_fold_ranked_nothing_that_it_learnt_from(whole):
     out, _ = whole
     everybody: set[str] = set()
     for fold in (0, 1):
-        rankings = (out / "sweeps" / f"fold-{fold}" / "rankings.jsonl").read_text().splitlines()
+        rankings = (out / "data" / f"rankings-without-fold-{fold}.jsonl").read_text().splitlines()
         inside = {json.loads(line)["labeler_id"] for line in rankings}
         rows = [row for row in rows_of(out, "reward_folds") if row["fold"] == fold]
         outside = {row["labeler_id"] for row in rows if row["labelers"] == "outside"}

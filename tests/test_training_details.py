@@ -13,8 +13,8 @@ from tiny import config_of, model_of, read_rows, write_rows
 torch = pytest.importorskip("torch", reason="the stages train with torch")
 
 from tutelage.errors import DataError, NonFiniteLossError  # noqa: E402
-from tutelage.model.measure import kl_to_reference  # noqa: E402
 from tutelage.model.packing import Group, pack  # noqa: E402
+from tutelage.pipeline.distances import kl_interval, kl_rows  # noqa: E402
 from tutelage.text.render import Renderer  # noqa: E402
 from tutelage.training import ppo as ppo_stage  # noqa: E402
 from tutelage.training.config import OptimizerConfig, PPOConfig, SFTConfig  # noqa: E402
@@ -132,7 +132,9 @@ def test_kl_to_reference_is_the_log_ratio_summed_over_each_response() -> None:
             for place in range(len(group.prompt), len(tokens)):
                 total += sign * float(logprobs[place - 1, tokens[place]])
     assert abs(total) > 0.1, "equal models would prove nothing"
-    assert kl_to_reference(policy, reference, groups, tokens_per_microbatch=5) == pytest.approx(total / 2, rel=1e-4)
+    rows = kl_rows(policy, reference, groups, ["a", "b"])
+    assert sum(row["kl_to_reference"] for row in rows) == pytest.approx(total, rel=1e-4)
+    assert kl_interval(rows).mean == pytest.approx(total / 2, rel=1e-4)
 
 
 # -- text

@@ -57,9 +57,7 @@ def train(out: Path, time_share: float) -> list[int]:
     for step in stage.steps(NUM_STEPS):
         if step:
             after.append(resident_bytes())
-        add_language_gradient(
-            model, varied_windows(rng), tokens_per_microbatch=4096, device=stage.device, precision=stage.precision()
-        )
+        add_language_gradient(model, varied_windows(rng), tokens_per_microbatch=4096, device=stage.device)
         optimizer.step(step, batch="")
     return [*after, resident_bytes()]
 

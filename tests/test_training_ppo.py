@@ -14,10 +14,14 @@ from tiny import read_rows
 from tutelage.errors import NonFiniteLossError
 from tutelage.model.adapters import adapters_off
 from tutelage.model.forward import response_logprobs
+from tutelage.model.measure import scores_of
 from tutelage.model.packing import Group, pack
+from tutelage.model.sampling import SampledResponse
 from tutelage.objectives.advantage import adapted_kl_coef
+from tutelage.training import ppo as ppo_module
 from tutelage.training.config import PPOConfig
 from tutelage.training.ppo import PPOTrainer, ppo
+from tutelage.training.rollout import shown_groups
 from tutelage.training.stage import Stage
 
 NO_SCHEDULE = {"learning_rate": 1e-4, "schedule": "constant"}
@@ -108,13 +112,17 @@ def test_a_rollout_holds_what_plain_forwards_say(tiny, configured):
         with torch.no_grad():
             logprobs = torch.log_softmax(policy(ids).logits[0, start - 1 : -1] / 0.8, -1)
             outputs = scorer.score(scorer.model(ids).last_hidden_state[0]).squeeze(-1)
+            shown = trainer.renderer.truncated_response_tokens(
+                trainer.tokenizer.decode(response, skip_special_tokens=True).strip(), is_complete=response[-1] == 0
+            )
+            read = scorer.model(torch.tensor([[*group.prompt, *shown]])).last_hidden_state[0, -1]
         expected = logprobs.gather(1, torch.tensor(response).unsqueeze(1)).squeeze(1)
         mask = rollout.response_mask[row]
         assert mask.tolist() == [True] * length + [False] * (mask.numel() - length)
         torch.testing.assert_close(rollout.logprobs[row, :length], expected, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(rollout.reference_logprobs[row, :length], expected, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(rollout.values[row, :length], outputs[start - 1 : -1], atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(rollout.scores[row], outputs[-1], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(rollout.scores[row], scorer.score(read)[0], atol=1e-5, rtol=1e-5)
         assert bool(rollout.ended[row]) == (response[-1] == 0)
 
 
@@ -348,12 +356,67 @@ def test_prompts_allotted_to_others_are_left_alone(tiny, configured, tmp_path):
     assert [item.record.text for item in trainer.prompts] == ["for ppo", "for nothing yet"]
 
 
-def test_bfloat16_runs_and_says_nearly_the_same(tiny, configured):
-    metrics = []
-    for dtype in ("float32", "bfloat16"):
-        config = configured(dtype, dtype=dtype, ptx=ptx(tiny), tokens_per_microbatch=100)
-        trainer = trainer_of(config)
-        metrics.append(trainer.step(0))
-        assert trainer.policy.lm_head.weight.dtype == torch.float32
-    assert metrics[1]["ptx_loss"] == pytest.approx(metrics[0]["ptx_loss"], rel=0.01)
-    assert metrics[1]["ptx_loss"] != metrics[0]["ptx_loss"]
+def test_the_score_is_of_what_is_shown(tiny, configured, monkeypatch):
+    """White space around a response is not shown: it changes neither the label nor, here, the score."""
+    trainer = trainer_of(configured())
+    tokenizer = trainer.tokenizer
+    bare = tokenizer("At the barn.", add_special_tokens=False)["input_ids"]
+    spaced = tokenizer("\n At the barn. \n", add_special_tokens=False)["input_ids"]
+    stop = trainer.renderer.stop_token
+    responses = [[*bare, stop], [*spaced, stop], spaced, [stop]]
+    prompts = [[5, 6]] * 4
+    sampled = [[SampledResponse(tokens=r, logprobs=[0.0] * len(r), is_complete=r[-1] == stop)] for r in responses]
+    shown = shown_groups(prompts, sampled, trainer.renderer, context=96)
+    assert [group.responses[0] for group in shown] == [[*bare, stop], [*bare, stop], bare, [stop]]
+    scores = scores_of(trainer.reward_model, shown, tokens_per_microbatch=1000).tolist()
+    assert scores[0] == scores[1] != scores[2]
+    clipped = shown_groups(prompts, sampled, trainer.renderer, context=5)
+    assert max(len(group.responses[0]) for group in clipped) == 3
+
+    monkeypatch.setattr(ppo_module, "sample_responses", lambda *arguments, **others: sampled * 2)
+    monkeypatch.setattr(ppo_module, "require_same_logprobs", lambda *arguments, **others: None)
+    assert trainer.step(0)["changed_share"] == 0.5
+    rows = read_rows(trainer.config.out / "samples.jsonl")
+    assert [row["response"] for row in rows] == ["At the barn."] * 3 + [""]
+    scored = scores_of(trainer.reward_model, trainer.roll_out(0).groups, tokens_per_microbatch=1000)
+    assert not torch.equal(trainer.roll_out(0).scores, scored)
+
+
+def test_the_kl_controller_is_fed_the_kl_that_was_seen(configured):
+    """Away from where its error is clipped to 20 %: a target of 1.25 times the KL gives an error of -0.2 * horizon."""
+    trainer = trainer_of(configured(ppo={"kl_coef": 0.5, "kl_target": 1.0, "kl_horizon": 100.0}))
+    trainer._adapt_kl_coef(1.1)
+    assert trainer.kl_coef == pytest.approx(0.5 * (1 + 0.1 * 8 / 100))
+    trainer = trainer_of(configured("run2", ppo={"kl_coef": 0.5, "kl_target": 1.0, "kl_horizon": 100.0}))
+    trainer.step(0)
+    seen = []
+    trainer._adapt_kl_coef = seen.append
+    metrics = trainer.step(1)
+    assert seen == [metrics["kl_to_reference"]]
+
+
+def test_the_explained_variance_is_of_the_returns_by_the_values(configured):
+    """1 - Var(returns - values) / Var(returns), in loops over what the rollout holds."""
+    trainer = trainer_of(configured())
+    kept = keep_rollout(trainer)
+    metrics = trainer.step(0)
+    (rollout,) = kept
+    scores = rollout.scores.clone()
+    scores[~rollout.ended] = trainer.config.ppo.missing_eos_score
+    values, returns = [], []
+    for row, length in enumerate(rollout.lengths.tolist()):
+        own = rollout.values[row, :length].tolist()
+        advantage, found = 0.0, []
+        for t in reversed(range(length)):
+            log_ratio = float(rollout.logprobs[row, t] - rollout.reference_logprobs[row, t])
+            reward = -trainer.config.ppo.kl_coef * log_ratio + (float(scores[row]) if t == length - 1 else 0.0)
+            following = own[t + 1] if t + 1 < length else 0.0
+            advantage = reward + following - own[t] + 0.95 * advantage
+            found.append(advantage + own[t])
+        values += own
+        returns += found[::-1]
+    residual = torch.tensor(returns).double() - torch.tensor(values).double()
+    expected = 1.0 - float(residual.var(correction=0) / torch.tensor(returns).double().var(correction=0))
+    assert metrics["explained_variance"] == pytest.approx(expected, abs=1e-4)
+    swapped = 1.0 - float(residual.var(correction=0) / torch.tensor(values).double().var(correction=0))
+    assert abs(swapped - expected) > 0.01, "with its arguments swapped it would be another number"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from transformers import PreTrainedModel
 from tutelage.errors import ModelError
 from tutelage.model.attention import ATTENTION_NAME, gather_distinct, layout_of
 from tutelage.model.packing import Group, PackedBatch, pack
+from tutelage.model.precision import head_precision, layer_precision
 from tutelage.objectives.tokens import head_logprobs
 
 
@@ -26,6 +28,13 @@ def backbone(model: PreTrainedModel) -> torch.nn.Module:
     )
 
 
+def last_states(model: PreTrainedModel, **inputs: Any) -> Tensor:
+    """What the layers make of their `inputs`, after the final norm: computed in its precision, of its weights' type."""
+    with layer_precision(model):
+        states: Tensor = backbone(model)(use_cache=False, **inputs).last_hidden_state
+    return states.to(next(model.parameters()).dtype)
+
+
 def hidden_states(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
     """Last hidden states (T, D) of the packed tokens, after the final norm."""
     if model.config._attn_implementation != ATTENTION_NAME:
@@ -34,10 +43,7 @@ def hidden_states(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
     tokens, positions = batch.tokens, batch.positions
     if layout.packed_place is not None:
         tokens, positions = tokens[layout.packed_place], positions[layout.packed_place]
-    output = backbone(model)(
-        input_ids=tokens.unsqueeze(0), position_ids=positions.unsqueeze(0), use_cache=False, layout=layout
-    )
-    states: Tensor = output.last_hidden_state[0]
+    states = last_states(model, input_ids=tokens.unsqueeze(0), position_ids=positions.unsqueeze(0), layout=layout)[0]
     return states if layout.place is None else gather_distinct(states, layout.place)
 
 
@@ -63,26 +69,30 @@ def _logprobs_and_entropy(
 ) -> tuple[Tensor, Tensor]:
     states = hidden_states(model, batch).index_select(0, batch.predicting)
     head = model.get_output_embeddings()
-    return head_logprobs(
-        states,
-        head.weight,
-        batch.response_tokens,
-        bias=getattr(head, "bias", None),
-        temperature=temperature,
-        should_measure_entropy=should_measure_entropy,
-    )
+    with head_precision(model):
+        return head_logprobs(
+            states,
+            head.weight,
+            batch.response_tokens,
+            bias=getattr(head, "bias", None),
+            temperature=temperature,
+            should_measure_entropy=should_measure_entropy,
+        )
 
 
 def response_scores(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
     """The score (M,) of each response, read at its last token: the stop token, where there is one. In float32."""
-    states = hidden_states(model, batch).index_select(0, batch.last)
-    return model.score(states).squeeze(-1).float() - score_bias(model)  # type: ignore[operator]
+    return _scalars(model, hidden_states(model, batch).index_select(0, batch.last))
 
 
 def response_values(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
     """The value (N,) of the state before each response token. In float32."""
-    states = hidden_states(model, batch).index_select(0, batch.predicting)
-    return model.score(states).squeeze(-1).float() - score_bias(model)  # type: ignore[operator]
+    return _scalars(model, hidden_states(model, batch).index_select(0, batch.predicting))
+
+
+def _scalars(model: PreTrainedModel, states: Tensor) -> Tensor:
+    with head_precision(model):
+        return model.score(states).squeeze(-1).float() - score_bias(model)  # type: ignore[operator]
 
 
 def score_bias(model: PreTrainedModel) -> float:
@@ -146,7 +156,7 @@ def _padded_hidden_states(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
     lengths = torch.tensor([len(sequence) for sequence in sequences], device=batch.tokens.device)
     padded = pad_sequence(sequences, batch_first=True)
     mask = torch.arange(padded.shape[1], device=padded.device) < lengths.unsqueeze(1)
-    states = backbone(model)(input_ids=padded, attention_mask=mask.long(), use_cache=False).last_hidden_state
+    states = last_states(model, input_ids=padded, attention_mask=mask.long())
     pieces: list[Tensor] = []
     for row, start, stop in places:
         pieces.append(states[row, start:stop])

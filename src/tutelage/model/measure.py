@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -81,48 +82,23 @@ def mean_language_loss(
 
 def rows_over(
     groups: Sequence[Group],
-    values_of: Callable[[PackedBatch], Sequence[Tensor]],
+    measure: Callable[[PackedBatch], Tensor],
+    batches: Sequence[Sequence[int]],
     *,
-    tokens_per_microbatch: int,
     device: torch.device,
-) -> list[Tensor]:
-    """Per-response-token values of all `groups`, in micro-batches, as right-padded rows.
+) -> Tensor:
+    """What `measure` says of every response token, as right-padded rows (M, R) over all responses in their order.
 
-    `values_of` returns tensors (N,) over a micro-batch's response tokens; each comes back as (M, R) over all responses,
-    in their order.
+    `measure` returns (N,) over the response tokens of one packed batch; `batches` are the indices of the groups that
+    are packed together, each group in one of them.
     """
-    num_rows = sum(len(group.responses) for group in groups)
+    num_responses = [len(group.responses) for group in groups]
+    first_row = [0, *accumulate(num_responses)]
     width = max(len(response) for group in groups for response in group.responses)
-    first_row = [0]
-    for group in groups:
-        first_row.append(first_row[-1] + len(group.responses))
-    rows: list[Tensor] = []
-    for indices in split_by_tokens(groups, tokens_per_microbatch):
+    rows = torch.zeros(first_row[-1], width, device=device)
+    for indices in batches:
         batch = pack([groups[i] for i in indices], device=device)
-        places = [first_row[i] + k for i in indices for k in range(len(groups[i].responses))]
-        for number, values in enumerate(values_of(batch)):
-            if len(rows) == number:
-                rows.append(torch.zeros(num_rows, width, device=device))
-            found = batch.to_rows(values.float())
-            rows[number][torch.tensor(places, device=device), : found.shape[1]] = found
+        places = [first_row[i] + k for i in indices for k in range(num_responses[i])]
+        found = batch.to_rows(measure(batch).float())
+        rows[torch.tensor(places, device=device), : found.shape[1]] = found
     return rows
-
-
-def kl_to_reference(
-    policy: PreTrainedModel,
-    reference: PreTrainedModel,
-    groups: Sequence[Group],
-    *,
-    tokens_per_microbatch: int,
-) -> float:
-    """Nats per response: mean over responses sampled from `policy` of log p(response) under it minus under `reference`.
-
-    An unbiased estimate of the KL divergence of whole responses (k1 of the field), at temperature 1.
-    """
-    device = next(policy.parameters()).device
-    total = 0.0
-    with evaluating(policy, reference):
-        for indices in split_by_tokens(groups, tokens_per_microbatch):
-            batch = pack([groups[i] for i in indices], device=device)
-            total += float((response_logprobs(policy, batch) - response_logprobs(reference, batch)).sum())
-    return total / sum(len(group.responses) for group in groups)

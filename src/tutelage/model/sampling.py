@@ -16,8 +16,9 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import PreTrainedModel
 
 from tutelage.model.attention import ATTENTION_NAME, SequenceLayout
-from tutelage.model.forward import backbone, evaluating
+from tutelage.model.forward import evaluating, last_states
 from tutelage.model.packing import Group, pack
+from tutelage.model.precision import head_precision, layer_precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +127,8 @@ def sample_responses(
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     prompts_per_batch = max(1, rows_per_batch // num_responses)
     found: list[list[SampledResponse]] = [[] for _ in prompts]
-    with evaluating(model):
+    # The precision stands around the loop, so that the weights are converted once and not at every token.
+    with evaluating(model), layer_precision(model):
         for start in range(0, len(order), prompts_per_batch):
             chosen = order[start : start + prompts_per_batch]
             batch = [prompts[i] for i in chosen]
@@ -247,10 +249,11 @@ class _PackedDecoder:
         self.cache.start(lengths, self.row_of_prompt, device)
 
     def _logits(self, tokens: Tensor, positions: Tensor, at: Tensor | None = None) -> Tensor:
-        states = backbone(self.model)(
-            input_ids=tokens.unsqueeze(0), position_ids=positions.unsqueeze(0), use_cache=False, layout=self.cache
-        ).last_hidden_state[0]
-        return self.head(states if at is None else states.index_select(0, at))
+        states = last_states(
+            self.model, input_ids=tokens.unsqueeze(0), position_ids=positions.unsqueeze(0), layout=self.cache
+        )[0]
+        with head_precision(self.model):
+            return self.head(states if at is None else states.index_select(0, at))
 
     def first_logits(self) -> Tensor:
         lengths = torch.tensor(self.batch.prompt_lengths, device=self.positions.device)

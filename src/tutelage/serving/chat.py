@@ -67,6 +67,6 @@ class Conversation:
             stop_tokens=self.renderer.stop_tokens,
             generator=torch.Generator().manual_seed(derived_seed(self.seed, "chat", self.num_turns)),
         )
-        response = self.renderer.decode(sampled[0][0].tokens).strip()
+        response = self.renderer.shown(sampled[0][0].tokens)
         self.messages += [said, Message(role="assistant", content=response)]
         return response

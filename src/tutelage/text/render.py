@@ -94,6 +94,10 @@ class Renderer:
         own = tokens[:-1] if tokens and tokens[-1] in self.stop_tokens else tokens
         return str(self.tokenizer.decode(own, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
+    def shown(self, tokens: Sequence[int]) -> str:
+        """A response as people see it, label it and have it scored: its text without white space around it."""
+        return self.decode(tokens).strip()
+
     def _chat(self, messages: Sequence[Message]) -> list[int]:
         """The template's own tokens, where no message writes out a special token; else the same with those as text."""
         contents = [message.content for message in messages]

@@ -45,7 +45,7 @@ def dpo(config: DPOConfig, *, resume: bool = False) -> dict[str, Any]:
 def _loop(stage: Stage, config: DPOConfig) -> dict[str, Any]:
     tokenizer = load_tokenizer(config.policy)
     renderer = prompt_as_trained(tokenizer, config.text, config.policy)
-    policy = load_policy(config.policy, device=stage.device)
+    policy = stage.set_precision(load_policy(config.policy, device=stage.device))
     limits = Limits(text=config.text, context=context_limit(policy), left_out=LeftOut(skip_bad=config.skip_bad))
     data = load_ranked(
         config.rankings, config.validation, renderer, limits, is_overlap_allowed=config.allow_prompt_overlap
@@ -84,7 +84,7 @@ def with_reference(
 ) -> list[Referenced]:
     """Each ranking with the log-probabilities of its completions, computed once and without gradient."""
     groups = [item.group for item in rankings]
-    with progress("reference", len(groups), unit="rankings") as shown, stage.precision():
+    with progress("reference", len(groups), unit="rankings") as shown:
         flat = whole_logprobs_of(
             reference, groups, tokens_per_microbatch=config.tokens_per_microbatch, on_progress=shown.advance
         )
@@ -99,8 +99,7 @@ def add_dpo_gradient(
     sums: dict[str, float] = {}
     groups = [ranking.item.group for ranking in rankings]
     for indices in split_by_tokens(groups, config.tokens_per_microbatch):
-        with stage.precision():
-            logprobs = whole_response_logprobs(policy, pack([groups[i] for i in indices], device=stage.device))
+        logprobs = whole_response_logprobs(policy, pack([groups[i] for i in indices], device=stage.device))
         term = _loss(logprobs, [rankings[i] for i in indices], config)
         (term.total / len(rankings)).backward()
         for name, total in {"loss": term.total.detach(), **term.metrics}.items():
@@ -113,8 +112,7 @@ def validate(
 ) -> tuple[dict[str, float], Tensor]:
     """The loss and its metrics per ranking, and the implicit scores (C,) of all completions, laid end to end."""
     groups = [ranking.item.group for ranking in rankings]
-    with stage.precision():
-        logprobs = whole_logprobs_of(policy, groups, tokens_per_microbatch=config.tokens_per_microbatch)
+    logprobs = whole_logprobs_of(policy, groups, tokens_per_microbatch=config.tokens_per_microbatch)
     term = _loss(logprobs, rankings, config)
     means = {"loss": float(term.mean)} | {name: float(x / term.count) for name, x in term.metrics.items()}
     scores = config.kl_coef * (logprobs - torch.cat([ranking.reference_logprobs for ranking in rankings]))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -22,15 +20,13 @@ def add_language_gradient(
     coef: float = 1.0,
     tokens_per_microbatch: int,
     device: torch.device,
-    precision: AbstractContextManager[Any],
 ) -> float:
     """Add the gradient of `coef` times the mean loss per response token of `groups`; returns that mean, in nats."""
     count = num_response_tokens(groups)
     total = 0.0
     for indices in split_by_tokens(groups, tokens_per_microbatch):
         batch = pack([groups[i] for i in indices], device=device)
-        with precision:
-            logprobs = response_logprobs(model, batch)
+        logprobs = response_logprobs(model, batch)
         term = language_loss(logprobs, torch.ones_like(logprobs, dtype=torch.bool))
         (coef * term.total / count).backward()
         total += float(term.total.detach())

@@ -5,10 +5,8 @@ Shapes: B episodes of the minibatch, R response tokens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,7 +33,6 @@ class Minibatch:
     temperature: float
     tokens_per_microbatch: int
     device: torch.device
-    precision: Callable[[], AbstractContextManager[Any]]
 
     @property
     def response_mask(self) -> Tensor:
@@ -63,8 +60,7 @@ def add_policy_gradient(
         own = whiten(own, mask)
     means = _Means(mask, "policy_loss", "entropy")
     for places, batch in minibatch.microbatches():
-        with minibatch.precision():
-            flat, entropy = response_logprobs_and_entropy(policy, batch, temperature=minibatch.temperature)
+        flat, entropy = response_logprobs_and_entropy(policy, batch, temperature=minibatch.temperature)
         logprobs = batch.to_rows(flat)
         width = logprobs.shape[1]
         term = policy_loss(
@@ -90,8 +86,7 @@ def add_value_gradient(
     old_values, own = minibatch.rollout.values[minibatch.episodes], returns[minibatch.episodes]
     means = _Means(mask, "value_loss")
     for places, batch in minibatch.microbatches():
-        with minibatch.precision():
-            values = batch.to_rows(response_values(value_model, batch))
+        values = batch.to_rows(response_values(value_model, batch))
         width = values.shape[1]
         term = value_loss(
             values,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,7 +22,7 @@ from tutelage.model.loading import (
     load_tokenizer,
 )
 from tutelage.model.measure import groups_of, rows_over, scores_of
-from tutelage.model.packing import Group
+from tutelage.model.packing import Group, PackedBatch, split_by_tokens
 from tutelage.model.sampling import SamplingSettings, sample_responses
 from tutelage.objectives.advantage import (
     adapted_kl_coef,
@@ -31,21 +33,16 @@ from tutelage.objectives.advantage import (
 )
 from tutelage.objectives.ppo import explained_variance
 from tutelage.objectives.tokens import masked_mean, whiten
-from tutelage.records import Prompt
 from tutelage.seeds import derived_seed
-from tutelage.store.sources import load_prompts
-from tutelage.text.render import Renderer
 from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import PPOConfig
-from tutelage.training.corpus import Corpus, load_training_corpus
-from tutelage.training.data import Encoded, LeftOut, Limits, encode_prompts, require_some
+from tutelage.training.data import LeftOut, Limits
 from tutelage.training.learning import add_language_gradient
 from tutelage.training.minibatch import Minibatch, add_policy_gradient, add_value_gradient
 from tutelage.training.optim import MovingAverage, Optimizer, name_of_average, require_finite
-from tutelage.training.overlap import count_overlap, prompt_key, read_training_prompts
+from tutelage.training.ppo_data import count_prompts_of_rankings, load_ppo_prompts, load_ptx_text
 from tutelage.training.prompting import check_prompted_alike, prompt_as_trained
-from tutelage.training.rollout import Rollout, sample_rows
-from tutelage.training.sft import VALIDATION_SHARE
+from tutelage.training.rollout import Rollout, require_same_logprobs, sample_rows, shown_groups
 from tutelage.training.stage import Stage, run_stage
 
 SAMPLES_PER_STEP = 4  # written to samples.jsonl at every step, to be read
@@ -81,26 +78,27 @@ class PPOTrainer:
         self.limits = Limits(text=config.text, context=context_limit(self.policy), left_out=self.left_out)
         # Reward and value model read the responses too; pretraining text is the policy's alone.
         context = min(self.limits.context, context_limit(self.reward_model))
-        self.prompts = _load_prompts(config, self.renderer, replace(self.limits, context=context))
-        self.num_overlapping_prompts = _count_prompts_of_rankings(config, self.prompts)
+        self.prompts = load_ppo_prompts(config, self.renderer, replace(self.limits, context=context))
+        self.num_overlapping_prompts = count_prompts_of_rankings(config, self.prompts)
         self.prompt_order = ShuffledEpochs(len(self.prompts), seed=derived_seed(config.seed, "prompts"))
-        self.pretraining = _load_pretraining(config, self.renderer, self.limits)
+        self.pretraining = load_ptx_text(config, self.renderer, self.limits)
         if self.pretraining is not None:
             self.pretraining_order = ShuffledEpochs(len(self.pretraining), seed=derived_seed(config.seed, "ptx"))
+        self._is_sampler_checked = False
         self.kl_coef = config.ppo.kl_coef
         stage.components["kl_coef"] = self
 
     def _load_models(self) -> None:
         config, device = self.config, self.stage.device
-        self.policy = load_policy(config.policy, device=device)
-        self.reward_model = load_scalar_model(config.reward_model, device=device)
-        self.value_model = load_scalar_model(config.reward_model, device=device)
+        self.policy = self.stage.set_precision(load_policy(config.policy, device=device))
+        self.reward_model = self.stage.set_precision(load_scalar_model(config.reward_model, device=device))
+        self.value_model = self.stage.set_precision(load_scalar_model(config.reward_model, device=device))
         if config.lora.rank:
             self.reference = self.policy
             add_lora(self.policy, rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)
             add_lora(self.value_model, rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)
         else:
-            self.reference = load_policy(config.policy, device=device).requires_grad_(False)
+            self.reference = self.stage.set_precision(load_policy(config.policy, device=device)).requires_grad_(False)
         self.reward_model.requires_grad_(False)
         self.policy_optimizer = Optimizer(self.policy, config.policy_optimizer, config.num_steps)
         self.value_optimizer = Optimizer(self.value_model, config.value_optimizer, config.num_steps)
@@ -117,6 +115,7 @@ class PPOTrainer:
         """One iteration: sample, score, reference, KL penalty, advantages, epochs of PPO + ptx over minibatches."""
         terms = self.config.ppo
         rollout = self.roll_out(step)
+        self._check_sampler(rollout)
         mask = rollout.response_mask
         scores = replace_missing_eos(rollout.scores, rollout.ended, terms.missing_eos_score)
         penalty = kl_penalty(rollout.logprobs, rollout.reference_logprobs, mask, kl_coef=self.kl_coef)
@@ -144,28 +143,31 @@ class PPOTrainer:
         return metrics | sums
 
     def roll_out(self, step: int) -> Rollout:
-        """Sample one response to each of the step's prompts; its score, reference log-probabilities and values."""
+        """Sample one response to each of the step's prompts; its score, log-probabilities under both models and values.
+
+        Policy, reference and value model read the packed batches of the first epoch's updates, so that the first ratio
+        is 1 and the first KL 0 in any precision: what the sampler said of its tokens is kept as a measure of drift.
+        """
         config, device = self.config, self.stage.device
         prompts = [self.prompts[i].group.prompt for i in self._chosen(step)]
-        with self.stage.precision():
-            sampled = sample_responses(
-                self.policy,
-                prompts,
-                settings=SamplingSettings(
-                    max_response_tokens=config.text.max_response_tokens, temperature=config.temperature
-                ),
-                stop_tokens=self.renderer.stop_tokens,
-                generator=self.stage.generator("rollout", step),
-            )
-            groups = groups_of(prompts, sampled)
-            scores = scores_of(self.reward_model, groups, tokens_per_microbatch=config.tokens_per_microbatch)
-            reference_logprobs = self._rows(self.reference, groups, is_reference=True)
-            values = self._rows(self.value_model, groups, is_reference=False)
+        sampled = sample_responses(
+            self.policy,
+            prompts,
+            settings=SamplingSettings(
+                max_response_tokens=config.text.max_response_tokens, temperature=config.temperature
+            ),
+            stop_tokens=self.renderer.stop_tokens,
+            generator=self.stage.generator("rollout", step),
+        )
+        groups = groups_of(prompts, sampled)
+        shown = shown_groups(prompts, sampled, self.renderer, context=context_limit(self.reward_model))
+        scores = scores_of(self.reward_model, shown, tokens_per_microbatch=config.tokens_per_microbatch)
+        batches = self._microbatches(groups, self._minibatches(step)[0 : self._num_minibatches])
         ended = torch.tensor([responses[0].is_complete for responses in sampled], device=device)
         lengths = torch.tensor([len(responses[0].tokens) for responses in sampled], device=device)
-        logprobs = [torch.tensor(responses[0].logprobs) for responses in sampled]
+        sampling_logprobs = [torch.tensor(responses[0].logprobs) for responses in sampled]
         rows = sample_rows(
-            groups[:SAMPLES_PER_STEP],
+            shown[:SAMPLES_PER_STEP],
             scores.tolist()[:SAMPLES_PER_STEP],
             ended.tolist()[:SAMPLES_PER_STEP],
             self.renderer,
@@ -174,36 +176,57 @@ class PPOTrainer:
         return Rollout(
             groups=groups,
             response_mask=torch.arange(int(lengths.max()), device=device) < lengths.unsqueeze(1),
-            logprobs=torch.nn.utils.rnn.pad_sequence(logprobs, batch_first=True).to(device),
-            reference_logprobs=reference_logprobs,
-            values=values,
+            logprobs=self._logprobs(self.policy, groups, batches),
+            sampling_logprobs=torch.nn.utils.rnn.pad_sequence(sampling_logprobs, batch_first=True).to(device),
+            reference_logprobs=self._reference_logprobs(groups, batches),
+            values=self._rows(self.value_model, groups, batches, response_values),
             scores=scores,
             ended=ended,
+            num_changed=sum(one.responses != other.responses for one, other in zip(groups, shown, strict=True)),
         )
+
+    def _check_sampler(self, rollout: Rollout) -> None:
+        """In the first step, before anything is updated: refuse a policy that the sampler does not sample from."""
+        if not self._is_sampler_checked:
+            require_same_logprobs(rollout, family=self.policy.config.model_type, dtype=self.config.dtype)
+            self._is_sampler_checked = True
 
     def _chosen(self, step: int) -> list[int]:
         """The places of the step's prompts, one an episode."""
         return self.prompt_order.take(step * self.config.episodes_per_step, self.config.episodes_per_step)
 
-    def _rows(self, model: PreTrainedModel, groups: Sequence[Group], *, is_reference: bool) -> Tensor:
-        """(B, R) reference log-probabilities, at the sampling temperature, or values."""
-        config = self.config
+    def _logprobs(self, model: PreTrainedModel, groups: Sequence[Group], batches: list[list[int]]) -> Tensor:
+        """(B, R) log-probabilities at the sampling temperature."""
+        return self._rows(model, groups, batches, partial(response_logprobs, temperature=self.config.temperature))
 
-        def values_of(batch: Any) -> list[Tensor]:
-            if not is_reference:
-                return [response_values(model, batch)]
-            return [response_logprobs(model, batch, temperature=config.temperature)]
+    def _reference_logprobs(self, groups: Sequence[Group], batches: list[list[int]]) -> Tensor:
+        """(B, R), of the policy without its adapters where it has some."""
+        with adapters_off(self.policy) if self.reference is self.policy else nullcontext():
+            return self._logprobs(self.reference, groups, batches)
 
-        def compute() -> Tensor:
-            with evaluating(model):
-                return rows_over(
-                    groups, values_of, tokens_per_microbatch=config.tokens_per_microbatch, device=self.stage.device
-                )[0]
+    def _rows(
+        self,
+        model: PreTrainedModel,
+        groups: Sequence[Group],
+        batches: list[list[int]],
+        measure: Callable[[PreTrainedModel, PackedBatch], Tensor],
+    ) -> Tensor:
+        """(B, R) of what `measure` says of each response token, without gradient."""
+        with evaluating(model):
+            return rows_over(groups, partial(measure, model), batches, device=self.stage.device)
 
-        if is_reference and model is self.policy:
-            with adapters_off(model):
-                return compute()
-        return compute()
+    @property
+    def _num_minibatches(self) -> int:
+        """In an epoch."""
+        return self.config.episodes_per_step // self.config.episodes_per_minibatch
+
+    def _microbatches(self, groups: Sequence[Group], minibatches: list[list[int]]) -> list[list[int]]:
+        """The episodes that the updates of these minibatches compute at once."""
+        return [
+            [episodes[place] for place in places]
+            for episodes in minibatches
+            for places in split_by_tokens([groups[i] for i in episodes], self.config.tokens_per_microbatch)
+        ]
 
     def _minibatches(self, step: int) -> list[list[int]]:
         """Each epoch's episodes in an order of its own, in minibatches."""
@@ -225,7 +248,6 @@ class PPOTrainer:
             temperature=self.config.temperature,
             tokens_per_microbatch=self.config.tokens_per_microbatch,
             device=self.stage.device,
-            precision=self.stage.precision,
         )
 
     def _update(self, step: int, names: str) -> dict[str, float]:
@@ -248,7 +270,6 @@ class PPOTrainer:
             coef=ptx.coef,
             tokens_per_microbatch=self.config.tokens_per_microbatch,
             device=self.stage.device,
-            precision=self.stage.precision(),
         )
         require_finite(loss, stage="ppo (ptx)", step=step, batch=f"pretraining windows {windows[:8]}")
         return {"ptx_loss": loss}
@@ -264,6 +285,9 @@ class PPOTrainer:
             "kl_coef": self.kl_coef,
             "response_tokens": float(rollout.lengths.float().mean()),
             "ended_share": float(rollout.ended.float().mean()),
+            "changed_share": rollout.num_changed / len(rollout.groups),
+            "sampling_drift": float(masked_mean(rollout.sampling_drift, mask)),
+            "max_sampling_drift": float(rollout.sampling_drift.max()),
             "values": float(masked_mean(rollout.values, mask)),
             "returns": float(masked_mean(returns, mask)),
             "explained_variance": float(explained_variance(rollout.values, returns, mask)),
@@ -300,39 +324,3 @@ class PPOTrainer:
             "kl_coef": self.kl_coef,
             "saved_policy": name_of_average(self.config.ema_decay, self.config.lora.rank),
         }
-
-
-def _load_prompts(config: PPOConfig, renderer: Renderer, limits: Limits) -> list[Encoded[Prompt]]:
-    """The prompts that are allotted to PPO training; of a file that allots nothing, all."""
-    records = [
-        record
-        for record in limits.left_out.load(load_prompts, config.prompts)
-        if record.purpose in (None, "ppo") and record.split in (None, "train")
-    ]
-    encoded = encode_prompts(records, renderer, limits)
-    require_some(
-        encoded, f"the training split of PPO prompts ({config.prompts})", "Give prompts with purpose ppo, split train."
-    )
-    return encoded
-
-
-def _count_prompts_of_rankings(config: PPOConfig, prompts: list[Encoded[Prompt]]) -> int | None:
-    """How many prompts the reward model was trained on; None where its folder does not say."""
-    trained_on = read_training_prompts(config.reward_model)
-    if trained_on is None:
-        return None
-    names = (f"PPO prompts ({config.prompts})", f"prompts of the rankings behind {config.reward_model}")
-    keys = (prompt_key(item.record) for item in prompts)
-    return count_overlap(keys, trained_on, names=names, is_allowed=config.allow_prompt_overlap)
-
-
-def _load_pretraining(config: PPOConfig, renderer: Renderer, limits: Limits) -> Corpus | None:
-    if config.ptx.coef == 0 or config.ptx.text is None:
-        return None
-    return load_training_corpus(
-        config.ptx.text,
-        renderer,
-        context_tokens=min(config.ptx.context_tokens, limits.context) - 1,
-        validation_share=VALIDATION_SHARE,
-        left_out=limits.left_out,
-    )

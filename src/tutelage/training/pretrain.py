@@ -35,6 +35,7 @@ def _loop(stage: Stage, config: PretrainConfig) -> dict[str, Any]:
     left_out = LeftOut(skip_bad=config.skip_bad)
     require_both_splits(config.text, config.validation_share, skip_bad=config.skip_bad)
     model, tokenizer = _model_and_tokenizer(config)
+    stage.set_precision(model)
     model.to(stage.device)  # type: ignore[arg-type]
     context = context_limit(model) - 1
     training, validation = load_corpora(
@@ -57,7 +58,6 @@ def _loop(stage: Stage, config: PretrainConfig) -> dict[str, Any]:
             groups,
             tokens_per_microbatch=config.tokens_per_microbatch,
             device=stage.device,
-            precision=stage.precision(),
         )
         windows = f"windows {step * windows_per_step} and following"
         require_finite(loss, stage="pretrain", step=step, batch=windows)

@@ -45,6 +45,7 @@ def _loop(stage: Stage, config: RewardConfig) -> dict[str, Any]:
     tokenizer = load_tokenizer(config.model)
     renderer = prompt_as_trained(tokenizer, config.text, config.model)
     model = load_scalar_model(config.model, head_seed=derived_seed(config.seed, "head"), device=stage.device)
+    stage.set_precision(model)
     model.config.score_bias = 0.0
     if config.lora.rank:
         add_lora(model, rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)
@@ -93,8 +94,7 @@ def add_ranking_gradient(
     groups = [item.group for item in rankings]
     sums = {"loss": 0.0, "accuracy": 0.0, "margin": 0.0}
     for indices in split_by_tokens(groups, tokens_per_microbatch):
-        with stage.precision():
-            scores = response_scores(model, pack([groups[i] for i in indices], device=stage.device))
+        scores = response_scores(model, pack([groups[i] for i in indices], device=stage.device))
         pairs, ranking_index = pair_indices([rankings[i].record for i in indices], device=stage.device)
         term = ranking_loss(scores, pairs, ranking_index, num_rankings=len(indices))
         (term.total / len(rankings)).backward()

@@ -78,7 +78,7 @@ def _loop(stage: Stage, config: SFTConfig) -> dict[str, Any]:
     renderer = teach_prompting(tokenizer, config.text, config.model)
     if config.reward_model is not None:
         check_prompted_alike(renderer, config.model, config.reward_model)
-    policy = load_policy(config.model, device=stage.device)
+    policy = stage.set_precision(load_policy(config.model, device=stage.device))
     if config.lora.rank:
         add_lora(policy, rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)
     residual_dropout(policy, config.residual_dropout)
@@ -155,11 +155,9 @@ def add_sft_gradient(
     however short the responses, a share of 0.1 of the sequences is a tenth of what is learned.
     """
     how: dict[str, Any] = {"tokens_per_microbatch": config.tokens_per_microbatch, "device": stage.device}
-    losses = {"loss": add_language_gradient(policy, demonstrations, precision=stage.precision(), **how)}
+    losses = {"loss": add_language_gradient(policy, demonstrations, **how)}
     if windows:
-        losses["pretraining_loss"] = add_language_gradient(
-            policy, windows, coef=config.weight_of_pretraining, precision=stage.precision(), **how
-        )
+        losses["pretraining_loss"] = add_language_gradient(policy, windows, coef=config.weight_of_pretraining, **how)
     return losses
 
 
@@ -209,7 +207,7 @@ class _Evaluator:
         self.prompts: list[Sequence[int]] = []
         self.reward_model = None
         if config.reward_model is not None:
-            self.reward_model = load_scalar_model(config.reward_model, device=stage.device)
+            self.reward_model = stage.set_precision(load_scalar_model(config.reward_model, device=stage.device))
             self.prompts = drawn_prompts(validation, config, context_limit(self.reward_model))
         if config.should_select_checkpoint:
             different = {tuple(group.prompt) for group in self.groups}

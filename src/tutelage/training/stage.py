@@ -7,7 +7,6 @@ import pickle
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +17,7 @@ from tutelage.config import config_hash, dump_config
 from tutelage.errors import CheckpointError, Stopped
 from tutelage.model.adapters import merged
 from tutelage.model.loading import device_of, save_model
+from tutelage.model.precision import set_precision
 from tutelage.model.speed import seconds_of_product
 from tutelage.progress import progress
 from tutelage.seeds import derived_seed
@@ -57,11 +57,9 @@ class Stage:
         self.started = time.monotonic()
         self.num_steps_done = self.num_steps_saved = 0
 
-    def precision(self) -> AbstractContextManager[Any]:
-        """Matrix products in bfloat16 where the configuration asks for it; everything else stays float32."""
-        if self.config.dtype == "bfloat16":
-            return torch.autocast(self.device.type, dtype=torch.bfloat16)
-        return nullcontext()
+    def set_precision(self, model: PreTrainedModel) -> PreTrainedModel:
+        """Let a model's layers multiply as the configuration says, wherever this run reads it; returns the model."""
+        return set_precision(model, self.config.dtype)
 
     def generator(self, *purpose: str | int) -> torch.Generator:
         """A CPU generator for one purpose, the same in a resumed run."""
