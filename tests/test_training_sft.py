@@ -110,11 +110,13 @@ def test_one_long_prompt_shortens_no_other_response(tiny, monkeypatch):
     policy, reward_model = load_policy(tiny.policy), load_scalar_model(tiny.reward_model)
     seen = []
 
-    def recorded(model, groups, **others):
-        seen.append([len(group.responses[0]) for group in groups])
-        return torch.zeros(len(groups))
+    show = rollout_room.shown_groups
 
-    monkeypatch.setattr(rollout_room, "scores_of", recorded)
+    def recorded(prompts, sampled, renderer, **others):
+        seen.append([len(responses[0].tokens) for responses in sampled])
+        return show(prompts, sampled, renderer, **others)
+
+    monkeypatch.setattr(rollout_room, "shown_groups", recorded)
     renderer = Renderer(tokenizer=load_tokenizer(tiny.policy))
     short = [[9, 10 + n] for n in range(12)]
     for prompts in (short, [*short, [7] * 90]):
