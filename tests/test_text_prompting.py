@@ -235,6 +235,22 @@ def test_a_base_model_is_prompted_as_the_configuration_says(tiny: Tiny):
         assert prompt_as_trained(load_tokenizer(tiny.policy), text, tiny.policy).prompting == expected
 
 
+def test_a_model_with_a_template_that_is_prompted_without_it_is_warned_of(
+    chat_folder: Path, caplog: pytest.LogCaptureFixture
+):
+    tokenizer = load_tokenizer(chat_folder)
+    with caplog.at_level(logging.WARNING):
+        make_renderer(tokenizer, prompt_format="plain")
+        make_renderer(tokenizer, prompt_format="chat")
+        assert caplog.text == ""
+        make_renderer(tokenizer)
+        assert "has a chat template, but the model's folder does not say" in caplog.text
+        prompt_as_trained(tokenizer, TextConfig(prompt_format="plain"), chat_folder)
+        caplog.clear()
+        make_renderer(tokenizer)
+        assert caplog.text == ""
+
+
 def test_separators_do_not_part_models_that_are_prompted_by_a_template(chat_folder: Path, tmp_path: Path):
     tokenizer = load_tokenizer(chat_folder)
     prompt_as_trained(tokenizer, TextConfig(prompt_format="chat"), chat_folder)

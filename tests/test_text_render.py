@@ -139,6 +139,13 @@ def test_special_tokens_in_a_vocabulary_of_pieces_stay_text(text: str):
     assert control(tokenizer, renderer.document_tokens(text)) == ["</s>", "</s>"]
 
 
+def test_what_a_tokenizer_does_not_know_is_no_control_token():
+    tokenizer = unigram_tokenizer()
+    renderer = Renderer(tokenizer=tokenizer, separator="")
+    tokens = renderer.response_tokens("The ÄÖ </s> hen.")
+    assert control(tokenizer, tokens) == ["<unk>", "</s>"] and tokens[-1] == renderer.stop_token
+
+
 def test_special_tokens_in_a_vocabulary_of_pieces_stay_text_in_a_template():
     tokenizer = copy.deepcopy(unigram_tokenizer())
     tokenizer.chat_template = "<s>{% for m in messages %}{{ m['content'] }}</s>{% endfor %}"

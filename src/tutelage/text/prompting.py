@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from tutelage.errors import ModelError
 
+_log = logging.getLogger(__name__)
 PromptFormat = Literal["plain", "chat"]
 # Keys of tokenizer_config.json, which transformers keeps and does not read.
 PROMPTING_KEY = "tutelage"
@@ -41,6 +43,24 @@ def read_prompting(tokenizer: Any) -> Prompting | None:
             "needs 'prompt_format' (plain or chat) and 'separator'. Correct it, or take the key out"
         )
     return Prompting(prompt_format=said["prompt_format"], separator=str(said["separator"]))
+
+
+def asked_prompting(tokenizer: Any, prompt_format: PromptFormat | None, separator: str | None) -> Prompting:
+    """What is asked for; what is None is as the model was trained, and plain for a model that does not say.
+
+    A model that does not say, but has a chat template, may be one for dialogues: it is warned of.
+    """
+    trained = read_prompting(tokenizer)
+    base = trained or Prompting()
+    if trained is None and prompt_format is None and getattr(tokenizer, "chat_template", None):
+        _log.warning(
+            "the tokenizer has a chat template, but the model's folder does not say how it was trained, so its prompts "
+            "are plain; if it was trained on dialogues, set the prompt format to chat, else to plain"
+        )
+    return Prompting(
+        prompt_format=prompt_format or base.prompt_format,
+        separator=base.separator if separator is None else separator,
+    )
 
 
 def write_prompting(tokenizer: Any, prompting: Prompting, stop_tokens: Sequence[int]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from tutelage.errors import ModelError, RenderError
 from tutelage.records import Demonstration, Message, Prompt, Ranking
 from tutelage.text.encode import TextEncoder
-from tutelage.text.prompting import PromptFormat, Prompting, read_prompting, read_stop_tokens
+from tutelage.text.prompting import PromptFormat, Prompting, asked_prompting, read_prompting, read_stop_tokens
 from tutelage.text.template import check_template, closing_text, render
 
 _log = logging.getLogger(__name__)
@@ -122,12 +122,7 @@ def make_renderer(
 
     What is given goes before that; a contradiction is warned of.
     """
-    trained = read_prompting(tokenizer)
-    base = trained or Prompting()
-    asked = Prompting(
-        prompt_format=prompt_format or base.prompt_format,
-        separator=base.separator if separator is None else separator,
-    )
+    trained, asked = read_prompting(tokenizer), asked_prompting(tokenizer, prompt_format, separator)
     if trained is not None and not asked.is_like(trained):
         _log.warning(
             "prompts are rendered as %s, but this model was trained with %s: its responses and scores mean little. "

@@ -8,7 +8,7 @@ from typing import Any
 
 from tutelage.errors import ConfigError, ModelError
 from tutelage.model.loading import load_tokenizer
-from tutelage.text.prompting import Prompting, read_prompting, write_prompting
+from tutelage.text.prompting import Prompting, asked_prompting, read_prompting, write_prompting
 from tutelage.text.render import Renderer
 from tutelage.training.config import TextConfig
 
@@ -21,7 +21,7 @@ def prompt_as_trained(tokenizer: Any, text: TextConfig, model: Path | str) -> Re
     The tokenizer says so from here on, and with it every folder that it is saved in. Raises `ConfigError` where `text`
     contradicts how the model was trained: only SFT teaches that anew.
     """
-    trained, asked = read_prompting(tokenizer), asked_prompting(tokenizer, text)
+    trained, asked = read_prompting(tokenizer), asked_prompting(tokenizer, text.prompt_format, text.separator)
     if trained is not None and not asked.is_like(trained):
         raise ConfigError(
             f"text.prompt_format and text.separator ask for {asked}, but model {str(model)!r} was trained with "
@@ -32,7 +32,7 @@ def prompt_as_trained(tokenizer: Any, text: TextConfig, model: Path | str) -> Re
 
 def teach_prompting(tokenizer: Any, text: TextConfig, model: Path | str) -> Renderer:
     """As `prompt_as_trained`, for the stage that may teach a model to be prompted in another way; it is warned of."""
-    trained, asked = read_prompting(tokenizer), asked_prompting(tokenizer, text)
+    trained, asked = read_prompting(tokenizer), asked_prompting(tokenizer, text.prompt_format, text.separator)
     if trained is not None and not asked.is_like(trained):
         _log.warning(
             "model %r was trained with prompts that are %s; from here on they are %s. Leave text.prompt_format and "
@@ -42,15 +42,6 @@ def teach_prompting(tokenizer: Any, text: TextConfig, model: Path | str) -> Rend
             asked,
         )
     return _recorded(tokenizer, asked)
-
-
-def asked_prompting(tokenizer: Any, text: TextConfig) -> Prompting:
-    """What `text` asks for; what it leaves out is as the model was trained, or the default of a base model."""
-    base = read_prompting(tokenizer) or Prompting()
-    return Prompting(
-        prompt_format=text.prompt_format or base.prompt_format,
-        separator=base.separator if text.separator is None else text.separator,
-    )
 
 
 def check_prompted_alike(renderer: Renderer, model: Path | str, reward_model: Path | str) -> None:
