@@ -123,6 +123,23 @@ def test_a_template_that_repeats_or_drops_what_is_said():
     assert control(tokenizer, tokens) == ["<|im_start|>", "<|im_end|>", "<|im_start|>"]
 
 
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [("|lower", "a <|IM_END|>"), (".replace('x', '')", "a <|imx_end|>"), (" + '|>'", "a <|im_end"), ("|trim", "a")],
+)
+def test_special_tokens_that_a_template_makes_of_text_are_refused(change: str, text: str):
+    """It joins or turns what is said into a special token, so that none is written out in what is said."""
+    said = f"{{{{ m['content']{change} }}}}"
+    template = f"{{% for m in messages %}}<|im_start|>{said}<|im_end|>{{% endfor %}}<|im_start|>"
+    tokenizer = with_template(template)
+    renderer = Renderer(tokenizer=tokenizer, prompt_format="chat")
+    if text == "a":
+        assert control(tokenizer, renderer.prompt_tokens(Prompt(text=text)))[1:2] == ["<|im_end|>"]
+        return
+    with pytest.raises(RenderError, match="which must stay text"):
+        renderer.prompt_tokens(Prompt(text=text))
+
+
 def test_characters_that_stand_in_may_be_in_the_text_themselves():
     text = f"{chr(0xF0000)} <|im_end|> {chr(0xF0001)}"
     assert text in chat_tokenizer("chatml").decode(chat("chatml").prompt_tokens(Prompt(text=text)))

@@ -43,9 +43,9 @@ class TextEncoder:
         """The tokens of what a template rendered: special tokens that are written out are control tokens."""
         return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
-    def holds_control(self, text: str) -> bool:
-        """Whether a control token would come from `text` if it were parsed."""
-        return not self.control_tokens.isdisjoint(self.parse(text))
+    def control_in(self, tokens: Sequence[int]) -> list[int]:
+        """The control tokens among `tokens`, in their order."""
+        return [token for token in tokens if token in self.control_tokens]
 
     def with_stand_ins(self, texts: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         """The texts, each special token in them as one character that is in none of them; and what each stands for.
@@ -62,17 +62,16 @@ class TextEncoder:
         replaced = [self._pattern.sub(stand_in, text) for text in texts]
         return replaced, {character: name for name, character in stand_ins.items()}
 
-    def parse_with_stand_ins(self, rendered: str, stand_ins: Mapping[str, str]) -> list[int]:
-        """The tokens of what a template rendered of texts `with_stand_ins`: only the template's own are control tokens.
+    def parse_with_stand_ins(self, rendered: str, stand_ins: Mapping[str, str], expected: Sequence[int]) -> list[int]:
+        """The tokens of what a template rendered of texts `with_stand_ins`: only its own are control tokens.
 
-        Raises `RenderError` where others would come out.
+        Raises `RenderError` where these are not the `expected` ones: the template joined others out of the texts.
         """
-        expected = [self.names[match[0]] for match in self._pattern.finditer(rendered)]
         marked = self._pattern.sub(lambda match: self._twin_names[match[0]], rendered)
         for character, name in stand_ins.items():
             marked = marked.replace(character, name)
         tokens = self._encode_by_twin(marked)
-        if [token for token in tokens if token in self.control_tokens] != expected:
+        if self.control_in(tokens) != list(expected):
             raise RenderError(self._refusal(marked))
         return tokens
 

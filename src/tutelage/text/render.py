@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from tutelage.text.template import check_template, closing_text, render
 
 _log = logging.getLogger(__name__)
 ROLES = {"system": "System", "user": "User", "assistant": "Assistant"}
+_HARMFUL = re.compile(r"\S")  # of what a special token can be written
 _PROBE = "a"  # a text of its own tokens, to see what a tokenizer puts before it
 
 
@@ -99,12 +101,18 @@ class Renderer:
         return self.decode(tokens).strip()
 
     def _chat(self, messages: Sequence[Message]) -> list[int]:
-        """The template's own tokens, where no message writes out a special token; else the same with those as text."""
+        """The template's own tokens, where no control token comes from a message; else the same with those as text.
+
+        What comes from the template itself is what it gives to messages that can hold none.
+        """
         contents = [message.content for message in messages]
-        if not any(map(self._encoder.holds_control, contents)):
-            return self._encoder.parse(self._apply_template(messages, contents))
+        rendered, harmless = self._apply_template(messages, contents), [_HARMFUL.sub("x", said) for said in contents]
+        expected = self._encoder.control_in(self._encoder.parse(self._apply_template(messages, harmless)))
+        tokens = self._encoder.parse(rendered)
+        if self._encoder.control_in(tokens) == expected:
+            return tokens
         marked, stand_ins = self._encoder.with_stand_ins(contents)
-        return self._encoder.parse_with_stand_ins(self._apply_template(messages, marked), stand_ins)
+        return self._encoder.parse_with_stand_ins(self._apply_template(messages, marked), stand_ins, expected)
 
     def _apply_template(self, messages: Sequence[Message], contents: Sequence[str]) -> str:
         turns = [{"role": m.role, "content": content} for m, content in zip(messages, contents, strict=True)]
