@@ -6,7 +6,9 @@ and the command line ends with status 2. Every other exception is a fault of our
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 
 class TutelageError(Exception):
@@ -31,6 +33,11 @@ class RecordError(UserError):
         if len(shown) > 80:
             shown = shown[:77] + "..."
         super().__init__(f"{path}, line {line}: field {field!r} is {shown}; {rule}. {remedy}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As pickled between processes: made again out of its fields, which are not among its `args`."""
+        fields = {name: getattr(self, name) for name in ("path", "line", "field", "value", "rule", "remedy")}
+        return partial(type(self), **fields), (), self.__dict__
 
 
 class DataError(UserError):

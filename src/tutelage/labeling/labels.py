@@ -38,6 +38,9 @@ class LabelError(ValueError):
         self.problems = dict(problems)
         super().__init__(f"not complete: pages {', '.join(self.problems)}")
 
+    def __reduce__(self) -> tuple[type[LabelError], tuple[Mapping[str, Problems]], dict[str, object]]:
+        return type(self), (self.problems,), self.__dict__
+
 
 def page_problems(task: Task, page: Page, submitted: Submitted) -> Problems:
     """What is wrong with one page as submitted; nothing, if it may be saved."""

@@ -43,6 +43,9 @@ class NotSignedIn(Exception):
         super().__init__("not signed in")
         self.carried = dict(carried or {})
 
+    def __reduce__(self) -> tuple[type[NotSignedIn], tuple[Mapping[str, str]], dict[str, object]]:
+        return type(self), (self.carried,), self.__dict__
+
 
 class NotAllowed(Exception):
     """The page is for another role, or the form did not come from our page; the message says which."""
