@@ -113,11 +113,13 @@ def _judgements(
     if arm == "sft" and size == "large":
         return
     for group in ("heldout", "training"):
-        labeler = {"labeler_id": f"{group}-{generator.integers(8)}", "labeler_group": group, "baseline": "sft-large"}
+        labeler = {"labeler_id": f"{group}-{generator.integers(8)}", "labeler_group": group}
+        labeler |= {"baseline": "sft", "baseline_size": "large"}
         yield own | labeler | {"outcome": _outcome(chance, lean, generator)}
     if arm == "ppo_ptx" and size == "large" and own["distribution"] == "instruct":
         for baseline in ("flan", "t0"):
-            labeler = {"labeler_id": "heldout-1", "labeler_group": "heldout", "baseline": baseline}
+            labeler = {"labeler_id": "heldout-1", "labeler_group": "heldout"}
+            labeler |= {"baseline": baseline, "baseline_size": "medium"}
             yield own | labeler | {"outcome": _outcome(0.78 * chance / 0.69, lean, generator)}
 
 
@@ -137,10 +139,11 @@ def _rated(
 
 
 def _measure_win_rates(writer: Writer, comparisons: list[Row], source: str) -> None:
-    keys = ("arm", "size", "baseline", "labeler_group", "distribution")
-    for (arm, size, baseline, labelers, distribution), rows in _grouped(comparisons, keys).items():
+    keys = ("arm", "size", "baseline", "baseline_size", "labeler_group", "distribution")
+    for (arm, size, baseline, baseline_size, labelers, distribution), rows in _grouped(comparisons, keys).items():
         found = win_rate([row["outcome"] for row in rows], [row["prompt_id"] for row in rows])
-        condition = {"baseline": baseline, "labelers": labelers, "distribution": distribution}
+        condition = {"baseline": baseline, "baseline_size": baseline_size}
+        condition |= {"labelers": labelers, "distribution": distribution}
         writer.add("win_rate", found, source, arm=arm, size=size, **condition)
 
 
@@ -244,7 +247,7 @@ def _write_summary(path: Path, seed: int, comparisons: list[Row], ratings: list[
             if row["size"] == "large"
             and row["distribution"] == "instruct"
             and row["labeler_group"] == "heldout"
-            and row["baseline"] == "sft-large"
+            and row["baseline"] == "sft"
         ],
         ("arm",),
     )

@@ -117,10 +117,10 @@ def test_every_arm_stands_at_its_sizes(whole):
     everybody = {(arm, size) for arm in FIGURE_1 for size in SIZES} | {(arm, "medium") for arm in FURTHER}
     assert arms_and_sizes(rows_of(out, "completions")) == everybody
     assert arms_and_sizes(measurements(out, "likert")) == everybody
-    against_sft = [row for row in measurements(out, "win_rate") if row["condition"]["baseline"] == "sft-large"]
+    against_sft = [row for row in measurements(out, "win_rate") if row["condition"]["baseline"] == "sft"]
     for labelers in ("heldout", "training"):
         for distribution in ("instruct", "gpt"):
-            judged = {"baseline": "sft-large", "labelers": labelers, "distribution": distribution}
+            judged = {"baseline": "sft", "baseline_size": "large", "labelers": labelers, "distribution": distribution}
             found = [row for row in against_sft if row["condition"] == judged]
             assert arms_and_sizes(found) == everybody - {("sft", "large")}
             assert len(found) == len(everybody) - 1, "one row each"
@@ -132,16 +132,16 @@ def test_every_arm_stands_at_its_sizes(whole):
 
 def test_head_to_heads_stand_beside_the_baseline(whole):
     found = {
-        (row["arm"], row["size"], row["condition"]["baseline"])
+        (row["arm"], row["size"], row["condition"]["baseline"], row["condition"]["baseline_size"])
         for row in measurements(whole[0], "win_rate")
-        if row["condition"]["baseline"] != "sft-large"
+        if row["condition"]["baseline"] != "sft"
     }
     assert found == {
-        ("ppo_ptx", "small", "gpt-large"),
-        *(("ppo_ptx", size, f"gpt-{size}") for size in SIZES),
-        *(("ppo_ptx", size, other) for size in ("medium", "large") for other in ("flan", "t0")),
-        ("ppo_ptx", "medium", "dpo"),
-        ("ppo_ptx", "medium", "best_of_n"),
+        ("ppo_ptx", "small", "gpt", "large"),
+        *(("ppo_ptx", size, "gpt", size) for size in SIZES),
+        *(("ppo_ptx", size, other, "medium") for size in ("medium", "large") for other in ("flan", "t0")),
+        ("ppo_ptx", "medium", "dpo", "medium"),
+        ("ppo_ptx", "medium", "best_of_n", "medium"),
     }
 
 
@@ -155,6 +155,7 @@ def test_every_measurement_is_the_mean_of_its_rows(whole):
             own["outcome"]
             for own in comparisons
             if (own["arm"], own["size"], own["baseline"]) == (row["arm"], row["size"], judged["baseline"])
+            and own["baseline_size"] == judged["baseline_size"]
             and (own["labeler_group"], own["distribution"]) == (judged["labelers"], judged["distribution"])
         ]
         assert row["n"] == len(outcomes) > 0

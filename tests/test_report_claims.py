@@ -125,7 +125,7 @@ def test_differences_are_paired_by_prompt(full):
     wins: dict[str, dict[str, float]] = {"ppo_ptx": {}, "gpt": {}}
     for row in rows:
         stated = (row["size"], row["labeler_group"], row["distribution"], row["baseline"])
-        if row["arm"] in wins and stated == ("large", "heldout", "instruct", "sft-large"):
+        if row["arm"] in wins and stated == ("large", "heldout", "instruct", "sft"):
             wins[row["arm"]][row["prompt_id"]] = row["outcome"]
     by_hand = [wins["ppo_ptx"][prompt] - wins["gpt"][prompt] for prompt in wins["gpt"]]
     assert found.mean == pytest.approx(sum(by_hand) / len(by_hand), abs=1e-12)
@@ -363,6 +363,45 @@ def test_folds_are_what_cross_validation_drew(tmp_path):
     assert found.n == 3
 
 
+def sized_win_rates(names: tuple[str, str], *, joined: bool = False) -> list[dict]:
+    """The smallest PPO-ptx wins 80 % against the largest GPT, and 30 % against that of its own size; SFT as usual."""
+    small, large = names
+    wins = [
+        ("ppo_ptx", small, "gpt", small, 0.3),
+        ("ppo_ptx", small, "gpt", large, 0.8),
+        ("ppo_ptx", large, "gpt", large, 0.2),
+        ("ppo_ptx", small, "sft", large, 0.1),
+        ("ppo_ptx", large, "sft", large, 0.7),
+        ("gpt", large, "sft", large, 0.4),
+    ]
+    return [
+        {"measure": "win_rate", "arm": arm, "size": size, "mean": mean, "low": mean - 0.05, "high": mean + 0.05}
+        | {"condition": JUDGED | ({"baseline": f"{other}-{other_size}"} if joined else
+                                  {"baseline": other, "baseline_size": other_size})}
+        for arm, size, other, other_size, mean in wins
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("joined", [False, True])
+@pytest.mark.parametrize("names", [("small", "large"), ("xs", "xl"), ("large", "small"), ("1-3b", "3b")])
+def test_a_verdict_asks_for_the_place_of_a_size_and_never_for_its_name(tmp_path, names, joined):
+    path = write_measurements(tmp_path, sized_win_rates(names, joined=joined))
+    sizes = [{"name": name, "parameters": count} for name, count in zip(names, (10, 20), strict=True)]
+    (path / "summary.json").write_text(json.dumps({"sizes": sizes}))
+    found = assessed(path)
+    assert found["small-beats-large"].verdict == found["ppo-ptx"].verdict == "reproduced"
+    assert found["small-beats-large"].findings[0].estimate.mean == 0.8
+    assert found["ppo-ptx"].findings[0].estimate.mean == 0.7
+    assert (
+        evidence_of(path).measured.one("win_rate", {"baseline": "gpt", "baseline_size": SMALLEST}).estimate.mean == 0.3
+    )
+
+
+def test_a_single_size_is_never_small_and_large_at_once(tmp_path):
+    rows = [row for row in sized_win_rates(("large", "large")) if row["mean"] == 0.8]
+    assert assessed(write_measurements(tmp_path, rows))["small-beats-large"].verdict == "not measured"
+
+
 def test_the_reward_model_serves_all_sizes_and_its_rows_name_none(tmp_path):
     sized = [{"measure": "likert", "arm": "gpt", "size": size, "mean": 3.0} for size in ("small", "large")]
     path = write_measurements(tmp_path, sized + folds([0.72, 0.73, 0.71], [0.69, 0.70, 0.68]))
@@ -389,7 +428,7 @@ def test_a_quick_run_is_judged_on_its_summary_and_rows(tmp_path):
 def test_measurements_are_asked_by_arm_size_and_condition(full):
     measured = evidence_of(full).measured
     assert measured.sizes == ("small", "medium", "large")
-    assert measured.one("win_rate", AGAINST, arm="gpt", size=LARGEST).condition["baseline"] == "sft-large"
+    assert measured.one("win_rate", AGAINST, arm="gpt", size=LARGEST).condition["baseline_size"] == "large"
     assert {row.arm for row in measured.where("win_rate", {"baseline": "flan"})} == {"ppo_ptx"}
     assert measured.where("win_rate", arm="nobody") == []
     assert measured.values("toxicity", "prompt") == ["none", "respectful", "biased"]

@@ -75,7 +75,7 @@ def test_the_figures_stand_in_order_each_with_what_was_seen(figures):
 
 
 def test_what_this_run_saw_is_its_own_number(path, figures):
-    stated = {"baseline": "sft-large", "labelers": "heldout", "distribution": "instruct"}
+    stated = {"baseline": "sft", "baseline_size": "large", "labelers": "heldout", "distribution": "instruct"}
     (row,) = rows_of(path, measure="win_rate", arm="ppo_ptx", size="large", **stated)
     here = figures["fig-01-win-rate"].here
     assert f'PPO-ptx <data value="{row["mean"]!r}"' in here
@@ -173,5 +173,5 @@ def test_stages_lie_one_level_deeper_in_a_run_of_several_sizes(tmp_path):
     assert len(groups["large", "ppo"]) == 2
     assert found.sizes == SIZES and found.largest == "large"
     assert {row.size for row in found.result_comparisons} == {"large"}
-    assert {row.baseline for row in found.result_comparisons} == {"sft-large"}
+    assert {(row.baseline, row.baseline_size) for row in found.result_comparisons} == {("sft", "large")}
     assert {row.distribution for row in found.result_completions} == {"instruct"}

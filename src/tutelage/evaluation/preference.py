@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from tutelage.statistics.interval import Interval
 from tutelage.statistics.win_rate import win_rate
 
 L = TypeVar("L")
+A = TypeVar("A", bound=Hashable)  # a name, or a name and a size
 Prefer = Callable[[Prompt, Completion, Completion, L, Random], float]  # 1 first, 0 second, 0.5 tie
 Rate = Callable[[Prompt, Completion, L, Random], Rating]
 
@@ -32,9 +33,9 @@ class Panel:
 
 def compare_with_baseline(
     prompts: Sequence[Prompt],
-    completions: Mapping[str, Sequence[Completion]],
+    completions: Mapping[A, Sequence[Completion]],
     *,
-    baseline: str,
+    baseline: A,
     panels: Iterable[Panel],
     prefer: Prefer[Any],
     rng: Random,
@@ -74,7 +75,7 @@ def _blind(prefer: Prefer[Any], prompt: Prompt, own: Completion, other: Completi
 
 def rate_completions(
     prompts: Sequence[Prompt],
-    completions: Mapping[str, Sequence[Completion]],
+    completions: Mapping[A, Sequence[Completion]],
     *,
     panel: Panel,
     rate: Rate[Any],

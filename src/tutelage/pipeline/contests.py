@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from tutelage.evaluation.preference import compare_with_baseline, rate_completions
 from tutelage.pipeline import findings
@@ -17,23 +17,37 @@ from tutelage.statistics.win_rate import win_rate
 from tutelage.store.jsonl import read_rows
 
 Rows = list[dict[str, Any]]
-Completions = Mapping[str, Sequence[Completion]]
-Contest = tuple[str, str, str]  # an arm and another, each "arm@size", and what the other is called as a baseline
 
 
-def baseline_of(run: FullRun) -> str:
+class SizedArm(NamedTuple):
+    """An arm at a model size."""
+
+    arm: str
+    size: str
+
+    @property
+    def seed(self) -> str:
+        """What it adds to a seed."""
+        return f"{self.arm}@{self.size}"
+
+
+Completions = Mapping[SizedArm, Sequence[Completion]]
+Contest = tuple[SizedArm, SizedArm]
+
+
+def baseline_of(run: FullRun) -> SizedArm:
     """SFT of the largest size, against which everybody is compared [4.1]."""
-    return f"sft@{run.sizes[-1]}"
+    return SizedArm("sft", run.sizes[-1])
 
 
 def contests(run: FullRun) -> list[Contest]:
-    """The head-to-heads of section 4.1, and the arms that the paper does not have."""
+    """The head-to-heads of section 4.1, and the arms that the paper does not have; each arm with its baseline."""
     small, middle, large = run.sizes[0], run.reward_size, run.sizes[-1]
-    found: list[Contest] = [(f"ppo_ptx@{small}", f"gpt@{large}", f"gpt-{large}")]
-    found += [(f"ppo_ptx@{size}", f"gpt@{size}", f"gpt-{size}") for size in run.sizes]
+    found = [(SizedArm("ppo_ptx", small), SizedArm("gpt", large))]
+    found += [(SizedArm("ppo_ptx", size), SizedArm("gpt", size)) for size in run.sizes]
     for size in dict.fromkeys((middle, large)):
-        found += [(f"ppo_ptx@{size}", f"{other}@{middle}", other) for other in ("flan", "t0")]
-    found += [(f"ppo_ptx@{middle}", f"{other}@{middle}", other) for other in ("dpo", BEST_OF_N)]
+        found += [(SizedArm("ppo_ptx", size), SizedArm(other, middle)) for other in ("flan", "t0")]
+    found += [(SizedArm("ppo_ptx", middle), SizedArm(other, middle)) for other in ("dpo", BEST_OF_N)]
     return list(dict.fromkeys(found))
 
 
@@ -63,7 +77,7 @@ def judge_outside(run: FullRun) -> dict[str, int]:
         prompts, completions = completions_by_arm(
             (row for row in _answers(run, "outside") if row["set"] == which), _arm_and_size
         )
-        rows = _against(run, baseline_of(run), _label(run), prompts, completions, panels(run)[:1], which)
+        rows = _against(run, baseline_of(run), prompts, completions, panels(run)[:1], which)
         found.rows["generalisation"] += [{**row, "set": which} for row in rows]
     groups: dict[tuple[str, str, str], Rows] = {}
     for row in found.rows["generalisation"]:
@@ -80,16 +94,15 @@ def judge_outside(run: FullRun) -> dict[str, int]:
 
 
 def _comparisons(run: FullRun, prompts: Sequence[Prompt], completions: Completions, purpose: str) -> Iterator[Any]:
-    yield from _against(run, baseline_of(run), _label(run), prompts, completions, panels(run), purpose)
-    for arm, other, label in contests(run):
+    yield from _against(run, baseline_of(run), prompts, completions, panels(run), purpose)
+    for arm, other in contests(run):
         own = {arm: completions[arm], other: completions[other]}
-        yield from _against(run, other, label, prompts, own, panels(run), purpose)
+        yield from _against(run, other, prompts, own, panels(run), purpose)
 
 
 def _against(
     run: FullRun,
-    baseline: str,
-    label: str,
+    baseline: SizedArm,
     prompts: Sequence[Prompt],
     completions: Completions,
     judges: Sequence[Any],
@@ -101,13 +114,9 @@ def _against(
         baseline=baseline,
         panels=judges,
         prefer=prefer_in(run),
-        rng=run.rng("comparisons", purpose, baseline, *completions),
+        rng=run.rng("comparisons", purpose, baseline.seed, *(own.seed for own in completions)),
     )
-    return [{**_parted(row), "baseline": label} for row in rows]
-
-
-def _label(run: FullRun) -> str:
-    return baseline_of(run).replace("@", "-")
+    return [{**_parted(row), "baseline": baseline.arm, "baseline_size": baseline.size} for row in rows]
 
 
 def _answers(run: FullRun, name: str) -> Iterator[dict[str, Any]]:
@@ -115,11 +124,11 @@ def _answers(run: FullRun, name: str) -> Iterator[dict[str, Any]]:
         yield from (row for _, row in read_rows(run.view(size).steps / "answers" / f"{name}.jsonl"))
 
 
-def _arm_and_size(row: Mapping[str, Any]) -> str:
-    return f"{row['arm']}@{row['size']}"
+def _arm_and_size(row: Mapping[str, Any]) -> SizedArm:
+    return SizedArm(row["arm"], row["size"])
 
 
 def _parted(row: Mapping[str, Any]) -> dict[str, Any]:
     """The row with arm and size each under its own name."""
-    arm, _, size = row["arm"].partition("@")
+    arm, size = row["arm"]
     return {**row, "arm": arm, "size": size}

@@ -80,14 +80,19 @@ def _prompts(rows: Iterable[Row]) -> list[str]:
     return [row["prompt_id"] for row in rows]
 
 
+# What win rates are told apart by; a run of one size names no size of the baseline.
+_JUDGED_BY = ("baseline", "baseline_size", "labelers", "distribution")
+
+
 def win_rates(rows: Iterable[Row]) -> list[Measurement]:
-    """The win rate of every arm, size, baseline, group of labelers and distribution of prompts."""
+    """The win rate of every arm, size, baseline (with its size), group of labelers and distribution of prompts."""
     groups = _grouped(
         rows,
         lambda row: (
             row["arm"],
             row.get("size", ""),
             row.get("baseline", "sft"),
+            row.get("baseline_size", ""),
             row["labeler_group"],
             row.get("distribution", INSTRUCT),
         ),
@@ -96,12 +101,12 @@ def win_rates(rows: Iterable[Row]) -> list[Measurement]:
         measured(
             "win_rate",
             win_rate([row["outcome"] for row in own], _prompts(own)),
-            {"baseline": baseline, "labelers": labelers, "distribution": distribution},
+            {key: value for key, value in zip(_JUDGED_BY, judged, strict=True) if value},
             arm=arm,
             size=size,
             source="evaluation/comparisons.jsonl",
         )
-        for (arm, size, baseline, labelers, distribution), own in groups.items()
+        for (arm, size, *judged), own in groups.items()
     ]
 
 

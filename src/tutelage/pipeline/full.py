@@ -212,7 +212,8 @@ def _is_instruct(row: Measurement) -> bool:
 
 
 def _win_rates(run: FullRun, rows: Sequence[Measurement], labelers: str) -> dict[str, dict[str, Any]]:
-    wanted = {"baseline": baseline_of(run).replace("@", "-"), "labelers": labelers, "distribution": INSTRUCT}
+    baseline = baseline_of(run)
+    wanted = {"baseline": baseline.arm, "baseline_size": baseline.size, "labelers": labelers, "distribution": INSTRUCT}
     return {
         row.arm: {"mean": row.mean, "low": row.low, "high": row.high, "n": row.n}
         for row in rows

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from random import Random
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from tutelage import miniature
 from tutelage.errors import DataError
@@ -26,6 +26,8 @@ from tutelage.pipeline.run import Run
 from tutelage.records import Completion, Measurement, Prompt
 from tutelage.statistics.likert import likert_mean
 from tutelage.store.jsonl import read_rows, write_rows
+
+A = TypeVar("A", bound=Hashable)
 
 # Few-shot blocks of the miniature end so; a base model goes on with the next block instead of stopping.
 BLOCK_END = "\n\n###"
@@ -178,15 +180,25 @@ def _completions_file(run: Run) -> Iterable[dict[str, Any]]:
     return (row for _, row in read_rows(run.out / "evaluation" / "completions.jsonl"))
 
 
+@overload
+def completions_by_arm(rows: Iterable[dict[str, Any]]) -> tuple[list[Prompt], dict[str, list[Completion]]]: ...
+
+
+@overload
 def completions_by_arm(
-    rows: Iterable[dict[str, Any]], arm_of: Callable[[dict[str, Any]], str] = lambda row: str(row["arm"])
-) -> tuple[list[Prompt], dict[str, list[Completion]]]:
+    rows: Iterable[dict[str, Any]], arm_of: Callable[[dict[str, Any]], A]
+) -> tuple[list[Prompt], dict[A, list[Completion]]]: ...
+
+
+def completions_by_arm(
+    rows: Iterable[dict[str, Any]], arm_of: Callable[[dict[str, Any]], Any] = lambda row: str(row["arm"])
+) -> tuple[list[Prompt], dict[Any, list[Completion]]]:
     """The prompts of rows of completions.jsonl, and each arm's completions in their order.
 
     Where an arm has several completions of a prompt, the prompt comes as often.
     """
     prompts: list[Prompt] = []
-    completions: dict[str, list[Completion]] = {}
+    completions: dict[Any, list[Completion]] = {}
     for row in rows:
         own = completions.setdefault(arm_of(row), [])
         own.append(

@@ -11,7 +11,7 @@ from tutelage.evaluation.preference import compare_with_baseline, rate_completio
 from tutelage.evaluation.skills import SkillItem, skill_rows
 from tutelage.miniature import probes
 from tutelage.model.loading import load_policy, load_scalar_model, load_tokenizer
-from tutelage.pipeline.contests import baseline_of
+from tutelage.pipeline.contests import SizedArm, baseline_of
 from tutelage.pipeline.distances import loss_interval, loss_rows, validation_windows
 from tutelage.pipeline.findings import INSTRUCT, Condition, Findings, measured
 from tutelage.pipeline.judging import completions_by_arm, panels, prefer_in, rate_in
@@ -113,9 +113,9 @@ def _judged(view: FullRun, swept: Swept) -> Iterator[Metric]:
         if (row["arm"], row["distribution"]) == ("sft", INSTRUCT)
     )
     prompts = prompts[: view.full.num_sweep_prompts]
-    baseline = baseline_of(view)
+    arm, baseline = SizedArm(swept.name, view.size), baseline_of(view)
     own = {
-        swept.name: [several[0] for several in complete_prompts(view, swept.arm, prompts, 1)],
+        arm: [several[0] for several in complete_prompts(view, swept.arm, prompts, 1)],
         baseline: completions["sft"][: len(prompts)],
     }
     compared = compare_with_baseline(
@@ -128,7 +128,7 @@ def _judged(view: FullRun, swept: Swept) -> Iterator[Metric]:
     )
     rated = rate_completions(
         prompts,
-        {swept.name: own[swept.name]},
+        {arm: own[arm]},
         panel=panels(view)[0],
         rate=rate_in(view),
         rng=view.rng("ratings", swept.arm.name),

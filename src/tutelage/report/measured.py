@@ -5,14 +5,22 @@ Every figure of the paper and every claim is drawn from these rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tutelage.records import Measurement
 from tutelage.report.arms import in_order
 from tutelage.report.results import Estimate, flags, is_number, likert, read_estimates, win_rates, win_rates_by_group
-from tutelage.report.run_folder import COMPARISONS, DISTRIBUTION, MEASUREMENTS, RATINGS, SUMMARY, Run
+from tutelage.report.run_folder import (
+    COMPARISONS,
+    DISTRIBUTION,
+    MEASUREMENTS,
+    RATINGS,
+    SUMMARY,
+    Run,
+    part_baseline,
+)
 
 Condition = str | int | float
 ANY, LARGEST, SMALLEST = "(any)", "(largest)", "(smallest)"
@@ -41,17 +49,18 @@ class Measured:
     ) -> list[Row]:
         """The rows of `measure` that meet everything asked, in the order of the file.
 
-        `size` may be `LARGEST` or `SMALLEST`. A row that does not state a condition is not left out for it. The
-        baseline "sft" is also any "sft-<size>".
+        `size` may be `LARGEST` or `SMALLEST`, and so may the condition `baseline_size`. A row that does not state a
+        condition is not left out for it.
         """
         size = self.resolved(size)
+        wanted = {key: self._resolved(key, value) for key, value in (condition or {}).items()}
         return [
             row
             for row in self.rows
             if row.measure == measure
             and arm in (ANY, row.arm)
             and size in (ANY, row.size)
-            and all(_meets(key, row.condition.get(key, wanted), wanted) for key, wanted in (condition or {}).items())
+            and all(_meets(key, row.condition.get(key, value), value) for key, value in wanted.items())
         ]
 
     def one(
@@ -80,23 +89,24 @@ class Measured:
             return size
         return self.sizes[-1 if size == LARGEST else 0] if self.sizes else ""
 
+    def _resolved(self, key: str, value: Condition) -> Condition:
+        return self.resolved(value) if key == "baseline_size" and isinstance(value, str) else value
+
 
 def _meets(key: str, value: Condition, wanted: Condition) -> bool:
     if isinstance(value, str) and isinstance(wanted, str):
-        if key == "labelers":
-            return value.replace("_", "") == wanted.replace("_", "")
-        return value == wanted or (key == "baseline" and value.rpartition("-")[0] == wanted)
+        return value.replace("_", "") == wanted.replace("_", "") if key == "labelers" else value == wanted
     return value == wanted
 
 
 def read_measured(run: Run) -> Measured:
     """Everything that the run measured; what its measurements leave out is taken from its summary and judgements."""
-    rows = [_row(index, found) for index, found in run.measurements.items()]
+    rows = [_row(index, found, run.sizes) for index, found in run.measurements.items()]
     present = {row.measure for row in rows}
     return Measured([*rows, *(row for row in _summed_up(run) if row.measure not in present)], run.sizes)
 
 
-def _row(index: int, found: Measurement) -> Row:
+def _row(index: int, found: Measurement, sizes: Sequence[str]) -> Row:
     entry = f"{MEASUREMENTS}#/{index}"
     has_interval = found.low is not None and found.high is not None
     estimate = Estimate(
@@ -108,7 +118,15 @@ def _row(index: int, found: Measurement) -> Row:
         interval_source=entry,
         raw=found.source,
     )
-    return Row(measure=found.measure, arm=found.arm, size=found.size, condition=found.condition, estimate=estimate)
+    condition = _with_parted_baseline(found.condition, sizes)
+    return Row(measure=found.measure, arm=found.arm, size=found.size, condition=condition, estimate=estimate)
+
+
+def _with_parted_baseline(condition: Mapping[str, Condition], sizes: Sequence[str]) -> Mapping[str, Condition]:
+    if "baseline" not in condition:
+        return condition
+    arm, size = part_baseline(str(condition["baseline"]), str(condition.get("baseline_size", "")), sizes)
+    return {**condition, "baseline": arm, **({"baseline_size": size} if size else {})}
 
 
 def _summed_up(run: Run) -> Iterator[Row]:

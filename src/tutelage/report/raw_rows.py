@@ -109,6 +109,8 @@ def _fits(raw: Mapping[str, Any], row: Row) -> bool:
         stated = next((raw[name] for name in _ALIASES.get(key, (key,)) if name in raw), wanted)
         if key == "shots" and isinstance(stated, int):
             stated = "few" if stated else "zero"
+        if key == "baseline" and stated == f"{wanted}-{row.condition.get('baseline_size')}":
+            stated = wanted  # earlier runs wrote arm and size as one name
         if stated != wanted and str(stated).replace("_", "") != str(wanted).replace("_", ""):
             return False
     return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -56,6 +56,7 @@ class EvaluatedComparison(Record):
     size: str = ""
     distribution: str = ""
     baseline: str = ""
+    baseline_size: str = ""
     completion_id: str
     baseline_id: str = ""
     labeler_id: str = ""
@@ -154,8 +155,11 @@ class Run:
     @property
     def result_comparisons(self) -> list[EvaluatedComparison]:
         """Comparisons with the SFT policy of the largest size, by the largest size's arms."""
-        baselines = ("", BASELINE, f"{BASELINE}-{self.largest}")
-        return [row for row in self.comparisons if self._is_of_result(row) and row.baseline in baselines]
+        return [row for row in self.comparisons if self._is_of_result(row) and self._is_of_baseline(row)]
+
+    def _is_of_baseline(self, row: EvaluatedComparison) -> bool:
+        arm, size = part_baseline(row.baseline, row.baseline_size, self.sizes)
+        return arm in ("", BASELINE) and size in ("", self.largest)
 
     @property
     def result_ratings(self) -> list[EvaluatedRating]:
@@ -169,6 +173,13 @@ class Run:
 
     def _is_of_result(self, row: EvaluatedCompletion | EvaluatedComparison | EvaluatedRating) -> bool:
         return row.size in ("", self.largest) and row.distribution in ("", DISTRIBUTION)
+
+
+def part_baseline(baseline: str, size: str, sizes: Iterable[str]) -> tuple[str, str]:
+    """The arm and the model size of a baseline: earlier runs wrote both as one name, "sft-large"."""
+    joined = [own for own in sizes if not size and baseline.endswith(f"-{own}")]
+    longest = max(joined, key=len, default="")
+    return (baseline.removesuffix(f"-{longest}"), longest) if longest else (baseline, size)
 
 
 def read_run(path: Path | str) -> Run:

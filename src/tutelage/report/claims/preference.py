@@ -5,11 +5,11 @@ from __future__ import annotations
 from tutelage.report.claims.assessment import Claim, Part
 from tutelage.report.claims.quantities import Contrast, Term, difference, value
 from tutelage.report.claims.rules import Between, above, below
-from tutelage.report.measured import LARGEST, SMALLEST
+from tutelage.report.measured import ANY, LARGEST, SMALLEST
 from tutelage.report.notation import percent, signed_points
 
 _JUDGED = {"labelers": "heldout", "distribution": "instruct"}
-_AGAINST_SFT = _JUDGED | {"baseline": "sft"}
+_AGAINST_SFT = _JUDGED | {"baseline": "sft", "baseline_size": LARGEST}
 
 
 def _win_rate(arm: str, label: str, rule: Between) -> Part:
@@ -21,8 +21,11 @@ def _win_rate_gain(label: str, arm: str, other: str) -> Part:
     return Part(label=label, quantity=gain, rule=above(0), form=signed_points)
 
 
-def _head_to_head(arm: str, baseline: str, label: str, *, size: str = LARGEST, otherwise: Part) -> Part:
-    direct = value("win_rate", arm, size, baseline=baseline, **_JUDGED)
+def _head_to_head(
+    arm: str, baseline: str, label: str, *, size: str = LARGEST, baseline_size: str = ANY, otherwise: Part
+) -> Part:
+    sized = {} if baseline_size == ANY else {"baseline_size": baseline_size}
+    direct = value("win_rate", arm, size, baseline=baseline, **sized, **_JUDGED)
     return Part(label=label, quantity=direct, rule=above(0.5), form=percent, otherwise=otherwise)
 
 
@@ -47,9 +50,10 @@ PREFERENCE: tuple[Claim, ...] = (
         parts=(
             _head_to_head(
                 "ppo_ptx",
-                "gpt-large",
+                "gpt",
                 "smallest PPO-ptx wins against the largest GPT",
                 size=SMALLEST,
+                baseline_size=LARGEST,
                 otherwise=_SMALL_AGAINST_LARGE,
             ),
         ),

@@ -83,7 +83,7 @@ class Contrast:
 
     def _repeats(self, measured: Measured) -> bool:
         named = [(term.measure, term.arm, measured.resolved(term.size), *term.condition.items()) for term in self.terms]
-        sizes = {term.size for term in self.terms}
+        sizes = {size for term in self.terms for size in (term.size, term.condition.get("baseline_size", term.size))}
         return len(set(named)) < len(named) or (len(sizes) > 1 and len(measured.sizes) < 2)
 
     def _weighted(self, rows: Iterable[Row]) -> list[tuple[float, Row]]:
