@@ -13,15 +13,15 @@ from test_model_packing import SHAPES, family, groups_like, packed, plain_logpro
 from tiny import config_of, documents, model_of
 from tutelage.errors import ModelError
 from tutelage.model.adapters import adapters_off, add_lora, merged
+from tutelage.model.context import context_limit
+from tutelage.model.dropout import residual_dropout
 from tutelage.model.forward import response_logprobs, response_scores
 from tutelage.model.loading import (
     check_same_vocabulary,
-    context_limit,
     load_policy,
     load_scalar_model,
     load_tokenizer,
     new_language_model,
-    residual_dropout,
     save_model,
 )
 from tutelage.model.packing import pack

@@ -13,7 +13,6 @@ from tutelage.errors import ModelError
 from tutelage.model.attention import ATTENTION_NAME, SequenceLayout, SharedPromptLayout, layout_of
 from tutelage.model.forward import (
     hidden_states,
-    reads_packed_tokens,
     response_logprobs,
     response_logprobs_and_entropy,
     response_scores,
@@ -22,6 +21,7 @@ from tutelage.model.forward import (
 from tutelage.model.loading import load_policy, load_scalar_model
 from tutelage.model.measure import mean_language_loss, rows_over, scores_of
 from tutelage.model.packing import Group, pack, split_by_tokens
+from tutelage.model.trials import reads_packed_tokens
 
 PACKED = {
     "llama": {},

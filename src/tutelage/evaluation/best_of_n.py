@@ -10,7 +10,8 @@ import torch
 
 from tutelage.errors import DataError
 from tutelage.evaluation.completions import Arm, complete, group_to_score, score_groups
-from tutelage.model.loading import context_limit, load_scalar_model, load_tokenizer
+from tutelage.model.context import context_limit
+from tutelage.model.loading import load_scalar_model, load_tokenizer
 from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Completion, Prompt, content_id
 from tutelage.text.render import Renderer, make_renderer

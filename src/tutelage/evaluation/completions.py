@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from tutelage.errors import DataError, RenderError
-from tutelage.model.loading import context_limit, load_policy, load_tokenizer
+from tutelage.model.context import context_limit
+from tutelage.model.loading import load_policy, load_tokenizer
 from tutelage.model.measure import scores_of
 from tutelage.model.packing import Group
 from tutelage.model.sampling import SamplingSettings, sample_responses

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from tutelage.errors import DataError, RecordError, RenderError
 from tutelage.evaluation.completions import Arm, complete, group_to_score, score_groups
-from tutelage.model.loading import context_limit, device_of, load_scalar_model, load_tokenizer
+from tutelage.model.context import context_limit
+from tutelage.model.loading import device_of, load_scalar_model, load_tokenizer
 from tutelage.model.packing import Group
 from tutelage.model.sampling import SamplingSettings
 from tutelage.progress import progress

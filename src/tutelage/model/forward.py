@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from tutelage.errors import ModelError
 from tutelage.model.attention import ATTENTION_NAME, gather_distinct, layout_of
-from tutelage.model.packing import Group, PackedBatch, pack
+from tutelage.model.packing import PackedBatch
 from tutelage.model.precision import head_precision, layer_precision
 from tutelage.objectives.tokens import head_logprobs
 
@@ -112,37 +112,6 @@ def evaluating(*models: PreTrainedModel) -> Iterator[None]:
     finally:
         for model, mode in zip(models, modes, strict=True):
             model.train(mode)
-
-
-def reads_packed_tokens(model: PreTrainedModel) -> bool:
-    """Whether packed attention gives this family the hidden states of its own attention, tried on two small groups.
-
-    Families with score soft-capping, relative biases and the like fail, and take the padded way; so do those with
-    layers that their configuration calls anything but full attention: their windows may be longer than what is tried.
-    """
-    if any(kind != "full_attention" for kind in getattr(model.config.get_text_config(), "layer_types", None) or ()):
-        return False
-    original = model.config._attn_implementation
-    device = next(model.parameters()).device
-    token = torch.arange(2, 14) % model.config.get_text_config().vocab_size
-    ids = token.tolist()
-    batch = pack(
-        [Group(prompt=ids[:3], responses=[ids[3:5], ids[5:9]]), Group(prompt=ids[9:10], responses=[ids[10:12]])],
-        device=device,
-    )
-    with evaluating(model):
-        expected = _padded_hidden_states(model, batch)
-        try:
-            model.set_attn_implementation(ATTENTION_NAME)
-            found = hidden_states(model, batch)
-        except (TypeError, ValueError, AssertionError, AttributeError, RuntimeError):
-            # The family does not hand the layout through, or refuses the attention function: both mean "no".
-            return False
-        finally:
-            model.set_attn_implementation(original)
-    scale = float(expected.float().abs().max())
-    tolerance = (1e-4 if expected.dtype in (torch.float32, torch.float64) else 5e-2) * max(scale, 1.0)
-    return bool((found - expected).abs().max() <= tolerance)
 
 
 def _padded_hidden_states(model: PreTrainedModel, batch: PackedBatch) -> Tensor:

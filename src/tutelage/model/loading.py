@@ -20,9 +20,8 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from tutelage.errors import ConfigError, ModelError
-from tutelage.model.attention import ATTENTION_NAME
-from tutelage.model.forward import backbone, evaluating, reads_packed_tokens
 from tutelage.model.stops import tell_generation, tell_stop_tokens
+from tutelage.model.trials import check_head_is_linear, choose_attention
 
 # Loading prints a bar and, for a reward model made from a policy, a report of the head that is meant to be missing.
 transformers_logging.disable_progress_bar()
@@ -101,7 +100,7 @@ def load_policy(path: str | Path, *, device: str | torch.device = "cpu", trust_p
             f"model {str(path)!r} has {', '.join(scaled)} in its head, which is not supported; use another family"
         )
     model = _from_pretrained(AutoModelForCausalLM, path, config, trust_pickle)
-    _check_head_is_linear(path, model)
+    check_head_is_linear(model)
     return _prepared(model, device)
 
 
@@ -197,12 +196,6 @@ def save_model(model: PreTrainedModel, tokenizer: Any | None, folder: Path) -> N
         tokenizer.save_pretrained(folder)
 
 
-def context_limit(model: PreTrainedModel) -> int:
-    """Longest sequence, prompt and response together, that the model's positions allow."""
-    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    return int(limit) if limit else 2**31
-
-
 def check_same_vocabulary(policy_path: str | Path, scalar_path: str | Path, name: str = "reward_model") -> None:
     """Refuse a reward model that would read the policy's token ids as other words."""
     policy, other = load_tokenizer(policy_path), load_tokenizer(scalar_path)
@@ -215,45 +208,6 @@ def check_same_vocabulary(policy_path: str | Path, scalar_path: str | Path, name
         f"policy {str(policy_path)!r} ({len(policy_vocabulary)} tokens) does not have or numbers differently; they "
         "must be the same. Train the reward model from the same base model as the policy"
     )
-
-
-def residual_dropout(model: PreTrainedModel, probability: float) -> None:
-    """Dropout on what each attention and feed-forward block adds to the residual stream, in training mode only."""
-    if probability == 0:
-        return
-    names = ("self_attn", "attn", "attention", "mlp", "feed_forward", "fc2")
-    found = {name: module for name, module in backbone(model).named_modules() if name.split(".")[-1] in names}
-    # The second matrix of a feed-forward stands for it where the layer has no module of its own for the whole.
-    blocks = [module for name, module in found.items() if not any(name.startswith(f"{other}.") for other in found)]
-    if not blocks:
-        raise ModelError(f"family {model.config.model_type!r} has no blocks named {names}; set residual_dropout: 0")
-
-    def drop(module: torch.nn.Module, _: Any, output: Any) -> Any:
-        if isinstance(output, tuple):
-            return (torch.nn.functional.dropout(output[0], probability, module.training), *output[1:])
-        return torch.nn.functional.dropout(output, probability, module.training)
-
-    for block in blocks:
-        block.register_forward_hook(drop)
-
-
-def _check_head_is_linear(path: str | Path, model: PreTrainedModel) -> None:
-    """Refuse a model whose logits are anything but its head's matrix applied to its last hidden states."""
-    tokens = (torch.arange(2, 10) % model.config.get_text_config().vocab_size).unsqueeze(0)
-    with evaluating(model):
-        expected = model(input_ids=tokens, use_cache=False).logits
-        states = backbone(model)(input_ids=tokens, use_cache=False).last_hidden_state
-        found = model.get_output_embeddings()(states)
-    if not bool(expected.isfinite().all()):
-        raise ModelError(
-            f"model {str(path)!r} gives logits that are not numbers, so its weights are spoilt; give another model, or "
-            "an earlier one of the same run"
-        )
-    if not torch.allclose(found, expected, rtol=1e-3, atol=1e-4 * max(1.0, float(expected.abs().max()))):
-        raise ModelError(
-            f"model {str(path)!r}: family {model.config.model_type!r} does more in its head than one matrix product, "
-            "which is not supported; use another family"
-        )
 
 
 def _has_trained_score(config: Any) -> bool:
@@ -314,8 +268,7 @@ def _from_pretrained(
 
 def _prepared(model: PreTrainedModel, device: str | torch.device) -> PreTrainedModel:
     model = model.to(device)  # type: ignore[arg-type]
-    if reads_packed_tokens(model):
-        model.set_attn_implementation(ATTENTION_NAME)
+    choose_attention(model)
     return model.eval()
 
 

@@ -311,7 +311,8 @@ class _PaddedDecoder:
 
     def keep(self, kept: Tensor) -> None:
         self.mask = self.mask[kept]
-        self.cache.batch_select_indices(kept)  # type: ignore[attr-defined]
+        # Not `batch_select_indices`, which layers of linear attention lack; this indexes the rows just as well.
+        self.cache.reorder_cache(kept)  # type: ignore[attr-defined]
 
     def next_logits(self, tokens: Tensor) -> Tensor:
         self.mask = torch.cat((self.mask, self.mask.new_ones(len(tokens), 1)), 1)

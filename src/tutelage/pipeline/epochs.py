@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tutelage.evaluation.completions import Arm
-from tutelage.model.loading import context_limit, load_policy, load_tokenizer
+from tutelage.model.context import context_limit
+from tutelage.model.loading import load_policy, load_tokenizer
 from tutelage.pipeline.distances import loss_interval, loss_rows
 from tutelage.pipeline.findings import Condition, Findings, measured
 from tutelage.pipeline.models import policy_of_checkpoint

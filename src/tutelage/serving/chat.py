@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from tutelage.errors import DataError, RenderError
-from tutelage.model.loading import context_limit, device_of, load_policy, load_tokenizer
+from tutelage.model.context import context_limit
+from tutelage.model.loading import device_of, load_policy, load_tokenizer
 from tutelage.model.sampling import SamplingSettings, sample_responses
 from tutelage.records import Message, Prompt
 from tutelage.seeds import derived_seed

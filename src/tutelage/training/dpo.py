@@ -11,8 +11,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tutelage.model.adapters import add_lora
+from tutelage.model.context import context_limit
 from tutelage.model.forward import whole_response_logprobs
-from tutelage.model.loading import context_limit, load_policy, load_tokenizer
+from tutelage.model.loading import load_policy, load_tokenizer
 from tutelage.model.measure import whole_logprobs_of
 from tutelage.model.packing import pack, split_by_tokens
 from tutelage.objectives.dpo import dpo_loss

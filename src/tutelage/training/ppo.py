@@ -13,14 +13,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tutelage.model.adapters import adapters_off, add_lora
+from tutelage.model.context import context_limit
 from tutelage.model.forward import evaluating, response_logprobs, response_values
-from tutelage.model.loading import (
-    check_same_vocabulary,
-    context_limit,
-    load_policy,
-    load_scalar_model,
-    load_tokenizer,
-)
+from tutelage.model.loading import check_same_vocabulary, load_policy, load_scalar_model, load_tokenizer
 from tutelage.model.measure import groups_of, rows_over, scores_of
 from tutelage.model.packing import Group, PackedBatch, split_by_tokens
 from tutelage.model.sampling import SamplingSettings, sample_responses

@@ -6,7 +6,8 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from tutelage.model.loading import context_limit, load_policy, load_tokenizer, new_language_model
+from tutelage.model.context import context_limit
+from tutelage.model.loading import load_policy, load_tokenizer, new_language_model
 from tutelage.model.measure import mean_language_loss
 from tutelage.seeds import derived_seed
 from tutelage.store.documents import load_text_documents

@@ -10,8 +10,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tutelage.model.adapters import add_lora
+from tutelage.model.context import context_limit
 from tutelage.model.forward import response_scores
-from tutelage.model.loading import context_limit, load_scalar_model, load_tokenizer
+from tutelage.model.loading import load_scalar_model, load_tokenizer
 from tutelage.model.measure import scores_of
 from tutelage.model.packing import pack, split_by_tokens
 from tutelage.objectives.comparison import ranking_loss

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tutelage.errors import ModelError
-from tutelage.model.loading import context_limit
+from tutelage.model.context import context_limit
 from tutelage.model.measure import scores_of
 from tutelage.model.packing import Group
 from tutelage.model.sampling import SampledResponse, SamplingSettings, sample_responses

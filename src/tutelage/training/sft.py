@@ -10,14 +10,9 @@ from transformers import PreTrainedModel
 
 from tutelage.errors import DataError
 from tutelage.model.adapters import add_lora
-from tutelage.model.loading import (
-    check_same_vocabulary,
-    context_limit,
-    load_policy,
-    load_scalar_model,
-    load_tokenizer,
-    residual_dropout,
-)
+from tutelage.model.context import context_limit
+from tutelage.model.dropout import residual_dropout
+from tutelage.model.loading import check_same_vocabulary, load_policy, load_scalar_model, load_tokenizer
 from tutelage.model.measure import mean_language_loss
 from tutelage.model.packing import Group
 from tutelage.model.sampling import SamplingSettings
