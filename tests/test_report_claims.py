@@ -344,6 +344,31 @@ def test_the_loss_turns_up_while_the_score_rises(tmp_path, losses, scores, verdi
         assert found.mean == pytest.approx(1.9 - 1.5)
 
 
+def test_without_rows_the_interval_is_widened_for_three_epochs_to_choose_from(tmp_path):
+    found = LastEpochMinusLowestLoss("validation_loss").read(
+        evidence_of(write_measurements(tmp_path, epochs([2.0, 1.5, 1.7, 1.9], [0.0, 0.3, 0.5, 0.6])))
+    )
+    # Halves of 0.01 combine to 0.01414, times z(1 - 0.025 / 3) / z(0.975) = 2.393980 / 1.959964.
+    assert found.low == pytest.approx(0.4 - 0.0172738, abs=1e-6)
+
+
+def test_the_best_of_a_sweep_is_its_highest():
+    rows = [("ptx_sweep", 0.2), ("ptx_sweep", 0.9), ("kl_sweep", 0.5), ("kl_sweep", 0.1)]
+    measured = [
+        Row(
+            measure=sweep,
+            arm="",
+            size="",
+            condition={"metric": "skill"},
+            estimate=replace(estimate(mean, None, None), source=str(place)),
+        )
+        for place, (sweep, mean) in enumerate(rows)
+    ]
+    drawn = DrawnRows({str(place): dict.fromkeys("abcd", mean) for place, (_, mean) in enumerate(rows)})
+    evidence = Evidence(measured=Measured(measured, ()), raw=drawn)
+    assert BestOfSweeps("ptx_sweep", "kl_sweep", "skill").read(evidence).mean == pytest.approx(0.4)
+
+
 def folds(insides: list[float], outsides: list[float]) -> list[dict]:
     return [
         {"measure": "reward_model_accuracy", "condition": {"fold": fold, "labelers": side}, "mean": mean}
