@@ -51,6 +51,27 @@ def test_agreement_on_orders_by_hand():
     assert concordance(labels).mean == pytest.approx(-1 / 3) and concordance(labels).n == 3
 
 
+def _named(name_of):
+    """Forty comparisons that two labelers made, 36 of them alike, under the names that `name_of` gives the better."""
+    labels = []
+    for number in range(40):
+        better, worse = name_of(number)
+        order = ((better,), (worse,))
+        labels += [judged(number, "ada", order), judged(number, "bob", order[::-1] if number % 10 == 0 else order)]
+    return labels
+
+
+def test_alpha_of_orders_does_not_depend_on_how_completions_are_named():
+    namings = [
+        lambda number: ("answer1", "answer2"),
+        lambda number: ("answer1", "answer2") if number % 2 else ("answer2", "answer1"),
+        lambda number: (f"ppo-{number}", f"sft-{number}"),
+        lambda number: tuple(Random(number).sample(("3f", "a7"), 2)),
+    ]
+    found = [agreements(judgements_of(_named(naming)))[0].alphas["nominal"].value for naming in namings]
+    assert found == pytest.approx([0.80125] * 4, abs=1e-12)
+
+
 def test_flags_are_nominal_scales_ordinal_too_and_toxicity_is_another_order():
     entries = [{"overall": 1, "hallucination": True}, {"overall": 4, "hallucination": True}]
     labels = [judged(1, "ada", a=entries[0], b=entries[1]), judged(1, "bob", a=entries[1], b=entries[0])]

@@ -48,6 +48,37 @@ def test_normalised_text_has_no_case_no_runs_of_blanks_and_composed_letters():
     assert normalised("  Café\tAU\n\nlait ") == normalised("cafe\u0301 au LAIT") == "café au lait"
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Name a bird that swims.", "Name a bird\u200b that swims."),
+        ("Name a bird that swims.", "\ufeffName a bird that swims."),
+        ("cooperate", "co\u00adoperate\u2060"),
+        ("Ἡ σοφία τοῦ Σωκράτους", "ἡ ΣΟΦΊΑ τοῦ ΣΩΚΡΆΤΟΥΣ"),
+        ("İstanbul", "istanbul"),
+        ("I\u0307stanbul", "İSTANBUL"),
+        ("e\u200d\u0301", "é"),
+        ("STRAẞE", "straße"),
+    ],
+)
+def test_what_looks_the_same_is_the_same(one, other):
+    assert normalised(one) == normalised(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("in Maßen", "in Massen"), ("die Buße", "die Busse"), ("kısa", "kisa"), ("résumé", "resume")]
+)
+def test_letters_that_tell_words_apart_stay(one, other):
+    assert normalised(one) != normalised(other)
+
+
+@settings(max_examples=300)
+@given(st.text(st.sampled_from("aAßẞſİIıiςΣσǅ\u0307\u0301\u0323\u200b\ufeff \n\u00a0") | st.characters(), max_size=12))
+def test_normalising_twice_is_normalising_once(text):
+    once = normalised(text)
+    assert normalised(once) == once
+
+
 def test_keys_are_equal_for_exact_repeats_only():
     assert text_key(normalised("A  b")) == text_key(normalised("a B"))
     assert text_key("ab") != text_key("a b")

@@ -55,6 +55,13 @@ def test_another_seed_splits_otherwise():
     assert splits(0) == splits(0) != splits(1)
 
 
+def test_repeats_of_a_prompt_without_a_user_are_in_one_split():
+    plain = Prompt(text="Name a bird that swims.")
+    repeated = ["\ufeffName a bird that swims.", "Name a bird\u200b that  SWIMS."]
+    dialogue = Prompt.model_validate({"messages": [{"role": "user", "content": plain.text}]})
+    assert {user_key(prompt) for prompt in (dialogue, *(Prompt(text=text) for text in repeated))} == {user_key(plain)}
+
+
 def test_prompts_without_a_user_are_users_of_their_own():
     assert user_key(Prompt(text="a", user_id="u")) == user_key(Prompt(text="b", user_id="u"))
     assert user_key(Prompt(text="a")) != user_key(Prompt(text="b"))

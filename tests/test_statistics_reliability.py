@@ -8,7 +8,13 @@ from itertools import permutations, product
 import pytest
 from scipy.stats import kendalltau
 
-from tutelage.statistics import fleiss_kappa, kendall_tau_b, krippendorff_alpha, ranking_concordance
+from tutelage.statistics import (
+    fleiss_kappa,
+    kendall_tau_b,
+    krippendorff_alpha,
+    krippendorff_alpha_of_orders,
+    ranking_concordance,
+)
 from tutelage.statistics.reliability import LEVELS
 
 # Krippendorff (2011), section C: four observers, twelve units, a dot where one said nothing.
@@ -97,6 +103,37 @@ def test_alpha_says_why_it_is_undefined(level):
     assert same.value is None and "all judgements are the same" in same.reason and same.num_items == 2
     once = krippendorff_alpha("ab", "AB", [1, 0], level=level)
     assert once.value is None and "two labelers" in once.reason and once.num_items == 0
+
+
+def test_alpha_of_orders_by_hand():
+    """40 comparisons by two labelers, 36 alike; from both sides 160 values, half of them 1.
+
+    D_o = 8/80 = 0.1, D_e = 2 * 80 * 80 / (160 * 159) = 80/159, so that alpha = 1 - 0.1 * 159/80 = 0.80125.
+    """
+    outcomes = [value for number in range(40) for value in (1.0, 0.0 if number < 4 else 1.0)]
+    items = [number for number in range(40) for _ in "AB"]
+    found = krippendorff_alpha_of_orders(items, "AB" * 40, outcomes)
+    assert found.value == pytest.approx(0.80125, abs=1e-12)
+    assert (found.num_items, found.num_judgements) == (40, 80)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_alpha_of_orders_does_not_depend_on_which_side_is_first(seed):
+    draw = random.Random(seed)
+    cells = [(item, name, draw.choice([0.0, 0.5, 1.0, 1.0])) for item in range(20) for name in "ABC"]
+    items, names, values = (list(column) for column in zip(*cells, strict=True))
+    turned = {item for item in range(20) if draw.random() < 0.5}
+    others = [1 - value if item in turned else value for item, value in zip(items, values, strict=True)]
+    found = [krippendorff_alpha_of_orders(items, names, seen).value for seen in (values, others)]
+    assert found[0] == pytest.approx(found[1], abs=1e-12)
+    both = [(item, side) for side in (0, 1) for item in items], values + [1 - value for value in values]
+    assert found[0] == pytest.approx(alpha_by_loops(*both, "nominal"), abs=1e-12)
+
+
+def test_alpha_of_orders_is_one_where_all_prefer_the_same_side_and_undefined_where_all_tie():
+    assert krippendorff_alpha_of_orders("aabb", "ABAB", [1, 1, 1, 1]).value == 1.0
+    tied = krippendorff_alpha_of_orders("aabb", "ABAB", [0.5] * 4)
+    assert tied.value is None and "all judgements are the same" in tied.reason and tied.num_items == 2
 
 
 def test_alpha_refuses_what_it_does_not_know():

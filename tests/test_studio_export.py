@@ -129,6 +129,30 @@ def test_an_export_is_of_a_purpose_a_group_or_a_batch_and_says_so(studio: Studio
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize("policies", [(None, None), ("same", "same"), ("a", None)])
+def test_nobody_won_where_the_two_sides_have_no_names_of_their_own(
+    studio: Studio, tmp_path: Path, policies: tuple[str | None, str | None]
+) -> None:
+    person(studio, "Ada")
+    for number in range(3):
+        named = zip(("answer1", "answer2"), policies, strict=True)
+        pair = tuple(Completion(id=name, text=f"{name}, {number}", policy=policy) for name, policy in named)
+        queue(studio, Task(kind="compare", prompt=_prompt(number), completions=pair))
+    browser = Browser(studio)
+    browser.sign_in("Ada")
+    for number in range(3):
+        browser.send("/tasks/compare")
+        # The better one always has the first name; the last comparison is a tie.
+        letter = "A" if browser.page.text.index("answer1,") < browser.page.text.index("answer2,") else "B"
+        browser.send(None, preference="tie" if number == 2 else letter, go="submit")
+    counted = export_labels(studio, tmp_path / "out").preferences
+    if policies[0] == "a":
+        assert counted == {"unnamed against a": {"won": 0, "lost": 2, "tied": 1}}
+    else:
+        name = policies[0] or "unnamed"
+        assert counted == {f"{name} against {name}": {"decided": 2, "tied": 1}}
+
+
 def test_every_record_says_how_it_came_about(studio: Studio, tmp_path: Path) -> None:
     _labeled(studio)
     export_labels(studio, tmp_path / "out", batch="first")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +14,7 @@ pytest.importorskip("torch")
 
 from tutelage.errors import DataError
 from tutelage.text.render import Renderer
-from tutelage.training.corpus import is_validation_document, load_corpora, require_both_splits
+from tutelage.training.corpus import is_validation_document, load_corpora, place_in_split, require_both_splits
 
 
 def _written(path: Path, documents: list[str]) -> Path:
@@ -32,6 +33,14 @@ def test_the_message_names_a_share_that_works(tmp_path: Path) -> None:
             require_both_splits(path, good)
             held_out = [document for document in documents if is_validation_document(document, good)]
             assert 0 < len(held_out) < 5
+
+
+def test_a_document_is_held_out_whatever_nobody_sees_in_it() -> None:
+    document = "Café über alles"
+    repeats = ["\ufeff" + document, document + "\n", "Cafe\u0301 über\u200b alles"]
+    assert {place_in_split(repeat) for repeat in repeats} == {place_in_split(document)}
+    # sha256 of "plain text" begins with 40b6b93b... computed apart: what was held out before still is.
+    assert place_in_split("plain text") == int(hashlib.sha256(b"plain text").hexdigest()[:8], 16) / 2**32
 
 
 def test_one_document_cannot_be_parted(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from tutelage.records import FLAGS, Demonstration, Prompt, Ranking, Rating, Reco
 class ComparisonRow(Record):
     """Two completions that one labeler compared blind: `outcome` is 1 where the first won, 0 the second, 0.5 neither.
 
-    First and second are in the order of their policies' names, so that the rows of one pair of policies can be counted.
+    First and second are in the order of their policies' names, so that the rows of one pair of policies can be counted;
+    where both have the same name, or none, in that of their ids, and then the side that won says nothing.
     """
 
     prompt_id: str

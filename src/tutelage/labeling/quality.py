@@ -24,6 +24,7 @@ from tutelage.statistics import (
     Coefficient,
     Interval,
     bounded_mean,
+    krippendorff_alpha_of_orders,
     krippendorff_alphas,
     pairwise_agreement,
     ranking_concordance,
@@ -190,11 +191,12 @@ def agreements(judgements: Judgements, *, ties: TieRule = "category") -> list[Ag
 
 def _agreement(question: str, answers: Answers, ties: TieRule) -> Agreement:
     said = answers.things, answers.labeler_ids, answers.values
+    is_order = question in (ORDER, TOXICITY_ORDER)
     levels: tuple[Level, ...] = ("nominal", "ordinal", "interval") if question in _SCALES else ("nominal",)
-    alphas = krippendorff_alphas(*said, levels=levels)
+    alphas = {levels[0]: krippendorff_alpha_of_orders(*said)} if is_order else krippendorff_alphas(*said, levels=levels)
     share = None
     if alphas["nominal"].num_items:
-        rule: TieRule = ties if question in (ORDER, TOXICITY_ORDER) else "category"
+        rule: TieRule = ties if is_order else "category"
         share = pairwise_agreement(*said, clusters=answers.item_ids, ties=rule)
     return Agreement(question=question, share=share, alphas=alphas)
 

@@ -19,8 +19,8 @@ _PHONE = re.compile(
         | 00[1-9]\d{1,2}[ /-](?:[ .()/-]{0,2}\d){6,11}                            # 0049 30 1234567
         | (?:1[ .-])?\([2-9]\d\d\)[ .-]?[2-9]\d\d[ .-]\d{4}                       # (555) 234-5678
         | (?:1(?P<first>[.-]))?[2-9]\d\d(?P<mark>[.-])[2-9]\d\d(?P=mark)\d{4}     # 555-234-5678, 1.800.555.1234
-        | 0[1-9](?P<pair>[ .-])\d\d(?:(?P=pair)\d\d){3}                           # 06 12 34 56 78
-        | 0\d{2,4}[ ]\d{3,4}[ ]\d{3,4}                                            # 020 7946 0958
+        | 0[1-9](?P<pair>[ .-])\d\d(?:(?P=pair)\d\d){3}(?!(?:(?P=pair)[\da-f]{2}){2}) # 06 12 34 56 78, no bytes
+        | 0\d{2,4}[ ]\d{3,4}[ ]\d{3,4}(?![ ]\d{4}\b)                               # 020 7946 0958
         | \(0\d{2,5}\)[ ]?\d{3,5}(?:[ -]?\d{2,5}){0,2}                            # (030) 123 456
         | 0[1-9]\d{1,3}[/-][ ]?\d{2,4}(?:[ -]?\d{2,4}){1,3}                            # 0171/123 45 67
     )(?![\w/]|[.,:-]\d|[ ]?[%€$£])""",
@@ -28,12 +28,19 @@ _PHONE = re.compile(
 )
 # A bare run of digits is a telephone number only where the words before it say so.
 _SAID_TO_BE = re.compile(
-    r"""\b(?:(?:tele)?phone | tel | mobile | cell | fax | whatsapp | sms | dial | ring | text\ me | reach\ me
+    r"""\b(?P<said>(?:tele)?phone | tel | mobile | cell | fax | whatsapp | sms | dial | ring | text\ me | reach\ me
           | call(?:\ (?:me|us|him|her|them|back))?)\b
     (?:\s+(?:number|no|nr|at|on|is|was|it's)\b\.? | [:.#] | \s){0,6}\s*
     (?P<number>[+(]?\d(?:[ ().-]{0,2}\d){6,14})(?![\w%€$£]|[.,:-]\d)""",
     re.VERBOSE | re.IGNORECASE,
 )
+# "call 12345678 functions", "call 4152345678 lines": what is counted follows, in the plural.
+_COUNTED = re.compile(
+    r"[ ]+(?!(?:is|was|as|has|us|this|yes|thanks|always|perhaps|sometimes|besides|unless|across|(?:week)?days|weekends"
+    r"|mornings|afternoons|evenings|nights|hours)\b)[a-z]{2,}s\b"
+)
+_ROUND = re.compile(r"\d*0{5}")
+_LONG_RUN = 10  # digits: a number in full, with its area
 _DATE = re.compile(r"(?:(?:19|20)\d\d[ .-]\d{1,2}[ .-]\d{1,2}|\d{1,2}[ .-]\d{1,2}[ .-](?:19|20)\d\d)(?!\d)")
 
 _STREET_NAME = r"(?:[A-Z][\w'’-]+|\d{1,3}(?:st|nd|rd|th))"
@@ -60,8 +67,26 @@ def phone_spans(text: str) -> Spans:
     """Telephone numbers written as such (international, North American, common European forms), or said to be one."""
     if not _SEVEN_DIGITS.search(text):
         return
-    yield from (match.span() for match in _PHONE.finditer(text) if _is_long_enough(match[0]))
-    yield from (m.span("number") for m in _SAID_TO_BE.finditer(text) if not _DATE.match(m["number"]))
+    for match in _PHONE.finditer(text):
+        is_run = match[0][1:].isdigit()
+        if _is_long_enough(match[0]) and not (is_run and _COUNTED.match(text, match.end())):
+            yield match.span()
+    for match in _SAID_TO_BE.finditer(text):
+        if not _DATE.match(match["number"]) and not _is_quantity(match):
+            yield match.span("number")
+
+
+def _is_quantity(said: re.Match[str]) -> bool:
+    """Whether a run of digits counts something: "call 12345678 functions", "phone: 100000000", "ring 16777216"."""
+    number, text = said["number"], said.string
+    if not number.isdigit():
+        return False
+    is_power_of_two = int(number) & (int(number) - 1) == 0
+    if _COUNTED.match(text, said.end()) or _ROUND.fullmatch(number) or is_power_of_two:
+        return True
+    # "call 1234567": nobody is named and nothing is between; a number that begins with 0 is dialed, never counted.
+    is_bare = " " not in said["said"] and not text[said.end("said") : said.start("number")].strip()
+    return is_bare and len(number) < _LONG_RUN and number[0] != "0"
 
 
 def _is_long_enough(number: str) -> bool:

@@ -8,16 +8,45 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tutelage.prompts.config import PromptsConfig
+from tutelage.records import Message, flat_text
+
+_DOTTED_I = re.compile("i\u0307+")  # what lower case makes of the Turkish capital I with a dot
 
 
 def normalised(text: str) -> str:
-    """Text as repeats are judged by: composed characters, no case, white space as single blanks."""
-    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+    """Text as repeats are judged by: composed characters, no case, white space as single blanks, nothing unseen.
+
+    Case is that of `str.lower`: case folding would make ss of ß, and "Maßen" is not "Massen". Of its results two depend
+    on more than the letter and are put right: a final sigma is a sigma, and the Turkish capital İ is an i.
+    """
+    if text.isascii():
+        return " ".join(text.lower().split())
+    lowered = _DOTTED_I.sub("i", visible(text).lower()).replace("ς", "σ")
+    return " ".join(unicodedata.normalize("NFC", lowered).split())
+
+
+def visible(text: str) -> str:
+    """The text in composed characters, without those that nobody sees.
+
+    These are of category Cf: byte order marks, zero-width spaces and joiners, soft hyphens.
+    """
+    if text.isascii():
+        return text
+    shown = "".join(character for character in text if unicodedata.category(character) != "Cf")
+    return unicodedata.normalize("NFC", shown)
+
+
+def normalised_prompt(text: str | None, messages: tuple[Message, ...] | None) -> str:
+    """A prompt as repeats are judged by: the same as text and as a dialogue of one user turn."""
+    if messages is not None and len(messages) == 1 and messages[0].role == "user":
+        text, messages = messages[0].content, None
+    return normalised(flat_text(text, messages))
 
 
 def text_key(normal: str) -> str:

@@ -43,10 +43,16 @@ _CREDENTIALS = re.compile(r"\b[a-z][a-z0-9+.-]{1,15}://(?P<user>[^\s/:@\[\]<>{}]
 # Begins with a digit, which is looked for fast; what must stand before it is asked afterwards.
 _IPV4 = re.compile(r"\d(?<![\w.-]\d)\d{0,2}\.(?:\d{1,3}\.){2}\d{1,3}(?![\w-]|\.\d)")
 _IPV6 = re.compile(r"[23](?<![\w:.][23])[0-9a-f]{3}:[0-9a-f:]{3,34}(?![\w:])", re.IGNORECASE)
+# What stands before numbers that are no address: "version 1.2.3.4", version="1.2.3.4", torch==2.10.1.3, ^18.11.9.2,
+# nginx/1.24.0.1, libssl 3.0.2.15.
 _NUMBERED = re.compile(
-    r"(?:\b(?:versions?|ver|v|sections?|sect?|chapters?|releases?|builds?|rules?|table|figure|fig)|§)[.:]?\s*$",
-    re.IGNORECASE,
+    r"""(?:\b(?:versions?|ver|v|sections?|sect?|chapters?|releases?|builds?|rules?|table|figure|fig|oid|firmware|driver
+            |kernel|lib\w{1,12}|python|java|oracle|firefox|chrome|safari|ios|android|macos|windows)|§)[.:]?\s*$
+    |version(?:__)?["']?\s{0,2}[:=(]\s{0,2}["']?$
+    |(?:[=<>~!]=|[\^~<>]|[A-Za-z]/)\s?$""",
+    re.IGNORECASE | re.VERBOSE,
 )
+_BEFORE = 24  # characters in which that is looked for
 
 
 def email_spans(text: str) -> Spans:
@@ -75,12 +81,16 @@ def credential_spans(text: str) -> Spans:
 
 
 def ip_spans(text: str) -> Spans:
-    """Public IP addresses. Private, local and documentation ones name nobody; 1.2.3.4 is a version or a section."""
+    """Public IP addresses. Private, local and documentation ones name nobody; 1.2.3.4 is a version or a section,
+    and so is what stands behind a comparison (torch==2.10.1.3) or the name of a program.
+    """
     for match in _IPV4.finditer(text):
         if (
             len(match[0]) > 7
+            # That of a whole network, or a version: 12.1.0.0.
+            and not match[0].endswith(".0")
             and _is_public(match[0])
-            and not _NUMBERED.search(text[max(0, match.start() - 12) : match.start()])
+            and not _NUMBERED.search(text[max(0, match.start() - _BEFORE) : match.start()])
         ):
             yield match.span()
     if ":" in text:

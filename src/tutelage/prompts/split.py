@@ -6,14 +6,17 @@ from typing import get_args
 
 from tutelage.prompts.chance import drawn
 from tutelage.prompts.config import SplitShares
+from tutelage.prompts.dedupe import normalised_prompt
 from tutelage.records import Prompt, Split, content_id
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 def user_key(prompt: Prompt) -> str:
-    """The user as splits and the cap count them; a prompt without `user_id` is a user of its own."""
-    return f"user:{prompt.user_id}" if prompt.user_id else f"prompt:{content_id(prompt.flat)}"
+    """The user as splits and the cap count them; a prompt without `user_id` is one of its own, with its repeats."""
+    if prompt.user_id:
+        return f"user:{prompt.user_id}"
+    return f"prompt:{content_id(normalised_prompt(prompt.text, prompt.messages))}"
 
 
 def split_of(user: str, shares: SplitShares, seed: int) -> Split:

@@ -16,6 +16,7 @@ from tutelage.statistics.reliability import (
     fleiss_kappa,
     kendall_tau_b,
     krippendorff_alpha,
+    krippendorff_alpha_of_orders,
     krippendorff_alphas,
     ranking_concordance,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "fleiss_kappa",
     "kendall_tau_b",
     "krippendorff_alpha",
+    "krippendorff_alpha_of_orders",
     "krippendorff_alphas",
     "likert_mean",
     "paired_contrast",

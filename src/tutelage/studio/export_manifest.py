@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from tutelage.labeling.exported import comparison_of
+from tutelage.labeling.exported import ComparisonRow, comparison_of
 from tutelage.records import Record
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ class ExportManifest(Record):
     `counts` and `sha256` are by file. `num_ties` counts pairs of completions that a labeler called equally good:
     rankings hold them as tie groups, TRL's pairs leave them out. `num_without_consent` labels were left out, because
     those who made them did not say that they may be used. `preferences`: for two policies that were compared
-    blind, how often the first won, lost and tied.
+    blind, how often the first won, lost and tied; where both have the same name, or none, only how many comparisons
+    were decided and tied, since neither is the first.
     """
 
     version: str
@@ -84,9 +85,16 @@ class Tally:
         if row.task.kind in ("evaluate", "compare"):
             self.num["ties"] += sum(len(tied) * (len(tied) - 1) // 2 for tied in row.label.ranking)
         if (compared := comparison_of(row.task, row.label, row.labeler_id)) is not None:
-            pair = f"{compared.policy or 'unnamed'} against {compared.other_policy or 'unnamed'}"
-            outcome = {1.0: "won", 0.0: "lost", 0.5: "tied"}[compared.outcome]
-            self.preferences.setdefault(pair, Counter(won=0, lost=0, tied=0))[outcome] += 1
+            self._count_comparison(compared)
+
+    def _count_comparison(self, compared: ComparisonRow) -> None:
+        pair = f"{compared.policy or 'unnamed'} against {compared.other_policy or 'unnamed'}"
+        # The sides of one policy are in the order of completion ids, which says nothing of who won.
+        names = {1.0: "decided", 0.0: "decided", 0.5: "tied"}
+        if (compared.policy or "") != (compared.other_policy or ""):
+            names = {1.0: "won", 0.0: "lost", 0.5: "tied"}
+        counts = self.preferences.setdefault(pair, Counter(dict.fromkeys(names.values(), 0)))
+        counts[names[compared.outcome]] += 1
 
     def facts(self) -> dict[str, Any]:
         """The fields of the manifest that come from the labels."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from tutelage.errors import DataError, RenderError
 from tutelage.model.packing import Group
+from tutelage.prompts.dedupe import visible
 from tutelage.records import content_id
 from tutelage.store.documents import load_text_documents
 from tutelage.store.jsonl import Skipped
@@ -63,8 +64,11 @@ def _rendered(documents: Iterable[str], renderer: Renderer, left_out: LeftOut | 
 
 
 def place_in_split(document: str) -> float:
-    """A number in [0, 1) that depends on the content alone, so that every stage holds out the same documents."""
-    return int(content_id(document)[:8], 16) / 2**32
+    """A number in [0, 1) that depends on the content alone, so that every stage holds out the same documents.
+
+    Characters that nobody sees do not count, nor how letters are composed, nor white space around the text.
+    """
+    return int(content_id(visible(document).strip())[:8], 16) / 2**32
 
 
 def is_validation_document(document: str, share: float) -> bool:

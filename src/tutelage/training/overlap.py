@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tutelage.errors import DataError
-from tutelage.prompts.dedupe import normalised, text_key
-from tutelage.records import Demonstration, Prompt, Ranking, flat_text
+from tutelage.prompts.dedupe import normalised_prompt, text_key
+from tutelage.records import Demonstration, Prompt, Ranking
 from tutelage.store.atomic import atomic_file
 
 _log = logging.getLogger(__name__)
@@ -21,10 +21,7 @@ TRAINING_PROMPTS = "training_prompts.txt"
 def prompt_key(record: Prompt | Demonstration | Ranking) -> str:
     """The same for the same prompt, whatever its case and white space, as text or as a dialogue of one user turn."""
     text = record.text if isinstance(record, Prompt) else record.prompt
-    messages = record.messages
-    if messages is not None and len(messages) == 1 and messages[0].role == "user":
-        text, messages = messages[0].content, None
-    return text_key(normalised(flat_text(text, messages)))
+    return text_key(normalised_prompt(text, record.messages))
 
 
 def count_overlap(
