@@ -180,7 +180,15 @@ def test_trl_pairs_of_a_prompt_stand_together_and_ties_apart(studio: Studio, tmp
     assert order == sorted(order), "all pairs of a prompt follow each other"
     # Four completions give six pairs; with three of them tied, three.
     assert Counter(order) == {"p0": 6 + 1, "p1": 3, "p2": 6}
-    (chat,) = [row for row in rows if isinstance(row["prompt"], list)]
+    # One form per file, as `datasets` asks: beside a dialogue, a text is a dialogue of one turn.
+    for name in ("preferences", "ties", "demonstrations"):
+        written = [json.loads(line) for line in (tmp_path / f"out/{name}.jsonl").read_text().splitlines()]
+        sides = [row[key] for row in written for key in ("prompt", "chosen", "rejected", "completion") if key in row]
+        assert all(isinstance(side, list) and side[-1]["content"] for side in sides), name
+    assert [row["prompt"] for row in rows if row["prompt_id"] == "p1"][0] == [
+        {"role": "user", "content": "1: where is the cat?"}
+    ]
+    (chat,) = [row for row in rows if len(row["prompt"]) > 1]
     assert chat["prompt"][-1] == {"role": "user", "content": "Where?"} and chat["chosen"][0]["role"] == "assistant"
     ties = [json.loads(line) for line in (tmp_path / "out/ties.jsonl").read_text().splitlines()]
     assert len(ties) == manifest.num_ties and all(tie["is_tie"] for tie in ties)

@@ -61,6 +61,20 @@ class LabelFiles:
                 write_csv(handle, _rows(lines), columns)
             lines.unlink()
 
+    def to_one_form(self) -> None:
+        """Write text as dialogues of one turn in every file, where any record of TRL's is a dialogue.
+
+        A column has one type: `datasets` refuses a file in which a prompt is text here and a list of messages there.
+        """
+        written = [self._path(name) for name in self._counts]
+        if not any(isinstance(row["prompt"], list) for lines in written for row in _rows(lines)):
+            return
+        for lines in written:
+            rewritten = lines.with_suffix(".dialogues")
+            with rewritten.open("wb") as handle:
+                handle.writelines(json.dumps(_as_dialogue(row)).encode() + b"\n" for row in _rows(lines))
+            rewritten.replace(lines)
+
     def counts(self) -> dict[str, int]:
         """Records by file."""
         return {self._path(name).name: self._counts[name] for name in sorted(self._counts)}
@@ -82,8 +96,18 @@ def _rows(lines: Path) -> Iterator[dict[str, Any]]:
         yield from map(json.loads, stream)
 
 
+_ROLES = {"prompt": "user", "chosen": "assistant", "rejected": "assistant", "completion": "assistant"}
+
+
+def _as_dialogue(row: dict[str, Any]) -> dict[str, Any]:
+    turns = {
+        name: [{"role": role, "content": row[name]}] for name, role in _ROLES.items() if isinstance(row.get(name), str)
+    }
+    return row | turns
+
+
 class PreferencePair(Record):
-    """TRL's form of a comparison: text where the prompt is text, lists of messages where it is a dialogue."""
+    """TRL's form of a comparison: text, or lists of messages where any prompt of the export is a dialogue."""
 
     prompt: str | Turns
     chosen: str | Turns
