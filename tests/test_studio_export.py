@@ -185,7 +185,7 @@ def test_trl_pairs_of_a_prompt_stand_together_and_ties_apart(studio: Studio, tmp
         written = [json.loads(line) for line in (tmp_path / f"out/{name}.jsonl").read_text().splitlines()]
         sides = [row[key] for row in written for key in ("prompt", "chosen", "rejected", "completion") if key in row]
         assert all(isinstance(side, list) and side[-1]["content"] for side in sides), name
-    assert [row["prompt"] for row in rows if row["prompt_id"] == "p1"][0] == [
+    assert next(row["prompt"] for row in rows if row["prompt_id"] == "p1") == [
         {"role": "user", "content": "1: where is the cat?"}
     ]
     (chat,) = [row for row in rows if len(row["prompt"]) > 1]

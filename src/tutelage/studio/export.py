@@ -122,7 +122,8 @@ def export_labels(
     """Write the files that have records and manifest.json to a new folder; labels are streamed, whatever their number.
 
     "trl" writes preferences.jsonl (prompt, chosen, rejected; all pairs of a prompt follow each other), ties.jsonl and
-    demonstrations.jsonl (prompt, completion); text prompts are dialogues of one turn where any prompt is one. "csv" is for spreadsheets: no cell is a formula. With `validation_share`
+    demonstrations.jsonl (prompt, completion); text prompts are dialogues of one turn where any prompt is one.
+    "csv" is for spreadsheets: no cell is a formula. With `validation_share`
     all prompts of that share of users go into files of their own (rankings_valid.jsonl); a prompt that has a split
     already keeps it. Labels of gold items stand in files of their own too (rankings_gold.jsonl), because dozens label
     the same one, and so does what researchers
