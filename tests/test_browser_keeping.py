@@ -153,7 +153,7 @@ def test_a_lost_lease_is_told_and_what_was_written_stays(
     expect(page.get_by_label("Your response")).to_have_value("too late, but good")
     plain.get_by_label("Your response").fill("too late, and without a script")
     plain.get_by_role("button", name="Submit").click()
-    expect(plain.get_by_role("heading", level=1)).to_have_text("This task is not yours any more")
+    expect(plain.get_by_role("heading", level=1)).to_have_text("This page was not saved")
     expect(plain.get_by_text("too late, and without a script")).to_be_visible()
     # The task comes back to her, and with it what she wrote.
     give_back(studio, bob, slot)

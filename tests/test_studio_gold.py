@@ -186,9 +186,9 @@ def test_a_changed_label_keeps_every_version_until_its_time_is_over(studio, cloc
     own = own_label(studio, ada, label_id)
     same = submitted_of(own.task, own.label, own.order)
     assert own.is_open and revise(studio, ada, label_id, same) is False and num_versions(studio) == {}
-    with pytest.raises(Refusal, match="no such label"):
+    with pytest.raises(Refusal, match="no label"):
         own_label(studio, bob, label_id)
-    with pytest.raises(Refusal, match="no such label"):
+    with pytest.raises(Refusal, match="no label"):
         revise(studio, bob, label_id, same)
     with pytest.raises(LabelError):
         revise(studio, ada, label_id, {})

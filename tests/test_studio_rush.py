@@ -226,13 +226,13 @@ def test_a_page_saved_while_the_task_is_submitted_is_in_the_label(rushed: Studio
     assignment = claim(rushed, ada, "demonstrate")
     assert assignment is not None
     save_draft(rushed, assignment, "demonstration", {"response": "old text"}, should_hold=True)
-    whole = labels.current_guideline
+    whole = labels.shown_guideline
 
     def save_meanwhile(*arguments: Any) -> Any:
         save_draft(rushed, assignment, "demonstration", {"response": "new text"}, should_hold=True)
         return whole(*arguments)
 
-    monkeypatch.setattr(labels, "current_guideline", save_meanwhile)
+    monkeypatch.setattr(labels, "shown_guideline", save_meanwhile)
     submit(rushed, ada, assignment, lease_token=assignment.lease_token, client_uuid=str(uuid4()))
     (label,) = stored_labels(rushed)
     assert label.label.fields["response"] == "new text"

@@ -58,6 +58,8 @@ def claim(studio: Studio, labeler: User, kind: Kind) -> Assignment | None:
     while True:
         try:
             with studio.database.write() as session:
+                # Two tabs that start at once get one task, the one that the first of them took.
+                _take_turn(studio, session, labeler)
                 slot = _held(studio, session, labeler.id, kind) or _take(studio, session, labeler, kind)
                 return None if slot is None else _assignment(studio, session, slot)
         except IntegrityError:
@@ -94,14 +96,18 @@ def _take(studio: Studio, session: Session, labeler: User, kind: Kind) -> Slot |
     return _returned(session, leased(studio, labeler.id).where(Slot.id == first.scalar_subquery()))
 
 
+def _take_turn(studio: Studio, session: Session, labeler: User) -> None:
+    studio.database.take_turn(session, f"claim {labeler.id}")
+
+
 def _require_quota(studio: Studio, session: Session, labeler: User) -> None:
     """Raise Refusal where what a labeler has done and holds, of every kind, is their quota.
 
     Counted at this labeler's turn: two claims at once would each find room for one more.
     """
+    _take_turn(studio, session, labeler)
     if labeler.quota is None:
         return
-    studio.database.take_turn(session, f"quota {labeler.id}")
     done = session.scalar(select(func.count()).where(StoredLabel.labeler_id == labeler.id)) or 0
     held = session.scalar(select(func.count()).where(Slot.labeler_id == labeler.id, Slot.state == "leased")) or 0
     if has_quota_left(labeler.quota, done + held):
@@ -124,6 +130,7 @@ def _gold_item(studio: Studio, session: Session, labeler: User, kind: Kind) -> i
 
 def _take_gold(studio: Studio, session: Session, labeler_id: str, item_id: int) -> Slot | None:
     """A place of a gold item: one that was given back, or a new one, since everybody may have gold."""
+    studio.database.take_turn(session, f"places of {item_id}")
     free = select(Slot.id).where(Slot.item_id == item_id, Slot.state == "free").order_by(Slot.place).limit(1)
     slot_id = session.scalar(free)
     if slot_id is None:
@@ -236,6 +243,8 @@ def skip(studio: Studio, labeler: User, slot_id: int, *, reason: str, note: str 
         raise Refusal("Say why you skip this task: choose one of the reasons.")
     with studio.database.write() as session:
         item_id = _free(session, labeler.id, slot_id).item_id
+        # Counted in turn: of two at once each would see only its own.
+        studio.database.take_turn(session, f"skips of {item_id}")
         session.add(
             Skip(item_id=item_id, labeler_id=labeler.id, reason=reason, note=note[:2000], created_at=studio.clock())
         )

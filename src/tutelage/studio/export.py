@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 from sqlalchemy import ColumnElement
+from sqlalchemy.orm import Session
 
 from tutelage import __version__
 from tutelage.labeling.assignment import Group
@@ -60,17 +61,22 @@ GOLD, RULED = "_gold", "_ruled"
 
 
 def exported_records(
-    studio: Studio, selection: Selection, file_format: ExportFormat = "jsonl", tally: Tally | None = None
+    studio: Studio,
+    session: Session,
+    selection: Selection,
+    file_format: ExportFormat = "jsonl",
+    tally: Tally | None = None,
 ) -> Iterator[tuple[str, LabelRow, BaseModel]]:
     """Every record of an export with the label it comes from and the name of its file: "rankings", "rankings_gold".
 
-    Labels come first, each counted in `tally`; after them what researchers decided, in files of their own.
+    Labels come first, each counted in `tally`; after them what researchers decided, in files of their own. All are of
+    the moment that `session` reads.
     """
-    rows = label_rows(studio, selection, *_order(file_format))
+    rows = label_rows(session, selection, *_order(file_format))
     for row in tally.counted(rows) if tally else rows:
         for name, record in _converted(row, file_format):
             yield name + (GOLD if row.is_gold else ""), row, record
-    for row in ruled_rows(studio, selection):
+    for row in ruled_rows(studio, session, selection):
         for name, record in _converted(row, file_format):
             yield name + RULED, row, record
 
@@ -135,9 +141,13 @@ def export_labels(
     require_batch(studio, selection)
     tally = Tally()
     with atomic_directory(out) as folder:
-        with LabelFiles(folder) as files:
-            for name, row, record in exported_records(studio, selection, file_format, tally):
+        # One moment for all that is read, and it is the one the manifest names: whoever withdraws consent while this
+        # runs sees that the export is older.
+        exported_at = studio.clock().isoformat()
+        with studio.database.read() as session, LabelFiles(folder) as files:
+            for name, row, record in exported_records(studio, session, selection, file_format, tally):
                 files.add(name + _split_of(row, record, validation_share=validation_share), record)
+            left_out = without_consent(session, selection)
         if file_format == "trl":
             files.to_one_form()
         if file_format == "parquet":
@@ -146,7 +156,7 @@ def export_labels(
             files.to_csv()
         manifest = ExportManifest(
             version=__version__,
-            exported_at=studio.clock().isoformat(),
+            exported_at=exported_at,
             format=file_format,
             purpose=purpose,
             group=group,
@@ -154,7 +164,7 @@ def export_labels(
             validation_share=validation_share,
             counts=files.counts(),
             sha256=files.sha256(),
-            num_without_consent=without_consent(studio, selection).num_labels,
+            num_without_consent=left_out.num_labels,
             **tally.facts(),
         )
         (folder / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -64,6 +64,7 @@ def make_gold(studio: Studio, item_id: int, expected: Label, *, by: str | None =
     except ValueError as error:
         raise Refusal(f"This label cannot be gold: {error}.") from None
     with studio.database.write() as session:
+        studio.database.take_turn(session, f"gold {item_id}")
         if session.get(Item, item_id) is None:
             raise Refusal(f"There is no item {item_id}.")
         row = session.get(Gold, item_id) or Gold(item_id=item_id, created_at=studio.clock(), created_by=by)

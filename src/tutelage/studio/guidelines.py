@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from tutelage.labeling.tasks import Kind, Purpose
 from tutelage.studio.people import record_action
-from tutelage.studio.studio import Studio
+from tutelage.studio.studio import Refusal, Studio
 from tutelage.studio.tables import Guideline
 
 _SHIPPED = Path(__file__).parent / "shipped_guidelines"
@@ -37,12 +37,29 @@ def current_guideline(studio: Studio, kind: Kind, purpose: Purpose) -> Guideline
         return current_guideline(studio, kind, purpose)
 
 
+def shown_guideline(studio: Studio, kind: Kind, purpose: Purpose, version: int | None) -> Guideline:
+    """The version that a page showed; the newest for None. Raises Refusal for one that is not there."""
+    if version is None:
+        return current_guideline(studio, kind, purpose)
+    of_task = select(Guideline).where(Guideline.kind == kind, Guideline.purpose == purpose)
+    with studio.database.read() as session:
+        found = session.scalar(of_task.where(Guideline.version == version))
+    if found is None:
+        raise Refusal(f"There is no version {version} of the guideline for {kind}, {purpose}. Load the page again.")
+    return found
+
+
 def publish_guideline(studio: Studio, kind: Kind, purpose: Purpose, markdown: str, *, by: str) -> Guideline:
-    """Make a new version, which labelers see from now on. Labels keep the version that they were made under."""
+    """Make a new version, which labelers see from now on; the newest, if it says the same already.
+
+    Labels keep the version that they were made under.
+    """
     while True:
         try:
             with studio.database.write() as session:
                 newest = _newest(session, kind, purpose)
+                if newest is not None and newest.markdown.strip() == markdown.strip():
+                    return newest
                 added = _add(studio, session, kind, purpose, markdown, version=newest.version + 1 if newest else 1)
                 record_action(studio, session, by, "publish guideline", f"{kind}, {purpose}, version {added.version}")
                 return added

@@ -149,6 +149,8 @@ def _store(
     unknown[key] += each.labeler is None
     labeler_id = _labeler(studio, session, each.labeler or f"unknown {unknown[key]}", source, group)
     item = session.scalars(select(Item).where(Item.content_key == key)).one()
+    # If the item is gold, a labeler may be given a new place of it at this moment.
+    studio.database.take_turn(session, f"places of {item.id}")
     of_item = select(func.max(Slot.place)).where(Slot.item_id == item.id)
     if session.scalar(of_item.where(Slot.labeler_id == labeler_id)) is not None:
         return False

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy.orm import Session
 
 from tutelage.labeling.assignment import Group
 from tutelage.labeling.labels import Label
@@ -83,10 +84,11 @@ class Selection:
 
 def stored_labels(studio: Studio, purpose: Purpose | None = None) -> list[LabelRow]:
     """All labels of a purpose (None: of all) that may be used, in the order in which they were made."""
-    return list(label_rows(studio, Selection(purpose=purpose)))
+    with studio.database.read() as session:
+        return list(label_rows(session, Selection(purpose=purpose)))
 
 
-def label_rows(studio: Studio, selection: Selection, *order: Any) -> Iterator[LabelRow]:
+def label_rows(session: Session, selection: Selection, *order: Any) -> Iterator[LabelRow]:
     """The chosen labels that may be used, streamed as they were at one moment; in the order they were made in."""
     chosen = (
         select(StoredLabel, Item, User.labeler_group, Guideline, Batch.name, _NUM_CHANGES, IS_GOLD, _IS_RULED)
@@ -97,12 +99,11 @@ def label_rows(studio: Studio, selection: Selection, *order: Any) -> Iterator[La
         .where(*selection.conditions(), _HAS_CONSENTED)
         .order_by(*order, StoredLabel.id)
     )
-    with studio.database.read() as session:
-        for row in session.execute(chosen.execution_options(yield_per=_ROWS_AT_ONCE)).tuples():
-            yield _label_row(*row)
+    for row in session.execute(chosen.execution_options(yield_per=_ROWS_AT_ONCE)).tuples():
+        yield _label_row(*row)
 
 
-def without_consent(studio: Studio, selection: Selection) -> LeftOut:
+def without_consent(session: Session, selection: Selection) -> LeftOut:
     """How many of the chosen labels are left out, because those who made them did not say that they may be used."""
     counts = (
         select(func.count(), func.count(StoredLabel.labeler_id.distinct()))
@@ -112,12 +113,11 @@ def without_consent(studio: Studio, selection: Selection) -> LeftOut:
         .join(User, User.id == StoredLabel.labeler_id)
         .where(*selection.conditions(), ~_HAS_CONSENTED)
     )
-    with studio.database.read() as session:
-        num_labels, num_labelers = session.execute(counts).tuples().one()
+    num_labels, num_labelers = session.execute(counts).tuples().one()
     return LeftOut(num_labels=num_labels, num_labelers=num_labelers)
 
 
-def ruled_rows(studio: Studio, selection: Selection) -> Iterator[LabelRow]:
+def ruled_rows(studio: Studio, session: Session, selection: Selection) -> Iterator[LabelRow]:
     """What researchers decided about the chosen items, as labels of theirs. A group of labelers has none."""
     newest = select(func.max(Adjudication.id)).group_by(Adjudication.item_id)
     chosen = (
@@ -129,8 +129,7 @@ def ruled_rows(studio: Studio, selection: Selection) -> Iterator[LabelRow]:
         .order_by(Adjudication.id)
     )
     if selection.group is None:
-        with studio.database.read() as session:
-            yield from (_ruled_row(studio, *row) for row in session.execute(chosen).tuples().all())
+        yield from (_ruled_row(studio, *row) for row in session.execute(chosen).tuples().all())
 
 
 def _ruled_row(studio: Studio, ruling: Adjudication, item: Item, batch: str) -> LabelRow:

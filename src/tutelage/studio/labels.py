@@ -16,7 +16,7 @@ from tutelage.labeling.fields import MAX_CHARACTERS, Submitted
 from tutelage.labeling.forms import pages_of
 from tutelage.labeling.labels import LabelError, read_label
 from tutelage.studio.assignment import Assignment, finish, hold
-from tutelage.studio.guidelines import current_guideline
+from tutelage.studio.guidelines import shown_guideline
 from tutelage.studio.studio import Refusal, Studio
 from tutelage.studio.tables import Draft, StoredLabel, User
 
@@ -80,15 +80,25 @@ def _take_turn(studio: Studio, session: Session, assignment: Assignment) -> None
     studio.database.take_turn(session, f"draft {assignment.item_id} {assignment.labeler_id}")
 
 
-def submit(studio: Studio, labeler: User, assignment: Assignment, *, lease_token: str, client_uuid: str) -> int:
+def submit(
+    studio: Studio,
+    labeler: User,
+    assignment: Assignment,
+    *,
+    lease_token: str,
+    client_uuid: str,
+    guideline_version: int | None = None,
+) -> int:
     """Make the draft a label; returns its id. Sent again with the same `client_uuid`, it changes nothing.
 
-    `client_uuid` is drawn when the page is made, so that a double click or a retry cannot label twice. Raises
-    LabelError where pages are not complete, LeaseLost where the place is gone, Refusal for an id that is none.
+    `client_uuid` is drawn when the page is made, so that a double click or a retry cannot label twice.
+    `guideline_version` is the one that the page showed (None: the newest): another may have been published since.
+    Raises LabelError where pages are not complete, LeaseLost where the place is gone, Refusal for an id that is none.
     """
     client_uuid = _checked_uuid(client_uuid)
+    guideline = shown_guideline(studio, assignment.task.kind, assignment.purpose, guideline_version)
     try:
-        return _store(studio, labeler, assignment, lease_token, client_uuid)
+        return _store(studio, labeler, assignment, lease_token, client_uuid, guideline.id)
     except (IntegrityError, LabelError, Refusal):
         # Sent before, or twice at once: the place is done, and the draft gone, because the label is there.
         known = label_of_uuid(studio, labeler, client_uuid)
@@ -97,8 +107,9 @@ def submit(studio: Studio, labeler: User, assignment: Assignment, *, lease_token
         return known
 
 
-def _store(studio: Studio, labeler: User, assignment: Assignment, lease_token: str, client_uuid: str) -> int:
-    guideline = current_guideline(studio, assignment.task.kind, assignment.purpose)
+def _store(
+    studio: Studio, labeler: User, assignment: Assignment, lease_token: str, client_uuid: str, guideline_id: int
+) -> int:
     with studio.database.write() as session:
         # The draft is read at our turn: a page that was saved before it is in the label, one saved after it finds the
         # task done and is refused.
@@ -114,7 +125,7 @@ def _store(studio: Studio, labeler: User, assignment: Assignment, lease_token: s
             label=label.model_dump(mode="json"),
             display_order=list(assignment.order),
             display_seed=studio.settings.seed,
-            guideline_id=guideline.id,
+            guideline_id=guideline_id,
             ui_version=__version__,
             active_seconds=dict(entered.active_seconds),
             created_at=studio.clock(),

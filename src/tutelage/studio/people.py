@@ -175,7 +175,7 @@ def revoke_api_token(studio: Studio, user: User, token_id: int) -> None:
     with studio.database.write() as session:
         token = session.get(ApiToken, token_id)
         if token is None or token.user_id != user.id:
-            raise Refusal("You have no such token.")
+            raise Refusal(f"There is no token {token_id} in your account.")
         token.revoked_at = token.revoked_at or studio.clock()
         record_action(studio, session, user.id, "revoke api token", token.name)
 
@@ -196,7 +196,8 @@ def people(studio: Studio) -> list[User]:
 def set_consent(studio: Studio, user: User, has_consented: bool) -> None:
     """Let somebody's labels be used, or from now on no longer; what was exported before is out of our hands."""
     with studio.database.write() as session:
-        found = session.get_one(User, user.id)
+        # Locked, so that what holds is what the newest entry of the log says.
+        found = session.get_one(User, user.id, with_for_update=True)
         found.consented_at = (found.consented_at or studio.clock()) if has_consented else None
         record_action(studio, session, user.id, "give consent" if has_consented else "withdraw consent", user.name)
 
@@ -204,12 +205,16 @@ def set_consent(studio: Studio, user: User, has_consented: bool) -> None:
 def set_active(studio: Studio, user_id: str, is_active: bool, *, by: str) -> None:
     """Let somebody in or keep them out; their sessions end, and wrong passwords in their name are forgotten.
 
-    Raises Refusal for somebody who is not there.
+    Raises Refusal for somebody who is not there, and where whoever acts has been kept out meanwhile: two admins who
+    lock each other out would leave nobody who can undo it.
     """
     with studio.database.write() as session:
-        user = session.get(User, user_id)
+        studio.database.take_turn(session, "accounts")
+        user, actor = session.get(User, user_id), session.get(User, by)
         if user is None:
             raise Refusal(f"There is nobody with the id {user_id!r}.")
+        if actor is None or not actor.is_active:
+            raise Refusal("Your own account is not active. Ask another admin.")
         user.is_active = is_active
         session.execute(delete(BrowserSession).where(BrowserSession.user_id == user_id))
         session.execute(delete(FailedSignIn).where(FailedSignIn.name == user.name.lower()))

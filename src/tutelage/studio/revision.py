@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
 
 from tutelage.labeling.fields import Submitted
 from tutelage.labeling.labels import Label, read_label
@@ -46,14 +45,13 @@ def own_labels(studio: Studio, labeler: User, *, limit: int = 50) -> list[OwnLab
 def own_label(studio: Studio, labeler: User, label_id: int) -> OwnLabel:
     """One label of this labeler. Raises Refusal where they have none with this id."""
     with studio.database.read() as session:
-        stored = _owned(session, labeler, label_id)
+        stored = _owned(session.get(StoredLabel, label_id), labeler, label_id)
         return _own(studio, stored, session.get_one(Item, stored.item_id))
 
 
-def _owned(session: Session, labeler: User, label_id: int) -> StoredLabel:
-    stored = session.scalar(select(StoredLabel).where(StoredLabel.id == label_id).with_for_update())
+def _owned(stored: StoredLabel | None, labeler: User, label_id: int) -> StoredLabel:
     if stored is None or stored.labeler_id != labeler.id:
-        raise Refusal("You have no such label.")
+        raise Refusal(f"There is no label {label_id} among yours.")
     return stored
 
 
@@ -76,7 +74,8 @@ def revise(studio: Studio, labeler: User, label_id: int, submitted: Mapping[str,
     Raises LabelError where pages are not complete, Refusal where it is not the labeler's or its time is over.
     """
     with studio.database.write() as session:
-        stored = _owned(session, labeler, label_id)
+        # Locked: the number of the next version is that of the last one read here, plus one.
+        stored = _owned(session.get(StoredLabel, label_id, with_for_update=True), labeler, label_id)
         own = _own(studio, stored, session.get_one(Item, stored.item_id))
         if not own.is_open:
             raise Refusal(f"This label could be changed until {own.closes_at:%d %B %Y, %H:%M} UTC.")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tutelage.labeling.display import display_order
@@ -84,6 +83,7 @@ def add_screening(studio: Studio, tasks: Iterable[ScreeningTask], *, name: str =
             f"flagging, ranking and demonstration, and at most {_MAX_TASKS} tasks."
         )
     with studio.database.write() as session:
+        studio.database.take_turn(session, "screening tests")
         for open_one in session.scalars(select(ScreeningBatch).where(ScreeningBatch.is_open)):
             open_one.is_open = False
         batch = ScreeningBatch(name=name[-200:], is_open=True, created_at=studio.clock())
@@ -105,17 +105,17 @@ def screening_of(studio: Studio, candidate: User) -> Candidacy:
     with studio.database.read() as session:
         if own := _newest(session, candidate.id):
             return _candidacy(studio, session, own, candidate)
-    try:
-        with studio.database.write() as session:
-            return _candidacy(studio, session, _begin(studio, session, candidate), candidate)
-    except IntegrityError:
-        # Another browser of theirs was first.
-        return screening_of(studio, candidate)
+    with studio.database.write() as session:
+        # Another browser of theirs may have been first, and the test may have been replaced since.
+        studio.database.take_turn(session, f"screening {candidate.id}")
+        own = _newest(session, candidate.id) or _begin(studio, session, candidate)
+        return _candidacy(studio, session, own, candidate)
 
 
-def _newest(session: Session, candidate_id: str) -> Screening | None:
+def _newest(session: Session, candidate_id: str, *, should_lock: bool = False) -> Screening | None:
     of_candidate = select(Screening).where(Screening.candidate_id == candidate_id)
-    return session.scalar(of_candidate.order_by(Screening.id.desc()).limit(1))
+    newest = of_candidate.order_by(Screening.id.desc()).limit(1)
+    return session.scalar(newest.with_for_update() if should_lock else newest)
 
 
 def _begin(studio: Studio, session: Session, candidate: User) -> Screening:
@@ -149,9 +149,10 @@ def save_response(studio: Studio, candidate: User, task_id: int, entries: Submit
 
 
 def _open_one(session: Session, candidate: User) -> Screening:
-    own = _newest(session, candidate.id)
+    """The test that a candidate still takes, locked: what is saved is saved before it is handed in, or refused."""
+    own = _newest(session, candidate.id, should_lock=True)
     if own is None or own.submitted_at is not None:
-        raise Refusal("You have handed in your test. It cannot be changed any more.")
+        raise Refusal("You have handed in your test. It can no longer be changed.")
     return own
 
 
@@ -181,8 +182,8 @@ def candidacy(studio: Studio, screening_id: int) -> Candidacy:
         return _candidacy(studio, session, own, session.get_one(User, own.candidate_id))
 
 
-def _found(session: Session, screening_id: int) -> Screening:
-    own = session.get(Screening, screening_id)
+def _found(session: Session, screening_id: int, *, should_lock: bool = False) -> Screening:
+    own = session.get(Screening, screening_id, with_for_update=should_lock or None)
     if own is None:
         raise Refusal(f"There is no screening {screening_id}.")
     return own
@@ -193,9 +194,9 @@ def rate(studio: Studio, screening_id: int, task_id: int, score: int, *, by: Use
     if not LIKERT_MIN <= score <= LIKERT_MAX:
         raise Refusal(f"The rating is {score}; it must be from {LIKERT_MIN} to {LIKERT_MAX}.")
     with studio.database.write() as session:
-        own, row = _found(session, screening_id), session.get(ScreeningTaskRow, task_id)
+        own, row = _found(session, screening_id, should_lock=True), session.get(ScreeningTaskRow, task_id)
         if row is None or row.batch_id != own.batch_id or row.task["part"] != "demonstration":
-            raise Refusal("This is no demonstration of this test.")
+            raise Refusal(f"Task {task_id} is not a demonstration of this test.")
         if own.submitted_at is None:
             raise Refusal("The test is not handed in yet.")
         kept = session.get(ScreeningScore, (screening_id, task_id, by.id))
@@ -212,7 +213,7 @@ def decide(studio: Studio, screening_id: int, decision: Decision, *, note: str, 
     if decision not in DECISIONS:
         raise Refusal(f"The decision is {decision!r}; choose {' or '.join(DECISIONS)}.")
     with studio.database.write() as session:
-        own = _found(session, screening_id)
+        own = _found(session, screening_id, should_lock=True)
         if own.submitted_at is None:
             raise Refusal("The test is not handed in yet.")
         own.decision, own.decision_note = decision, note[:2000]

@@ -18,6 +18,7 @@ from tutelage.studio.secrets import is_password, new_token, token_hash
 from tutelage.studio.studio import Refusal, Settings, Studio
 from tutelage.studio.tables import BrowserSession, FailedSignIn, KnownDevice, User
 
+_WRONG = "The name or the password is wrong."
 _STRANGE, _KNOWN = "address ", "device "
 
 
@@ -41,8 +42,12 @@ def sign_in(studio: Studio, *, name: str, password: str, address: str = "", devi
     # Slow on purpose, and outside of any transaction.
     is_right = is_password(password, user.password_hash if user else None)
     if not is_right or user is None:
-        raise Refusal("The name or the password is wrong.")
+        raise Refusal(_WRONG)
     with studio.database.write() as session:
+        studio.database.take_turn(session, f"sign in {name.lower()}")
+        # Somebody may have been kept out while the password was checked.
+        if session.scalar(select(User.id).where(User.id == user.id, User.is_active).with_for_update()) is None:
+            raise Refusal(_WRONG)
         session.execute(delete(FailedSignIn).where(FailedSignIn.name == name.lower(), FailedSignIn.origin == origin))
         record_action(studio, session, user.id, "sign in", user.name)
         return Entrance(session=_start_session(studio, session, user), device=_know(studio, session, user, device))

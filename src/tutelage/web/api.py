@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
@@ -15,6 +16,7 @@ from tutelage.studio.export import FILES, GOLD, RULED, exported_records
 from tutelage.studio.label_rows import Selection, require_batch, without_consent
 from tutelage.studio.people import record_action
 from tutelage.studio.progress import KindProgress, progress
+from tutelage.studio.studio import Studio
 from tutelage.web.guards import Lead, Person, studio_of
 
 router = APIRouter(prefix="/api", tags=["studio"])
@@ -61,6 +63,13 @@ def show_labels(
     require_batch(studio, selection)
     with studio.database.write() as session:
         record_action(studio, session, lead.id, "export", f"{name}.jsonl")
-    lines = (f"{record_line(record)}\n" for file, _, record in exported_records(studio, selection) if file == name)
-    left_out = {"X-Labels-Without-Consent": str(without_consent(studio, selection).num_labels)}
-    return StreamingResponse(lines, media_type="application/x-ndjson", headers=left_out)
+    with studio.database.read() as reading:
+        left_out = {"X-Labels-Without-Consent": str(without_consent(reading, selection).num_labels)}
+    return StreamingResponse(_lines(studio, selection, name), media_type="application/x-ndjson", headers=left_out)
+
+
+def _lines(studio: Studio, selection: Selection, name: str) -> Iterator[str]:
+    with studio.database.read() as session:
+        for file, _, record in exported_records(studio, session, selection):
+            if file == name:
+                yield f"{record_line(record)}\n"

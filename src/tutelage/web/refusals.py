@@ -14,7 +14,7 @@ from tutelage.studio.studio import Refusal
 from tutelage.web.guards import NotAllowed, NotSignedIn, visitor
 from tutelage.web.pages import page, see
 
-_TITLES = {403: "Not for you", 404: "There is no such page", 409: "Not possible any more"}
+_TITLES = {403: "Not for you", 404: "There is no such page", 409: "No longer possible"}
 
 
 def register(app: FastAPI) -> None:

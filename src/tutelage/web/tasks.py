@@ -10,7 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
 from tutelage.labeling.forms import SKIP_REASONS, Page, letters_of, pages_of
-from tutelage.labeling.labels import LabelError, Problems, page_problems
+from tutelage.labeling.labels import LabelError, Problems, page_problems, read_label
+from tutelage.labeling.revision import submitted_of
 from tutelage.labeling.tasks import KINDS
 from tutelage.studio.assignment import (
     MOST_COUNTED,
@@ -24,16 +25,21 @@ from tutelage.studio.assignment import (
 )
 from tutelage.studio.guidelines import current_guideline
 from tutelage.studio.labels import Entered, draft_of, label_of_uuid, num_labels, save_draft, submit
+from tutelage.studio.revision import own_label
 from tutelage.studio.tables import User
 from tutelage.web.guards import Form, Labeler, Person, RowId, studio_of
 from tutelage.web.pages import page, see
 from tutelage.web.shortcuts import keys_of
-from tutelage.web.work_forms import entries_of, seconds_of
+from tutelage.web.work_forms import entries_of, guideline_version_of, seconds_of
 
 router = APIRouter()
 
 # Before the name of the page that a labeler goes to from a step.
 _TO_PAGE = "page."
+_ALREADY_SUBMITTED = (
+    "This task was already submitted, and what you changed since is not in it. You can change a label under "
+    "“Done” while its time is not over."
+)
 
 
 @router.get("/")
@@ -90,13 +96,31 @@ def save_work(
 ) -> Response:
     """Save the page whatever it holds; then another page, the next one if this is complete, or submit them all."""
     studio, go = studio_of(request), form.get("go", "next")
-    if go == "submit" and label_of_uuid(studio, labeler, form.get("client_uuid", "")) is not None:
-        return see("/?done=1")
+    known = label_of_uuid(studio, labeler, form.get("client_uuid", "")) if go == "submit" else None
+    if known is not None:
+        return _sent_again(request, page_name, person, labeler, known, form)
     try:
         return _saved(request, slot_id, page_name, person, labeler, form)
     except LeaseLost as lost:
-        shown = {"message": str(lost), "entries": entries_of(form)}
-        return page(request, "lost.html", person, status=409, **shown)
+        return _lost_page(request, person, str(lost), form)
+
+
+def _sent_again(request: Request, page_name: str, person: Person, labeler: User, label_id: int, form: Form) -> Response:
+    """Done, where it says what the label says: a double click. The browser's Back lets it be changed and sent again."""
+    own = own_label(studio_of(request), labeler, label_id)
+    entered = {**submitted_of(own.task, own.label, own.order), page_name: entries_of(form)}
+    try:
+        is_same = read_label(own.task, entered, own.order) == own.label
+    except LabelError:
+        is_same = False
+    if is_same:
+        return see("/?done=1")
+    return _lost_page(request, person, _ALREADY_SUBMITTED, form)
+
+
+def _lost_page(request: Request, person: Person, message: str, form: Form) -> Response:
+    """What was entered and could not be saved, so that nothing of it is lost without a word."""
+    return page(request, "lost.html", person, status=409, message=message, entries=entries_of(form))
 
 
 def _saved(request: Request, slot_id: int, page_name: str, person: Person, labeler: User, form: Form) -> Response:
@@ -121,7 +145,14 @@ def _submitted(request: Request, person: Person, labeler: User, assignment: Assi
     studio = studio_of(request)
     token, uuid = form.get("lease_token", ""), form.get("client_uuid", "")
     try:
-        submit(studio, labeler, assignment, lease_token=token, client_uuid=uuid)
+        submit(
+            studio,
+            labeler,
+            assignment,
+            lease_token=token,
+            client_uuid=uuid,
+            guideline_version=guideline_version_of(form),
+        )
     except LabelError as error:
         name, problems = next(iter(error.problems.items()))
         draft, this = draft_of(studio, assignment), _page_of(assignment, name)

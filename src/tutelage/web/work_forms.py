@@ -6,12 +6,18 @@ from collections.abc import Mapping
 
 from tutelage.studio.studio import Studio
 
-_CARRIED = ("lease_token", "client_uuid", "opened_at", "active_seconds", "go")
+_CARRIED = ("lease_token", "client_uuid", "opened_at", "active_seconds", "guideline_version", "go")
 
 
 def entries_of(form: Mapping[str, str]) -> dict[str, str]:
     """What the labeler entered."""
     return {name: value for name, value in form.items() if name not in _CARRIED}
+
+
+def guideline_version_of(form: Mapping[str, str]) -> int | None:
+    """The version of the guideline that the page showed; None where the form does not say."""
+    text = form.get("guideline_version", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else None
 
 
 def seconds_of(studio: Studio, form: Mapping[str, str]) -> float:
