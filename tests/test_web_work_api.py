@@ -87,7 +87,7 @@ def test_only_ones_own_page_with_its_token_is_kept(
     of_bob = {"X-CSRF-Token": other.client.get("/api/session").json()["csrf_token"]}
     for address in (path, f"/api/task/{slot}/lease"):
         answer = other.client.post(address, data={"response": "x"}, headers=of_bob)
-        assert answer.status_code == 409 and "not yours" in answer.json()["detail"]
+        assert answer.status_code == 409 and "no longer assigned" in answer.json()["detail"]
     clock.move(hours=13)
     late = browser.client.post(path, data={"response": "x"}, headers=header)
     assert late.status_code == 401 and "Sign in" in late.json()["detail"]
