@@ -1,4 +1,4 @@
-"""Model folders: what we save, plain transformers loads; what we cannot use is refused; adapters and dropout."""
+"""Model folders: what we save, plain transformers loads; what we cannot use is refused, and dropout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from test_model_packing import SHAPES, family, groups_like, packed, plain_logprobs, plain_scores
 from tiny import config_of, documents, model_of
 from tutelage.errors import ModelError
-from tutelage.model.adapters import adapters_off, add_lora, merged
 from tutelage.model.context import context_limit
 from tutelage.model.dropout import residual_dropout
 from tutelage.model.forward import response_logprobs, response_scores
@@ -251,83 +250,3 @@ def test_residual_dropout_keeps_the_mean():
     assert (dropped == 0).float().mean().item() == pytest.approx(0.25, abs=0.01)
     kept = dropped != 0
     torch.testing.assert_close(dropped[kept], plain[kept] / 0.75)
-
-
-# Adapters.
-
-
-def adapted(name, *, has_score=False, seed=0):
-    """A model with adapters that do something: their second matrix starts at zero and is moved here."""
-    import warnings
-
-    model = packed(family(name, {}, has_score=has_score))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        add_lora(model, rank=4, alpha=8.0, seed=seed)
-    return model
-
-
-def move_adapters(model):
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "lora_B" in name:
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
-
-
-@pytest.mark.parametrize("name", ["llama", "gpt2", "gpt_neox", "opt"])
-def test_adapters_off_is_the_base_and_merged_is_adapted(name, tmp_path):
-    model = adapted(name)
-    base = response_logprobs(packed(family(name, {})), pack(GROUPS)).detach()
-    assert torch.equal(response_logprobs(model, pack(GROUPS)).detach(), base), "fresh adapters change nothing"
-    move_adapters(model)
-    changed = response_logprobs(model, pack(GROUPS)).detach()
-    assert float((changed - base).abs().max()) > 0.05
-    with adapters_off(model):
-        assert torch.equal(response_logprobs(model, pack(GROUPS)).detach(), base)
-    assert torch.equal(response_logprobs(model, pack(GROUPS)).detach(), changed)
-    save_model(merged(model), None, tmp_path)
-    assert torch.equal(response_logprobs(model, pack(GROUPS)).detach(), changed), "the model itself is left alone"
-    plain = AutoModelForCausalLM.from_pretrained(tmp_path).eval()
-    torch.testing.assert_close(plain_logprobs(plain, GROUPS).detach(), changed, atol=5e-5, rtol=1e-5)
-    torch.testing.assert_close(
-        response_logprobs(load_policy(tmp_path), pack(GROUPS)).detach(), changed, atol=5e-5, rtol=1e-5
-    )
-
-
-@pytest.mark.parametrize("has_score", [False, True])
-@pytest.mark.parametrize("name", ["llama", "gpt2"])
-def test_only_adapters_and_the_scalar_head_train(name, has_score):
-    model = adapted(name, has_score=has_score)
-    before = {key: p.detach().clone() for key, p in model.named_parameters()}
-    values = (response_scores if has_score else response_logprobs)(model, pack(GROUPS))
-    values.sum().backward()
-    torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1).step()
-    changed = {key for key, p in model.named_parameters() if not torch.equal(p, before[key])}
-    heads = {"score.weight"} if has_score else set()
-    assert changed - heads
-    assert all("lora_B" in key for key in changed - heads), "their first matrix has no gradient yet"
-    assert heads <= changed
-    names = {key.split(".lora_")[0].rpartition(".")[2] for key in changed - heads}
-    expected = {"llama": {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}}
-    assert names == expected.get(name, {"c_attn", "c_proj", "c_fc"})
-
-
-def test_adapters_are_drawn_from_their_seed_alone():
-    torch.manual_seed(1)
-    one = adapted("llama", seed=3).state_dict()
-    after = torch.rand(1)
-    torch.manual_seed(2)
-    same, other = adapted("llama", seed=3).state_dict(), adapted("llama", seed=4).state_dict()
-    first = next(key for key in one if "lora_A" in key)
-    assert torch.equal(one[first], same[first])
-    assert not torch.equal(one[first], other[first])
-    torch.manual_seed(1)
-    assert torch.equal(torch.rand(1), after), "the global generator is left alone"
-
-
-def test_the_same_model_where_there_are_no_adapters():
-    model = family("llama", {})
-    assert merged(model) is model
-    with pytest.raises(AssertionError, match="no adapters"), adapters_off(model):
-        pass

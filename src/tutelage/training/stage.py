@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from tutelage.config import config_hash, dump_config
 from tutelage.errors import CheckpointError, Stopped
-from tutelage.model.adapters import merged
+from tutelage.model.adapters import adapters_merged
 from tutelage.model.loading import device_of, save_model
 from tutelage.model.precision import set_precision
 from tutelage.model.speed import seconds_of_product
@@ -103,8 +103,9 @@ class Stage:
             return
         trial = self.config.out / ".trial"
         shutil.rmtree(trial, ignore_errors=True)
-        with atomic_directory(trial, survives="Nothing was trained yet.") as partial:
-            save_model(merged(model), tokenizer, partial)
+        saving = atomic_directory(trial, survives="Nothing was trained yet.")
+        with saving as partial, adapters_merged(model) as merged:
+            save_model(merged, tokenizer, partial)
         shutil.rmtree(trial)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -164,8 +165,9 @@ class Stage:
         fresh = folder.with_name(f"{folder.name}.new")
         for leftover in (replaced, fresh):
             shutil.rmtree(leftover, ignore_errors=True)
-        with atomic_directory(fresh, survives="What was saved before is intact.") as partial:
-            save_model(merged(model), tokenizer, partial)
+        saving = atomic_directory(fresh, survives="What was saved before is intact.")
+        with saving as partial, adapters_merged(model) as merged:
+            save_model(merged, tokenizer, partial)
         if folder.exists():
             folder.rename(replaced)
         fresh.rename(folder)
