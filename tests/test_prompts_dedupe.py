@@ -55,6 +55,7 @@ def test_normalised_text_has_no_case_no_runs_of_blanks_and_composed_letters():
         ("Name a bird that swims.", "\ufeffName a bird that swims."),
         ("cooperate", "co\u00adoperate\u2060"),
         ("Ἡ σοφία τοῦ Σωκράτους", "ἡ ΣΟΦΊΑ τοῦ ΣΩΚΡΆΤΟΥΣ"),
+        ("ΣΟΦΟΣ", "σοφοσ"),
         ("İstanbul", "istanbul"),
         ("I\u0307stanbul", "İSTANBUL"),
         ("e\u200d\u0301", "é"),
