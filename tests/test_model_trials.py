@@ -17,7 +17,7 @@ from tutelage.model.dropout import residual_dropout
 from tutelage.model.forward import backbone, hidden_states, response_logprobs
 from tutelage.model.loading import load_policy, load_scalar_model
 from tutelage.model.packing import pack
-from tutelage.model.trials import may_pack, reads_packed_tokens
+from tutelage.model.trials import check_head_is_linear, may_pack, reads_packed_tokens
 
 EXPERTS = {"num_local_experts": 4, "num_experts_per_tok": 2, "num_key_value_heads": 4}
 SHAPES = {
@@ -66,6 +66,14 @@ def assert_reads_and_samples_as_plain(model, shape):
             (flat_logprobs(sampled), plain_logprobs(model, groups_of(prompts, sampled))),
         ):
             torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-5)
+
+
+def test_a_head_that_no_configuration_names_is_tried():
+    """BERT's head has a layer and a norm before its matrix; Llama's is the matrix alone."""
+    check_head_is_linear(family("llama", {}))
+    model = model_of(AutoConfig.for_model("bert", vocab_size=64, is_decoder=True, **SHAPES["bert-generation"]))
+    with pytest.raises(ModelError, match="'bert' does more in its head than one matrix product"):
+        check_head_is_linear(model)
 
 
 # Sampling through the cache.
