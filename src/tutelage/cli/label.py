@@ -245,4 +245,5 @@ def export(
     for file, number in manifest.counts.items():
         typer.echo(f"{out / file}: {number}")
     for pair, counts in manifest.preferences.items():
-        typer.echo(f"{pair}: won {counts['won']}, lost {counts['lost']}, tied {counts['tied']}")
+        # Won and lost, or only decided, where the two sides have no names of their own.
+        typer.echo(f"{pair}: {', '.join(f'{outcome} {number}' for outcome, number in counts.items())}")
