@@ -13,6 +13,7 @@ from processes import Command, tutelage
 from tiny import read_rows
 from tutelage.errors import Stopped
 from tutelage.training import sft as sft_module
+from tutelage.training.allocation import FreedMemory
 from tutelage.training.config import SFTConfig
 from tutelage.training.sft import sft
 
@@ -54,6 +55,25 @@ def test_a_stopped_run_saves_its_step_and_ends_with_the_same_bits(tiny, tmp_path
     assert tutelage("reward", configs["whole"], folder=streams).status == 0
     weights = [tmp_path / name / "model" / "model.safetensors" for name in ("whole", "stopped")]
     assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_a_signal_after_the_saving_was_decided_stops_the_next_step(tiny, tmp_path, monkeypatch):
+    """It was said that the step was saved, which had been decided before the signal came."""
+    steps = []
+    whole = FreedMemory.give_back
+
+    def give_back(self):
+        steps.append(1)
+        if len(steps) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        whole(self)
+
+    monkeypatch.setattr(FreedMemory, "give_back", give_back)
+    files = {"demonstrations": tiny.demonstrations, "validation": tiny.demonstrations, "allow_prompt_overlap": True}
+    config = SFTConfig(out=tmp_path / "run", model=tiny.policy, text=TEXT, demonstrations_per_step=20, **files)
+    with pytest.raises(Stopped, match=r"stopped after step 3 of \d+, which is saved"):
+        sft(config)
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000003"]
 
 
 def test_stopped_at_once_it_says_what_is_lost(tiny, tmp_path, monkeypatch):

@@ -83,14 +83,15 @@ class Stage:
                 yield step
                 self.num_steps_done = step + 1
                 is_due = every and (step + 1) % every == 0
-                if (is_due or request.signal) and step + 1 < num_steps:
+                stopped_by = request.signal  # read once: a signal that comes from here on stops the next step
+                if (is_due or stopped_by) and step + 1 < num_steps:
                     self.save_checkpoint(step + 1)
                 self.freed.give_back()
                 shown.advance(1, self.note)
-                if request.signal and step + 1 < num_steps:
+                if stopped_by and step + 1 < num_steps:
                     raise Stopped(
                         f"stopped after step {step + 1} of {num_steps}, which is saved; --resume continues from there",
-                        128 + request.signal,
+                        128 + stopped_by,
                     )
 
     def try_saving(self, model: PreTrainedModel, tokenizer: Any) -> None:
