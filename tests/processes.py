@@ -22,7 +22,7 @@ _PRELOADED = (
     "transformers.models.llama.modeling_llama",
     "tutelage.cli",
     "tutelage.evaluation.files",
-    "tutelage.pipeline",
+    "tutelage.reproduction",
     "tutelage.training.dpo",
     "tutelage.training.ppo",
     "tutelage.training.pretrain",

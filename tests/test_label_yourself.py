@@ -39,7 +39,7 @@ def _run(folder: Path, number: int) -> Path:
 
 
 def test_comparisons_of_a_run_are_put_before_people_blind_and_once(tmp_path: Path) -> None:
-    label_yourself = pytest.importorskip("tutelage.pipeline.label_yourself").label_yourself
+    label_yourself = pytest.importorskip("tutelage.reproduction.label_yourself").label_yourself
     run = _run(tmp_path / "run", 50)
     assert label_yourself(run) == label_yourself(run) == run / "studio"
     studio = open_studio(run / "studio")
@@ -60,14 +60,14 @@ def test_comparisons_of_a_run_are_put_before_people_blind_and_once(tmp_path: Pat
 
 
 def test_a_folder_without_a_finished_run_is_told(tmp_path: Path) -> None:
-    label_yourself = pytest.importorskip("tutelage.pipeline.label_yourself").label_yourself
+    label_yourself = pytest.importorskip("tutelage.reproduction.label_yourself").label_yourself
     with pytest.raises(DataError, match="has come to its end"):
         label_yourself(tmp_path)
     assert not (tmp_path / "studio").exists()
 
 
 def test_of_a_full_run_the_largest_size_meets_on_prompts_written_for_instructgpt(tmp_path: Path) -> None:
-    label_yourself = pytest.importorskip("tutelage.pipeline.label_yourself").label_yourself
+    label_yourself = pytest.importorskip("tutelage.reproduction.label_yourself").label_yourself
     run = _run(tmp_path / "run", 6)
     path = run / "evaluation/completions.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
@@ -94,14 +94,15 @@ def test_of_a_full_run_the_largest_size_meets_on_prompts_written_for_instructgpt
 
 def test_the_flag_hands_over_after_the_run_and_says_how_to_start(tmp_path: Path, monkeypatch) -> None:
     pytest.importorskip("torch", reason="the quickstart trains")
-    import tutelage.pipeline.quickstart
     import tutelage.report
+    import tutelage.reproduction.quickstart
+    from tutelage.reproduction import paper_report
 
     run = tmp_path / "run"
     monkeypatch.setattr(
-        tutelage.pipeline.quickstart, "quickstart", lambda out, **_: {"seed": 0} if _run(out, 8) else {}
+        tutelage.reproduction.quickstart, "quickstart", lambda out, **_: {"seed": 0} if _run(out, 8) else {}
     )
-    monkeypatch.setattr(tutelage.report, "write_report", lambda out: out / "report.html")
+    monkeypatch.setattr(paper_report, "write_paper_report", lambda out: out / "report.html")
     monkeypatch.setattr(tutelage.report, "terminal_table", lambda out: "table")
     done = CliRunner().invoke(app, ["quickstart", "--out", str(run), "--label-yourself"])
     assert done.exit_code == 0, done.output

@@ -32,7 +32,7 @@ def test_every_recipe_is_known_here() -> None:
 
 def test_the_quickstart_loads_as_the_pipeline_reads_it() -> None:
     pytest.importorskip("torch", reason="the pipeline trains")
-    from tutelage.pipeline.run import QuickstartConfig
+    from tutelage.reproduction.run import QuickstartConfig
 
     config = load_config(QuickstartConfig, recipe_path("quickstart"))
     for settings in (config.pretrain, config.sft, config.ppo_init, config.reward, config.ppo):
@@ -41,9 +41,9 @@ def test_the_quickstart_loads_as_the_pipeline_reads_it() -> None:
 
 def test_the_full_run_loads_and_times_its_own_steps(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="the pipeline trains")
-    from tutelage.pipeline.full import take_steps
-    from tutelage.pipeline.run import QuickstartConfig
-    from tutelage.pipeline.sizes import FullConfig, FullRun
+    from tutelage.reproduction.full import take_steps
+    from tutelage.reproduction.run import QuickstartConfig
+    from tutelage.reproduction.sizes import FullConfig, FullRun
 
     config = load_config(FullConfig, recipe_path("full"))
     run = FullRun(tmp_path, config, 0)

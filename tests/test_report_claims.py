@@ -11,15 +11,16 @@ import pytest
 
 from full_run import truth, write_full_run
 from report_synthetic_run import write_synthetic_run
-from tutelage.report.claims import CLAIMS, Assessment, Evidence, assess
-from tutelage.report.claims.choices import BestOfSweeps, LastEpochMinusLowestLoss
-from tutelage.report.claims.quantities import Contrast, Term, difference
-from tutelage.report.claims.rules import Between, above, below, overall
+from tutelage.report.assessment import Assessment, Evidence, assess
 from tutelage.report.measured import LARGEST, SMALLEST, Measured, Row, read_measured
 from tutelage.report.notation import percent, signed, signed_points
 from tutelage.report.raw_rows import RawRows
 from tutelage.report.results import Estimate
+from tutelage.report.rules import Between, above, below, overall
 from tutelage.report.run_folder import read_run
+from tutelage.reproduction.claims import CLAIMS
+from tutelage.reproduction.claims.choices import BestOfSweeps, LastEpochMinusLowestLoss
+from tutelage.reproduction.claims.quantities import Contrast, Term, difference
 
 JUDGED = {"labelers": "heldout", "distribution": "instruct"}
 AGAINST = JUDGED | {"baseline": "sft"}

@@ -17,8 +17,9 @@ from rich.console import Console
 
 from report_synthetic_run import ARMS, USE_CASES, write_stage, write_synthetic_run
 from tutelage.errors import DataError, RecordError, StorageError, UserError
-from tutelage.report import document, terminal_table, write_report
+from tutelage.report import document, terminal_table
 from tutelage.report.notation import percent
+from tutelage.reproduction.paper_report import write_paper_report
 
 VOID = {"meta", "input", "link", "img", "br", "hr", "path", "use"}
 
@@ -85,7 +86,7 @@ def lean(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def html(run) -> str:
-    return write_report(run).read_text(encoding="utf-8")
+    return write_paper_report(run).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +145,7 @@ def test_changing_a_number_in_the_file_changes_the_page(lean, tmp_path):
     changed = shutil.copytree(lean, tmp_path / "changed")
     entry = {"mean": 0.123456, "low": 0.1, "high": 0.149, "n": 31415}
     rewrite(changed / "summary.json", lambda summary: summary["win_rate_vs_sft"].update(ppo_ptx=entry))
-    text = Page(write_report(changed).read_text()).text
+    text = Page(write_paper_report(changed).read_text()).text
     assert "are judged worse than those of the SFT policy: 12.3\u202f%" in text.replace(" %", "\u202f%")
     assert "31,415" in text
     assert "summary.json#/win_rate_vs_sft/ppo_ptx says 0.123, but evaluation/comparisons.jsonl gives" in text
@@ -161,7 +162,7 @@ def test_changing_a_number_in_the_file_changes_the_page(lean, tmp_path):
 def test_the_finding_and_the_verdict_follow_the_interval(tmp_path, low, high, words, verdict):
     entry = {"mean": (low + high) / 2, "low": low, "high": high, "n": 100}
     (tmp_path / "summary.json").write_text(json.dumps({"win_rate_vs_sft": {"ppo_ptx": entry}}))
-    text = Page(write_report(tmp_path).read_text()).text
+    text = Page(write_paper_report(tmp_path).read_text()).text
     assert f"Responses of the PPO-ptx policy {words} those of the SFT policy" in text
     claim = text[text.index("PPO-ptx is preferred to SFT") :]
     assert re.search(r"(not reproduced|too noisy to say|reproduced)", claim)[1] == verdict
@@ -228,7 +229,7 @@ def test_text_of_prompts_models_and_names_is_data(tmp_path, attack):
     metrics = hostile / "reward/metrics.jsonl"
     metrics.write_text("".join(json.dumps({"step": step, f"sft/{attack}": step}) + "\n" for step in range(3)))
     (hostile / "reward/config.yaml").write_text(json.dumps({attack: attack}))
-    text = write_report(hostile).read_text()
+    text = write_paper_report(hostile).read_text()
     page = Page(text)
     assert len([tag for tag, _ in page.elements if tag == "script"]) == 1
     assert not [tag for tag, _ in page.elements if tag == "img"]
@@ -249,13 +250,13 @@ def test_simulated_labelers_are_named_as_such_and_only_then(lean, page, tmp_path
     assert "The labelers of this run are simulated." in page.text
     real = shutil.copytree(lean, tmp_path / "real")
     rewrite(real / "summary.json", lambda summary: summary.update(simulated_labelers=False))
-    assert "simulated" not in Page(write_report(real).read_text()).text
+    assert "simulated" not in Page(write_paper_report(real).read_text()).text
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "sft", "reward", "ppo"])
 def test_a_single_stage_has_a_report_of_its_own(tmp_path, stage):
     write_stage(tmp_path / "alone", stage, np.random.default_rng(0))
-    page = Page(write_report(tmp_path / "alone").read_text())
+    page = Page(write_paper_report(tmp_path / "alone").read_text())
     assert "by step" in page.text
     assert "has not ended" not in page.text
     assert "Samples" in page.text
@@ -269,7 +270,7 @@ def test_an_unfinished_run_says_so_and_shows_what_there_is(lean, tmp_path):
     (half / "reward/summary.json").unlink()
     metrics = half / "reward/metrics.jsonl"
     metrics.write_text(metrics.read_text()[:1000])
-    page = Page(write_report(half).read_text())
+    page = Page(write_paper_report(half).read_text())
     assert "This run has not ended." in page.text
     assert "Stages without an end: reward." in page.text
     # The win rates are computed from the comparisons where the run has not summed them up.
@@ -294,7 +295,7 @@ def test_any_part_may_be_missing(lean, tmp_path, missing):
     poorer = shutil.copytree(lean, tmp_path / "poorer")
     path = poorer / missing
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    page = Page(write_report(poorer).read_text())
+    page = Page(write_paper_report(poorer).read_text())
     assert page.text.startswith("poorer – Tutelage report")
     assert not page.open
     Console(file=io.StringIO()).print(terminal_table(poorer))
@@ -308,7 +309,7 @@ def test_any_part_may_be_missing(lean, tmp_path, missing):
 def test_any_part_of_the_summary_may_be_malformed(tmp_path, key):
     for value in (None, "absent", [1], {"gpt": None}, {"gpt": {"mean": None}}, {}):
         (tmp_path / "summary.json").write_text(json.dumps({"seed": 1} | {key: value}))
-        page = Page(write_report(tmp_path).read_text())
+        page = Page(write_paper_report(tmp_path).read_text())
         assert not page.open
         assert "Method" in page.text
 
@@ -317,7 +318,7 @@ def test_numbers_that_are_not_finite_are_left_out(tmp_path):
     rows = [{"step": step, "ppo/score": value, "ppo/entropy": None} for step, value in enumerate([1.0, None, 2.0])]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"step": 3, "ppo/sc')
     (tmp_path / "summary.json").write_text('{"ppo_score": NaN, "steps": 3}')
-    text = Page(write_report(tmp_path).read_text()).text
+    text = Page(write_paper_report(tmp_path).read_text()).text
     assert "The score went from 1 to 2 by step 2." in text
     assert "nan" not in text.lower()
 
@@ -326,7 +327,7 @@ def test_broken_judgements_are_left_out_and_named(lean, tmp_path):
     broken = shutil.copytree(lean, tmp_path / "broken")
     with (broken / "evaluation/comparisons.jsonl").open("a") as handle:
         handle.write('{"prompt_id": "p0", "arm": "ppo", "completion_id": "x", "outcome": 0.7}\n{"prompt_id": "p')
-    text = Page(write_report(broken).read_text()).text
+    text = Page(write_paper_report(broken).read_text()).text
     assert "it must be 1 (won), 0.5 (tied) or 0 (lost)" in text
     assert text.count("Left out a record") == 2
 
@@ -342,30 +343,30 @@ def test_what_is_no_run_folder_is_refused(tmp_path, make):
         (path / "notes.txt").write_text("x")
         (path / "photos").mkdir()
     with pytest.raises(UserError, match=r"is not a (run )?folder.*Give the folder of a run"):
-        write_report(path)
+        write_paper_report(path)
     assert not (path / "report.html").exists()
 
 
 def test_broken_files_are_named(tmp_path):
     (tmp_path / "summary.json").write_text("{")
     with pytest.raises(DataError, match=r"summary.json is not JSON"):
-        write_report(tmp_path)
+        write_paper_report(tmp_path)
     (tmp_path / "summary.json").write_text("[]")
     with pytest.raises(DataError, match=r"holds list; it must be one JSON object"):
-        write_report(tmp_path)
+        write_paper_report(tmp_path)
     (tmp_path / "summary.json").unlink()
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "sft/loss"\n{"step": 2, "sft/loss": 1}\n')
     with pytest.raises(RecordError, match="line 1"):
-        write_report(tmp_path)
+        write_paper_report(tmp_path)
     (tmp_path / "metrics.jsonl").write_text('{"step": 2, "sft/loss": 1}\n')
     (tmp_path / "config.yaml").write_text("a: [")
     with pytest.raises(DataError, match=r"config.yaml is not YAML"):
-        write_report(tmp_path)
+        write_paper_report(tmp_path)
 
 
 def test_the_same_files_give_the_same_bytes(lean, tmp_path):
     again = shutil.copytree(lean, tmp_path / "again" / lean.name, ignore=shutil.ignore_patterns("report.html"))
-    assert write_report(again).read_bytes() == write_report(lean).read_bytes()
+    assert write_paper_report(again).read_bytes() == write_paper_report(lean).read_bytes()
 
 
 def test_the_terminal_shows_the_result_table(run):
@@ -392,11 +393,11 @@ def test_what_no_report_wrote_is_not_replaced_unasked(lean, tmp_path, name):
     theirs.parent.mkdir(exist_ok=True)
     theirs.write_text("mine")
     with pytest.raises(StorageError, match=name.partition("/")[0]):
-        write_report(copy)
+        write_paper_report(copy)
     assert theirs.read_text() == "mine"
     assert [path.name for path in (copy / "report.html", copy / "report.md") if path.exists()] == [
         path for path in (name,) if "/" not in path
     ]
-    write_report(copy, overwrite=True)
+    write_paper_report(copy, overwrite=True)
     # Its own files are replaced without asking.
-    write_report(copy)
+    write_paper_report(copy)

@@ -13,15 +13,17 @@ import pytest
 
 from full_run import SIZES, write_full_run
 from report_synthetic_run import write_stage, write_synthetic_run
-from tutelage.report.claims import Evidence
+from tutelage.report.assessment import Evidence
 from tutelage.report.content import Content
 from tutelage.report.curves import curve_groups
 from tutelage.report.figure_files import figure_files
-from tutelage.report.figures import Exhibit, paper_figures
+from tutelage.report.figures.exhibit import Exhibit
 from tutelage.report.markdown import render_markdown
 from tutelage.report.measured import read_measured
 from tutelage.report.raw_rows import RawRows
 from tutelage.report.run_folder import read_run
+from tutelage.reproduction.figures import paper_figures
+from tutelage.reproduction.paper_report import draw_paper
 
 ORDER = [
     "fig-01-win-rate",
@@ -49,7 +51,7 @@ def path(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def content(path) -> Content:
-    return Content.of(read_run(path))
+    return draw_paper(read_run(path))
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +99,7 @@ def test_ratings_are_shown_at_the_size_at_which_flan_and_t0_stand(path, tmp_path
     further = {"flan", "t0", "dpo", "best_of_n"}
     moved = [{**row, "size": "medium"} if row["arm"] in further else row for row in rows]
     table.write_text("".join(json.dumps(row) + "\n" for row in moved))
-    found = {figure.name: figure for figure in Content.of(read_run(run)).figures}["fig-05-likert"]
+    found = {figure.name: figure for figure in draw_paper(read_run(run)).figures}["fig-05-likert"]
     (wanted,) = [
         row["mean"]
         for row in rows_of(run, measure="likert", arm="gpt", size="medium", labelers="heldout", distribution="instruct")
@@ -156,7 +158,7 @@ def test_names_of_the_run_are_data_in_report_md(tmp_path):
     summary = json.loads((run / "summary.json").read_text())
     summary["likert"]["x|y](http://z)<b>"] = 4.0
     (run / "summary.json").write_text(json.dumps(summary))
-    text = render_markdown(read_run(run), Content.of(read_run(run)))
+    text = render_markdown(read_run(run), draw_paper(read_run(run)))
     assert "# a\\_b\\*c\\<script\\>" in text
     assert "<b>" not in text.replace("\\<b\\>", "")
     assert "x\\|y" in text

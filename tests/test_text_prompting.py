@@ -20,9 +20,9 @@ from tutelage.evaluation.completions import Arm, complete, group_to_score
 from tutelage.evaluation.files import FileChoices, sample_file, score_file
 from tutelage.model.loading import load_policy, load_scalar_model, load_tokenizer
 from tutelage.model.sampling import SamplingSettings, sample_responses
-from tutelage.pipeline.distances import measure_distances
-from tutelage.pipeline.models import policy_of_checkpoint, score_rankings
 from tutelage.records import Completion, Demonstration, Prompt, Ranking
+from tutelage.reproduction.distances import measure_distances
+from tutelage.reproduction.models import policy_of_checkpoint, score_rankings
 from tutelage.serving.chat import Conversation, NotSentError
 from tutelage.text.prompting import Prompting, read_prompting
 from tutelage.text.render import Renderer, make_renderer

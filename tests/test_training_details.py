@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="the stages train with torch")
 
 from tutelage.errors import DataError, NonFiniteLossError  # noqa: E402
 from tutelage.model.packing import Group, pack  # noqa: E402
-from tutelage.pipeline.distances import kl_interval, kl_rows  # noqa: E402
+from tutelage.reproduction.distances import kl_interval, kl_rows  # noqa: E402
 from tutelage.text.render import Renderer  # noqa: E402
 from tutelage.training import ppo as ppo_stage  # noqa: E402
 from tutelage.training.config import OptimizerConfig, PPOConfig, SFTConfig  # noqa: E402

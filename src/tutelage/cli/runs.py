@@ -46,11 +46,12 @@ def quickstart(
         # What is missing is told now, and not after the run.
         _require_studio()
 
-    from tutelage.pipeline.quickstart import quickstart as run
-    from tutelage.report import terminal_table, write_report
+    from tutelage.report import terminal_table
+    from tutelage.reproduction.paper_report import write_paper_report
+    from tutelage.reproduction.quickstart import quickstart as run
 
     summary = run(out, size=size, seed=seed, overrides=overrides or (), redo=redo)
-    page = write_report(out)
+    page = write_paper_report(out)
     console = Console()
     console.print(terminal_table(out))
     console.print(f"\nreport   {page}\nnumbers  {out / 'summary.json'}\n", soft_wrap=True, highlight=False)
@@ -58,7 +59,7 @@ def quickstart(
     policy = out.joinpath(*largest, "ppo_ptx", "model")
     console.print(f"Talk to the model: tutelage chat {policy}", soft_wrap=True, highlight=False)
     if label_yourself:
-        from tutelage.pipeline.label_yourself import label_yourself as hand_over
+        from tutelage.reproduction.label_yourself import label_yourself as hand_over
 
         folder = hand_over(out)
         console.print(
@@ -89,9 +90,9 @@ def report(
 
     Example: tutelage report runs/quickstart
     """
-    from tutelage.report import write_report
+    from tutelage.reproduction.paper_report import write_paper_report
 
-    typer.echo(str(write_report(run, overwrite=overwrite)))
+    typer.echo(str(write_paper_report(run, overwrite=overwrite)))
 
 
 def doctor() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +15,8 @@ from markupsafe import Markup
 from tutelage.errors import StorageError
 from tutelage.report.content import Content
 from tutelage.report.figure_files import FIGURES, figure_files
-from tutelage.report.figures import Exhibit, panels
+from tutelage.report.figures import panels
+from tutelage.report.figures.exhibit import Exhibit
 from tutelage.report.finding import context, finding
 from tutelage.report.markdown import MARK, render_markdown
 from tutelage.report.notation import fixed, percent, readable, with_interval
@@ -31,6 +32,7 @@ from tutelage.report.tables import (
     config_table,
     facts,
     grouped_table,
+    result_table,
     reward_model_shares,
     seconds_by_stage,
     summary_table,
@@ -41,17 +43,23 @@ from tutelage.store.atomic import atomic_file
 PAGE, MARKDOWN = "report.html", "report.md"
 
 
-def write_report(run_dir: Path, *, overwrite: bool = False) -> Path:
+def draw_result(run: Run) -> Content:
+    """The result of a run, and nothing of the paper's."""
+    return Content(result=result_table(run))
+
+
+def write_report(run_dir: Path, *, draw: Callable[[Run], Content] = draw_result, overwrite: bool = False) -> Path:
     """Write `report.html` into the run folder and return its path: self-contained, the same for the same files.
 
-    Beside it go `report.md` (for a pull request) and the paper's figures as `figures/*.svg` and `*.png`.
+    `draw` says what the page shows. Beside it go `report.md` (for a pull request) and the figures as `figures/*.svg`
+    and `*.png`.
     Raises `DataError` where `run_dir` is no run folder, `RecordError` where its files are broken, `StorageError`
     where the disk refuses, or where a file of that name was not written by a report and `overwrite` is False.
     """
     run = read_run(run_dir)
     if not overwrite:
         _require_own(run.path)
-    content = Content.of(run)
+    content = draw(run)
     path = run.path / PAGE
     _write(path, render_report(run, content).encode("utf-8", errors="replace"))
     if not run.is_single_stage:

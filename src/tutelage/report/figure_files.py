@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from markupsafe import escape
 
 from tutelage.report.arms import Arm
-from tutelage.report.figures import Exhibit
+from tutelage.report.figures.exhibit import Exhibit
 from tutelage.report.figures.panels import Panel
 from tutelage.report.themed_svg import KeyEntry, columns_in_file, draw_png, light_colours, standalone
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 
 from markupsafe import Markup
 
-from tutelage.report.claims import Assessment, Finding
+from tutelage.report.assessment import Assessment, Finding
 from tutelage.report.content import Content
 from tutelage.report.figure_files import FIGURES
-from tutelage.report.figures import Exhibit
+from tutelage.report.figures.exhibit import Exhibit
 from tutelage.report.finding import finding
 from tutelage.report.notation import with_interval
 from tutelage.report.run_folder import Run

@@ -36,6 +36,14 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupedTable:
+    """Columns in groups (a policy over its model sizes), rows in blocks (a data set over its prompts or metrics)."""
+
+    groups: tuple[tuple[str, tuple[str, ...]], ...]
+    blocks: tuple[tuple[str, tuple[tuple[str, tuple[Cell, ...]], ...]], ...]
+
+
 def result_table(run: Run) -> Table | None:
     """A row an arm: win rate against SFT, mean rating, KL to the reference, pretraining loss; no empty columns."""
     columns: list[tuple[str, Mapping[str, Estimate], Form]] = [

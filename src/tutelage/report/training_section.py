@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tutelage.report.curves import curve_groups, first_panels, further_panels, score_against_kl
-from tutelage.report.figures import Exhibit
+from tutelage.report.figures.exhibit import Exhibit
 from tutelage.report.figures.panels import Panel
 from tutelage.report.notation import readable
 from tutelage.report.run_folder import Run, StageRun

@@ -1,0 +1,140 @@
+"""Who is preferred to whom (4.1, Figures 1, 3, 4 and 5 of the paper)."""
+
+from __future__ import annotations
+
+from tutelage.report.assessment import Claim, Part
+from tutelage.report.measured import ANY, LARGEST, SMALLEST
+from tutelage.report.notation import percent, signed_points
+from tutelage.report.rules import Between, above, below
+from tutelage.reproduction.claims.quantities import Contrast, Term, difference, value
+
+_JUDGED = {"labelers": "heldout", "distribution": "instruct"}
+_AGAINST_SFT = _JUDGED | {"baseline": "sft", "baseline_size": LARGEST}
+
+
+def _win_rate(arm: str, label: str, rule: Between) -> Part:
+    return Part(label=label, quantity=value("win_rate", arm, **_AGAINST_SFT), rule=rule, form=percent)
+
+
+def _win_rate_gain(label: str, arm: str, other: str) -> Part:
+    gain = difference("win_rate", arm, other, _AGAINST_SFT)
+    return Part(label=label, quantity=gain, rule=above(0), form=signed_points)
+
+
+def _head_to_head(
+    arm: str, baseline: str, label: str, *, size: str = LARGEST, baseline_size: str = ANY, otherwise: Part
+) -> Part:
+    sized = {} if baseline_size == ANY else {"baseline_size": baseline_size}
+    direct = value("win_rate", arm, size, baseline=baseline, **sized, **_JUDGED)
+    return Part(label=label, quantity=direct, rule=above(0.5), form=percent, otherwise=otherwise)
+
+
+_PROMPTED_GAIN = _win_rate_gain("GPT (prompted) − GPT, against SFT", "gpt_prompted", "gpt")
+_SMALL_AGAINST_LARGE = Part(
+    label="smallest PPO-ptx − largest GPT, against SFT",
+    quantity=Contrast(
+        (
+            Term(1.0, "win_rate", "ppo_ptx", _AGAINST_SFT, SMALLEST),
+            Term(-1.0, "win_rate", "gpt", _AGAINST_SFT, LARGEST),
+        )
+    ),
+    rule=above(0),
+    form=signed_points,
+)
+
+PREFERENCE: tuple[Claim, ...] = (
+    Claim(
+        name="small-beats-large",
+        statement="A small PPO-ptx policy is preferred to a much larger GPT",
+        paper="1.3B PPO-ptx wins 64\u202f%, 175B GPT 25\u202f%, against the same baseline (Fig. 3)",
+        parts=(
+            _head_to_head(
+                "ppo_ptx",
+                "gpt",
+                "smallest PPO-ptx wins against the largest GPT",
+                size=SMALLEST,
+                baseline_size=LARGEST,
+                otherwise=_SMALL_AGAINST_LARGE,
+            ),
+        ),
+    ),
+    Claim(
+        name="ppo-ptx",
+        statement="PPO-ptx is preferred to SFT",
+        paper="71\u202f% at 175B (Fig. 3, held-out labelers)",
+        parts=(_win_rate("ppo_ptx", "PPO-ptx wins against SFT", above(0.5)),),
+    ),
+    Claim(
+        name="order",
+        statement="The order is PPO-ptx, SFT, prompted GPT, GPT",
+        paper="71\u202f%, 50\u202f%, 43\u202f%, 25\u202f% against SFT at 175B (Fig. 3, held-out labelers)",
+        parts=(
+            _win_rate("ppo_ptx", "PPO-ptx wins against SFT", above(0.5)),
+            _win_rate("gpt_prompted", "GPT (prompted) wins against SFT", below(0.5)),
+            _PROMPTED_GAIN,
+        ),
+    ),
+    Claim(
+        name="ppo",
+        statement="PPO without ptx is preferred to SFT, too",
+        paper="69\u202f% at 175B (Fig. 3, held-out labelers)",
+        parts=(_win_rate("ppo", "PPO wins against SFT", above(0.5)),),
+    ),
+    Claim(
+        name="heldout-labelers",
+        statement="Labelers who made no training data prefer PPO-ptx about as often as those who made it",
+        paper="71\u202f% and 66\u202f% at 175B (Fig. 3)",
+        parts=(
+            Part(
+                label="held-out − training labelers, PPO-ptx against SFT",
+                quantity=Contrast(
+                    (
+                        Term(1.0, "win_rate", "ppo_ptx", _AGAINST_SFT),
+                        Term(-1.0, "win_rate", "ppo_ptx", _AGAINST_SFT | {"labelers": "training"}),
+                    )
+                ),
+                rule=Between(-0.05, 0.05),
+                form=signed_points,
+            ),
+        ),
+        note="Five points is what the paper’s own two groups differ by.",
+    ),
+    Claim(
+        name="flan-t0",
+        statement="PPO-ptx is preferred to models tuned on public tasks, FLAN and T0",
+        paper="78\u202f% against FLAN, 79\u202f% against T0 (4.1)",
+        parts=(
+            _head_to_head(
+                "ppo_ptx",
+                "flan",
+                "PPO-ptx wins against FLAN",
+                otherwise=_win_rate_gain("PPO-ptx − FLAN, against SFT", "ppo_ptx", "flan"),
+            ),
+            _head_to_head(
+                "ppo_ptx",
+                "t0",
+                "PPO-ptx wins against T0",
+                otherwise=_win_rate_gain("PPO-ptx − T0, against SFT", "ppo_ptx", "t0"),
+            ),
+        ),
+    ),
+    Claim(
+        name="generalisation",
+        statement="PPO-ptx follows instructions of kinds that fine-tuning never saw",
+        paper="shown by examples: code, other languages (4.3, Fig. 8)",
+        parts=(
+            Part(
+                label="PPO-ptx wins against SFT, use case held out",
+                quantity=value("generalisation", "ppo_ptx", set="use_case"),
+                rule=above(0.5),
+                form=percent,
+            ),
+            Part(
+                label="PPO-ptx wins against SFT, language held out",
+                quantity=value("generalisation", "ppo_ptx", set="language"),
+                rule=above(0.5),
+                form=percent,
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,134 @@
+"""Reward against KL with ground truth beside it: best-of-n and PPO's own way, from the same initial policy.
+
+The proxy is the reward model's score; gold is the quality that the labelers' rankings were drawn from, without their
+tastes and noise. Both are recentred so that the initial policy has mean 0 (Gao et al. 2022).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from tutelage.evaluation.completions import Arm, group_to_score, is_complete
+from tutelage.model.loading import load_policy, load_tokenizer
+from tutelage.records import Completion, Prompt
+from tutelage.reproduction import village
+from tutelage.reproduction.distances import kl_interval, kl_rows
+from tutelage.reproduction.findings import Condition, Findings, measured
+from tutelage.reproduction.models import complete_prompts, policy_of_checkpoint, scores_by_reward_model
+from tutelage.reproduction.sizes import FullRun
+from tutelage.statistics.best_of_n import best_of_n_curve, expected_best_of_n
+from tutelage.statistics.interval import Interval
+from tutelage.statistics.over_optimisation import fit_over_optimisation
+from tutelage.statistics.unbounded import clustered_mean
+from tutelage.text.render import make_renderer
+
+FEWEST_POINTS = 3  # of a fit with two coefficients
+METRICS = ("proxy", "gold")
+FILE = "evaluation/overoptimisation.jsonl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """Mean recentred value of one metric at a distance from the initial policy, and the value of each prompt."""
+
+    method: str
+    metric: str
+    kl: float
+    value: Interval
+    by_prompt: list[float]
+
+
+def measure_curve(run: FullRun) -> dict[str, int]:
+    """Points of both methods and both metrics, and the fit of the gold ones."""
+    view = run.smallest
+    prompts = view.prompts("valid", "ppo")[: view.full.num_curve_prompts]
+    initial = Arm(name="initial", model=view.model("ppo_init"))
+    completions = complete_prompts(view, initial, prompts, max(view.full.curve_sizes))
+    values = _values(view, prompts, completions)
+    centres = {metric: fmean(value for own in values[metric] for value in own) for metric in METRICS}
+    points = [*_best_of_n(view, values, centres), *_on_the_way(view, prompts, centres)]
+    found = Findings(rows={"overoptimisation": []})
+    for point in points:
+        _add(found, view, point, prompts)
+    for method in ("best_of_n", "rl"):
+        _add_fit(found, view, [p for p in points if (p.method, p.metric) == (method, "gold")])
+    return found.write(run.steps / "curve")
+
+
+def _values(
+    view: FullRun, prompts: Sequence[Prompt], completions: Sequence[Sequence[Completion]]
+) -> dict[str, list[list[float]]]:
+    """Score and ground truth of every completion of every prompt."""
+    gold = [[_gold(view, prompt, own) for own in several] for prompt, several in zip(prompts, completions, strict=True)]
+    return {"proxy": scores_by_reward_model(view, prompts, completions), "gold": gold}
+
+
+def _gold(view: FullRun, prompt: Prompt, completion: Completion) -> float:
+    task = village.task_of(prompt)
+    judgement = village.judge(view.world, task, completion.text, is_complete=is_complete(completion))
+    return village.quality(judgement, "training")
+
+
+def _best_of_n(view: FullRun, values: dict[str, list[list[float]]], centres: dict[str, float]) -> Iterator[Point]:
+    for metric in METRICS:
+        centred = [[value - centres[metric] for value in own] for own in values[metric]]
+        for point in best_of_n_curve(values["proxy"], view.full.curve_sizes, values=centred):
+            by_prompt = [
+                expected_best_of_n(scores, point.n, values=own)
+                for scores, own in zip(values["proxy"], centred, strict=True)
+            ]
+            yield Point(method="best_of_n", metric=metric, kl=point.kl, value=point.value, by_prompt=by_prompt)
+
+
+def _on_the_way(view: FullRun, prompts: Sequence[Prompt], centres: dict[str, float]) -> Iterator[Point]:
+    """The checkpoints of PPO with the lowest KL coefficient, and where it ended."""
+    folder = view.out / "sweeps" / view.freest
+    renderer = make_renderer(load_tokenizer(view.model("ppo_init")))
+    reference = load_policy(view.model("ppo_init"))
+    for place in [*sorted((folder / "checkpoints").glob("step-*")), folder / "model"]:
+        policy, model = policy_of_checkpoint(place, like=view.model("ppo_init"))
+        completions = complete_prompts(view, Arm(name=place.name, model=model), prompts, 1)
+        groups = [group_to_score(renderer, p, own) for p, own in zip(prompts, completions, strict=True)]
+        # An estimate below 0 means none that can be seen.
+        kl = max(0.0, kl_interval(kl_rows(policy, reference, groups, [p.id for p in prompts])).mean)
+        for metric, values in _values(view, prompts, completions).items():
+            centred = [own[0] - centres[metric] for own in values]
+            interval = clustered_mean(centred, [prompt.id for prompt in prompts])
+            yield Point(method="rl", metric=metric, kl=kl, value=interval, by_prompt=centred)
+
+
+def _add(found: Findings, view: FullRun, point: Point, prompts: Sequence[Prompt]) -> None:
+    condition: Condition = {"kl": point.kl, "metric": point.metric, "method": point.method}
+    about = {"arm": "ppo" if point.method == "rl" else point.method, "size": view.size}
+    found.measurements.append(
+        measured("overoptimisation", point.value, condition, source=FILE, arm=about["arm"], size=view.size)
+    )
+    rows: list[dict[str, Any]] = [
+        {**about, **condition, "prompt_id": prompt.id, "value": value}
+        for prompt, value in zip(prompts, point.by_prompt, strict=True)
+    ]
+    found.rows["overoptimisation"] += rows
+
+
+def _add_fit(found: Findings, view: FullRun, points: Sequence[Point]) -> None:
+    """The two coefficients of the curve of Gao et al.; too few points away from the initial policy have none."""
+    kls = [point.kl for point in points]
+    if len({kl for kl in kls if kl > 0}) < FEWEST_POINTS:
+        return
+    method = points[0].method
+    fit = fit_over_optimisation(kls, [p.value.mean for p in points], method="rl" if method == "rl" else "best_of_n")
+    for name, interval in (("alpha", fit.gain), ("beta", fit.decline)):
+        condition: Condition = {"method": method, "coefficient": name}
+        found.measurements.append(
+            measured(
+                "overoptimisation_fit",
+                interval,
+                condition,
+                arm="ppo" if method == "rl" else method,
+                size=view.size,
+                source=FILE,
+            )
+        )

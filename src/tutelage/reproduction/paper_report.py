@@ -1,0 +1,32 @@
+"""The report of a run beside the paper: its nineteen claims with their verdicts, its figures, its Table 14."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tutelage.report import write_report
+from tutelage.report.assessment import Evidence, assess
+from tutelage.report.content import Content
+from tutelage.report.measured import read_measured
+from tutelage.report.raw_rows import RawRows
+from tutelage.report.run_folder import Run
+from tutelage.report.tables import result_table
+from tutelage.reproduction.claims import CLAIMS
+from tutelage.reproduction.figures import paper_figures
+from tutelage.reproduction.figures.table14 import table_14
+
+
+def write_paper_report(run_dir: Path, *, overwrite: bool = False) -> Path:
+    """As `tutelage.report.write_report`, with what the paper measured beside it."""
+    return write_report(run_dir, draw=draw_paper, overwrite=overwrite)
+
+
+def draw_paper(run: Run) -> Content:
+    """The result, every claim, and what this run has measured of the paper's figures and of its Table 14."""
+    evidence = Evidence(measured=read_measured(run), raw=RawRows(run.path))
+    return Content(
+        result=result_table(run),
+        claims=assess(CLAIMS, evidence),
+        figures=list(paper_figures(evidence)),
+        table_14=table_14(evidence.measured),
+    )

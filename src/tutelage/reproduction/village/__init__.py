@@ -1,0 +1,45 @@
+"""The miniature: a small village with ground truth, in which the whole loop of the paper runs on a laptop.
+
+Pure and seeded: no file, no clock, no global random state. Read `world` (facts), `corpus` (pretraining text), `users`
+and `tasks` (prompts), `truth` (the judge), `labelers` (simulated people).
+"""
+
+from __future__ import annotations
+
+from tutelage.reproduction.village.corpus import pretraining_documents
+from tutelage.reproduction.village.labelers import (
+    SimulatedLabeler,
+    demonstrate,
+    labelers,
+    prefer,
+    quality,
+    rank,
+    rate,
+    task_of,
+    true_flags,
+)
+from tutelage.reproduction.village.prefixes import few_shot_prefixes
+from tutelage.reproduction.village.responses import good_response
+from tutelage.reproduction.village.truth import Judgement, judge
+from tutelage.reproduction.village.users import raw_prompts
+from tutelage.reproduction.village.world import World, build_world
+
+__all__ = [
+    "Judgement",
+    "SimulatedLabeler",
+    "World",
+    "build_world",
+    "demonstrate",
+    "few_shot_prefixes",
+    "good_response",
+    "judge",
+    "labelers",
+    "prefer",
+    "pretraining_documents",
+    "quality",
+    "rank",
+    "rate",
+    "raw_prompts",
+    "task_of",
+    "true_flags",
+]
