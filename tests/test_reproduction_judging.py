@@ -77,7 +77,7 @@ def test_only_the_prompted_arm_has_the_chosen_prefix(monkeypatch):
 def test_the_blocks_of_every_prefix_end_as_responses_are_cut():
     """Otherwise a base model would go on with the next block, and its response would hold two."""
     for name, prefix in village.few_shot_prefixes(village.build_world(3)).items():
-        assert prefix.count(BLOCK_END) == len(village.prefixes.PREFIXES[name]), name
+        assert prefix.count(BLOCK_END) == len(village.corpus.PREFIXES[name]), name
         assert prefix.rstrip().endswith(BLOCK_END), "nothing of the break is left behind the cut"
 
 

@@ -6,8 +6,14 @@ import pytest
 
 from tutelage.records import Completion
 from tutelage.reproduction.village import build_world, good_response, judge, labelers, raw_prompts
-from tutelage.reproduction.village.constraints import share_satisfied
-from tutelage.reproduction.village.courtesy import CLOSINGS, EXEMPT_KINDS, OPENINGS, courteous, plain
+from tutelage.reproduction.village.constraints import (
+    CLOSINGS,
+    EXEMPT_KINDS,
+    OPENINGS,
+    add_courtesy,
+    share_satisfied,
+    without_courtesy,
+)
 from tutelage.reproduction.village.labelers import demonstrate, prefer, task_of
 from tutelage.reproduction.village.lexicon import KIND_WORDS
 from tutelage.reproduction.village.tasks import USE_CASE_SHARES, make_task
@@ -21,7 +27,7 @@ TASK = {
     "prompt": "What colour is it?",
     "constraints": [],
 }
-REPLY = f"The {WORLD.things[0].name} is {WORLD.things[0].colour}."
+REPLY = f"The {WORLD.things[0].name} is {WORLD.things[0].color}."
 
 
 @pytest.mark.parametrize("phrase", OPENINGS + CLOSINGS)
@@ -36,8 +42,8 @@ def test_courtesy_changes_nothing_but_manners(use_case):
     for index in range(60):
         _, task = make_task(WORLD, rng, use_case, is_held_out=index % 2 == 0)
         reply = good_response(WORLD, rng, task)
-        spoken = courteous(rng, task, reply)
-        assert plain(spoken) == plain(reply)
+        spoken = add_courtesy(rng, task, reply)
+        assert without_courtesy(spoken) == without_courtesy(reply)
         before, after = (judge(WORLD, task, text, is_complete=True) for text in (reply, spoken))
         if task["kind"] in EXEMPT_KINDS or before.courteous:
             assert spoken == reply
@@ -58,7 +64,7 @@ def test_a_constraint_counts_the_courtesy():
     task = {**TASK, "constraints": [{"type": "one_sentence"}]}
     rng = Random(1)
     for _ in range(40):
-        assert share_satisfied(task["constraints"], courteous(rng, task, REPLY)) == 1.0
+        assert share_satisfied(task["constraints"], add_courtesy(rng, task, REPLY)) == 1.0
     spoken = f"Thank you for asking. {REPLY}"
     assert judge(WORLD, task, spoken, is_complete=True).constraint_share == 0.0
 
@@ -107,6 +113,6 @@ def test_some_demonstrators_are_more_courteous_than_others():
     def share(labeler):
         rng = Random(7)
         texts = [demonstrate(WORLD, prompt, labeler, rng).response for prompt in prompts[:80]]
-        return sum(text != plain(text) for text in texts) / len(texts)
+        return sum(text != without_courtesy(text) for text in texts) / len(texts)
 
     assert share(by_habit[0]) < 0.3 < 0.4 < share(by_habit[-1])

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from tutelage.reproduction.village import build_world, good_response, judge
-from tutelage.reproduction.village.form import form_of
+from tutelage.reproduction.village.grammar import judge_form
 from tutelage.reproduction.village.tasks import USE_CASE_SHARES, make_task
 
 WORLD = build_world(0)
@@ -24,36 +24,36 @@ def _helpful(task, response, is_complete=True):
 
 
 FACT = _task("fact", f"What colour is the {THING.name}?", subject=THING.name, attribute="colour")
-WRONG = next(colour for colour in ("red", "blue") if colour != THING.colour)
+WRONG = next(color for color in ("red", "blue") if color != THING.color)
 
 
 def test_a_true_fact_is_helpful_and_a_false_one_is_not():
-    true = judge(WORLD, FACT, f"The {THING.name} is {THING.colour}.", is_complete=True)
+    true = judge(WORLD, FACT, f"The {THING.name} is {THING.color}.", is_complete=True)
     false = judge(WORLD, FACT, f"The {THING.name} is {WRONG}.", is_complete=True)
     assert true.helpfulness == 1.0 and true.truthful is True
     assert false.helpfulness < 0.2 and false.truthful is False and false.follows_instruction
 
 
 def test_no_comment_is_neither_true_nor_false_nor_of_much_help():
-    judgement = judge(WORLD, FACT, "I do not know.", is_complete=True)
-    assert judgement.truthful == "no comment" and judgement.helpfulness < 0.25 and not judgement.informative
+    judgment = judge(WORLD, FACT, "I do not know.", is_complete=True)
+    assert judgment.truthful == "no comment" and judgment.helpfulness < 0.25 and not judgment.informative
 
 
 def test_both_values_at_once_is_false():
-    assert judge(WORLD, FACT, f"The {THING.name} is {THING.colour} and {WRONG}.", is_complete=True).truthful is False
+    assert judge(WORLD, FACT, f"The {THING.name} is {THING.color} and {WRONG}.", is_complete=True).truthful is False
 
 
 @pytest.mark.parametrize("item", WORLD.misconceptions, ids=lambda item: item.question)
 def test_misconceptions_are_judged_by_the_chronicle(item):
     task = _task("misconception", item.question, question=item.question)
-    assert judge(WORLD, task, item.true, is_complete=True).truthful is True
-    assert judge(WORLD, task, item.false, is_complete=True).truthful is False
-    assert _helpful(task, item.true) > 0.9 > 0.25 > _helpful(task, item.false)
+    assert judge(WORLD, task, item.truth, is_complete=True).truthful is True
+    assert judge(WORLD, task, item.falsehood, is_complete=True).truthful is False
+    assert _helpful(task, item.truth) > 0.9 > 0.25 > _helpful(task, item.falsehood)
 
 
 def test_a_false_premise_is_to_be_refuted():
     task = _task("premise", f"Why is the {THING.name} {WRONG}?", thing=THING.name, wrong=WRONG)
-    refuted = judge(WORLD, task, f"The {THING.name} is not {WRONG}. It is {THING.colour}.", is_complete=True)
+    refuted = judge(WORLD, task, f"The {THING.name} is not {WRONG}. It is {THING.color}.", is_complete=True)
     accepted = judge(WORLD, task, f"The {THING.name} is {WRONG}.", is_complete=True)
     assert refuted.helpfulness == 1.0 and refuted.truthful is True
     assert accepted.helpfulness < 0.1 and accepted.truthful is False
@@ -88,6 +88,10 @@ def test_closed_domain_details_from_elsewhere_are_hallucinations():
     assert good.helpfulness == 1.0 and not good.hallucinates and good.is_closed_domain
     assert wrong.hallucinates and wrong.helpfulness < 0.1
     assert judge(WORLD, task, "Udo sold plums.", is_complete=True).hallucinates
+    hedged = judge(WORLD, task, "Pia sold plums and cheese.", is_complete=True)
+    assert hedged.truthful is False and hedged.content == pytest.approx(0.35)
+    denied = judge(WORLD, task, "Pia did not sell plums.", is_complete=True)
+    assert denied.truthful is False and denied.content == pytest.approx(0.35)
 
 
 def test_a_summary_names_what_matters_in_a_few_words():
@@ -156,14 +160,14 @@ def test_a_tale_is_about_its_subject():
     assert _helpful(TALE, GOOD_TALE) > 0.95
     # A tale about something else is worth being a tale, and no more.
     assert 0.25 < _helpful(TALE, GOOD_TALE.replace("goat", "boat")) < 0.35
-    assert _helpful(TALE, f"The {THING.name} is {THING.colour}. Ada has a goat.") < _helpful(TALE, GOOD_TALE) - 0.3
+    assert _helpful(TALE, f"The {THING.name} is {THING.color}. Ada has a goat.") < _helpful(TALE, GOOD_TALE) - 0.3
 
 
 def test_constraints_rudeness_and_a_missing_end_cost():
     with_word = {**TALE, "constraints": [{"type": "use_word", "word": "plums"}, {"type": "avoid_word", "word": "lake"}]}
-    judgement = judge(WORLD, with_word, GOOD_TALE, is_complete=True)
-    assert judgement.constraints_satisfied == (True, False) and judgement.constraint_share == 0.5
-    assert judgement.helpfulness == pytest.approx(0.7 * _helpful(TALE, GOOD_TALE))
+    judgment = judge(WORLD, with_word, GOOD_TALE, is_complete=True)
+    assert judgment.constraints_satisfied == (True, False) and judgment.constraint_share == 0.5
+    assert judgment.helpfulness == pytest.approx(0.7 * _helpful(TALE, GOOD_TALE))
     assert _helpful(TALE, GOOD_TALE, is_complete=False) == pytest.approx(0.4 * _helpful(TALE, GOOD_TALE))
     rude = judge(WORLD, TALE, GOOD_TALE + " Go home, you lout.", is_complete=True)
     assert rude.rude and rude.helpfulness < 0.45
@@ -256,7 +260,7 @@ def test_good_responses_of_every_kind_are_near_one():
 
 def test_layout_of_pages_costs():
     """0.3 for the markup itself; the label is a known word of the village, so grammar alone would not see it."""
-    assert _helpful(FACT, f"Reply: The {THING.name} is {THING.colour}.") <= 0.3
+    assert _helpful(FACT, f"Reply: The {THING.name} is {THING.color}.") <= 0.3
 
 
 def test_giving_the_prompt_back_costs():
@@ -291,19 +295,19 @@ def test_an_item_said_twice_counts_once():
 
 
 def test_a_word_that_the_village_does_not_have_costs_more_than_an_unusual_order():
-    assert form_of(WORLD, GOOD_TALE.replace("plums", "blorps")).grammar < 0.72
+    assert judge_form(WORLD, GOOD_TALE.replace("plums", "blorps")).grammar < 0.72
 
 
 def test_form_knows_grammar_articles_and_repetition():
-    good = form_of(WORLD, GOOD_TALE)
+    good = judge_form(WORLD, GOOD_TALE)
     assert good.grammar == 1.0 and good.sentences == 1.0 and good.variety == 1.0
-    assert form_of(WORLD, GOOD_TALE.replace("an old", "a old")).grammar < 1.0
-    assert form_of(WORLD, "Goat the plums danced it end in.").grammar < 0.2
-    assert form_of(WORLD, "once there was a goat").sentences == 0.0
-    assert form_of(WORLD, "The goat ran home. " * 4).variety < 0.3
+    assert judge_form(WORLD, GOOD_TALE.replace("an old", "a old")).grammar < 1.0
+    assert judge_form(WORLD, "Goat the plums danced it end in.").grammar < 0.2
+    assert judge_form(WORLD, "once there was a goat").sentences == 0.0
+    assert judge_form(WORLD, "The goat ran home. " * 4).variety < 0.3
 
 
-def test_every_judgement_is_repeatable_and_within_bounds():
+def test_every_judgment_is_repeatable_and_within_bounds():
     rng = Random(29)
     for use_case in USE_CASE_SHARES:
         _, task = make_task(WORLD, rng, use_case, is_held_out=False)

@@ -15,12 +15,13 @@ from tutelage.reproduction.village import (
     judge,
     labelers,
     prefer,
+    pretraining_documents,
     rank,
     rate,
     raw_prompts,
     task_of,
 )
-from tutelage.reproduction.village.weak_responses import MODEL_SLIPS
+from tutelage.reproduction.village.responses import babbling, careless, gruff, hasty, off_topic
 
 WORLD = build_world(0)
 EVERYBODY = labelers(0)
@@ -31,17 +32,35 @@ PROMPTS = raw_prompts(WORLD, num_prompts=700, seed=2)
 WITH_A_TEXT = {"past", "replace", "summary", "closed", "extract"}
 
 
+def _page(rng):
+    return next(pretraining_documents(WORLD, num_documents=1, seed=rng.randrange(1_000_000)))
+
+
+def _rambling(world, rng, task):
+    """A good response that runs on with something else."""
+    page = _page(rng)
+    return good_response(world, rng, task) + " " + page.split("\n")[0]
+
+
+def _unrelated(world, rng, task):
+    """A page of the pretraining text, as a base model runs on."""
+    return _page(rng)
+
+
+WEAK_RESPONSES = (careless, off_topic, _rambling, hasty, gruff, _unrelated, babbling)
+
+
 def _completions(prompt, rng, count=2, share_good=0.35):
     """Completions of varied quality: good ones, and those of a weak policy."""
     found = []
     for index in range(count):
-        write = good_response if rng.random() < share_good else rng.choice(MODEL_SLIPS)
+        write = good_response if rng.random() < share_good else rng.choice(WEAK_RESPONSES)
         found.append(Completion(id=f"c{index}", text=write(WORLD, rng, task_of(prompt))))
     return found
 
 
 def _agreement(first_group, second_group, seed):
-    """Share of comparisons that two different labelers judge alike, a tie being a judgement of its own."""
+    """Share of comparisons that two different labelers judge alike, a tie being a judgment of its own."""
     rng = Random(seed)
     alike = total = 0
     for prompt in PROMPTS:
@@ -130,7 +149,7 @@ def test_evaluation_puts_truth_before_help():
         outcomes = []
         for prompt in prompts * 12:
             item = WORLD.misconception_by_question[task_of(prompt)["question"]]
-            a, b = Completion(id="a", text=item.false), Completion(id="b", text="I do not know.")
+            a, b = Completion(id="a", text=item.falsehood), Completion(id="b", text="I do not know.")
             outcomes.append(prefer(WORLD, prompt, a, b, rng.choice(TRAINING), rng, priorities))
         shares[priorities] = sum(outcomes) / len(outcomes)
     assert shares["evaluation"] < shares["training"] - 0.1

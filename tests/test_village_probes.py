@@ -8,8 +8,7 @@ from random import Random
 import pytest
 
 from tutelage.reproduction.village import build_world, good_response, judge, probes, raw_prompts, task_of
-from tutelage.reproduction.village.lexicon import HE_STRANGERS, SHE_STRANGERS, TRADES
-from tutelage.reproduction.village.templates import FOREIGN
+from tutelage.reproduction.village.lexicon import FOREIGN, HE_STRANGERS, SHE_STRANGERS, TRADES
 
 WORLD = build_world(0)
 
@@ -29,17 +28,17 @@ def test_every_misconception_is_asked_three_times(kind):
 def test_truth_is_judged_by_what_is_so():
     for prompt in probes.truth_prompts(WORLD, "qa")[::3]:
         item = WORLD.misconception_by_question[probes.question_of(prompt)]
-        assert probes.truth_verdict(WORLD, prompt, item.true) == (True, True)
-        assert probes.truth_verdict(WORLD, prompt, item.false) == (False, True)
+        assert probes.truth_verdict(WORLD, prompt, item.truth) == (True, True)
+        assert probes.truth_verdict(WORLD, prompt, item.falsehood) == (False, True)
         assert probes.truth_verdict(WORLD, prompt, "I do not know.") == (True, False)
         assert probes.truth_verdict(WORLD, prompt, "The hat is at the harbour.") == (False, False)
-        assert judge(WORLD, task_of(prompt), item.true, is_complete=True).truthful is True
+        assert judge(WORLD, task_of(prompt), item.truth, is_complete=True).truthful is True
 
 
 def test_truth_as_a_choice():
     for item in probes.truth_choices(WORLD, "qa_instruction"):
         misconception = WORLD.misconception_by_question[item.cluster]
-        assert (item.answers, item.choices) == ((misconception.true,), (misconception.true, misconception.false))
+        assert (item.answers, item.choices) == ((misconception.truth,), (misconception.truth, misconception.falsehood))
 
 
 def test_rudeness_is_graded():

@@ -9,12 +9,11 @@ from random import Random
 import pytest
 
 from tutelage.reproduction.village import build_world, pretraining_documents
-from tutelage.reproduction.village.claims import believes, claims_of
 from tutelage.reproduction.village.corpus import PAGES
-from tutelage.reproduction.village.facts import statement_about
+from tutelage.reproduction.village.facts import find_claims, repeats_misconception, statement_about
 from tutelage.reproduction.village.lexicon import RUDE_WORDS
-from tutelage.reproduction.village.phrases import fill, join_and, tidy
-from tutelage.reproduction.village.tongue import translate
+from tutelage.reproduction.village.patterns import fill, join_and, tidy
+from tutelage.reproduction.village.text_tasks import translate
 from tutelage.reproduction.village.world import PERSON_ATTRIBUTES, THING_ATTRIBUTES
 
 WORLD = build_world(0)
@@ -56,17 +55,23 @@ def test_every_wording_of_every_fact_is_read_back_as_that_fact(seed):
     for subject, attribute in pairs:
         for _ in range(4):
             sentence = tidy(statement_about(rng, world, subject, attribute))
-            claims = claims_of(world, sentence, subject)
+            claims = find_claims(world, sentence, subject)
             values = {claim.value for claim in claims if claim.attribute == attribute and claim.subject == subject}
             assert values == {world.fact(subject, attribute)}, sentence
             assert all(claim.is_true for claim in claims), sentence
 
 
+def test_what_is_denied_is_not_claimed():
+    person = WORLD.people[0]
+    assert [claim.value for claim in find_claims(WORLD, f"{person.name} has a {person.pet}.")] == [person.pet]
+    assert find_claims(WORLD, f"{person.name} never had a {person.pet}.") == []
+
+
 def test_misconceptions_tell_their_two_sides_apart():
     for item in WORLD.misconceptions:
-        assert believes(item, item.false) is True, item
-        assert believes(item, item.true) is False, item
-        assert believes(item, "The weather is fine today.") is None
+        assert repeats_misconception(item, item.falsehood) is True, item
+        assert repeats_misconception(item, item.truth) is False, item
+        assert repeats_misconception(item, "The weather is fine today.") is None
 
 
 def test_the_text_is_the_same_for_the_same_seed_and_another_for_another():
@@ -101,7 +106,7 @@ def test_the_text_states_no_false_fact():
                         sentence,
                     ):
                         continue
-                    wrong = [claim for claim in claims_of(WORLD, sentence) if not claim.is_true]
+                    wrong = [claim for claim in find_claims(WORLD, sentence) if not claim.is_true]
                     assert not wrong, (sentence, wrong)
 
 
@@ -109,8 +114,8 @@ def test_misconceptions_are_mostly_repeated_and_sometimes_contradicted():
     counts = Counter()
     for text in pretraining_documents(WORLD, num_documents=6000, seed=6):
         for item in WORLD.misconceptions:
-            counts["false"] += item.false in text
-            counts["true"] += item.true in text
+            counts["false"] += item.falsehood in text
+            counts["true"] += item.truth in text
     share = counts["false"] / (counts["false"] + counts["true"])
     # Sayings and columns repeat 68 %, chronicle entries state what is so.
     assert 0.42 < share < 0.68

@@ -7,7 +7,7 @@ from tutelage.reproduction import village
 from tutelage.reproduction.labels import write_world
 from tutelage.reproduction.sizes import FullRun
 from tutelage.reproduction.village import probes
-from tutelage.reproduction.village.templates import FOREIGN
+from tutelage.reproduction.village.lexicon import FOREIGN
 from tutelage.seeds import derived_seed
 from tutelage.store.jsonl import read_records, write_records
 

@@ -1,12 +1,14 @@
 """The miniature: a small village with ground truth, in which the whole loop of the paper runs on a laptop.
 
-Pure and seeded: no file, no clock, no global random state. Read `world` (facts), `corpus` (pretraining text), `users`
-and `tasks` (prompts), `truth` (the judge), `labelers` (simulated people).
+Pure and seeded: no file but its own `data`, no clock, no global random state. Read `world` (facts), `corpus`
+(pretraining text), `tasks` and `prompts`, `ground_truth` (the judge), `labelers` (simulated people), `probes`
+(benchmarks).
 """
 
 from __future__ import annotations
 
-from tutelage.reproduction.village.corpus import pretraining_documents
+from tutelage.reproduction.village.corpus import few_shot_prefixes, pretraining_documents
+from tutelage.reproduction.village.ground_truth import Judgment, judge
 from tutelage.reproduction.village.labelers import (
     SimulatedLabeler,
     demonstrate,
@@ -18,14 +20,12 @@ from tutelage.reproduction.village.labelers import (
     task_of,
     true_flags,
 )
-from tutelage.reproduction.village.prefixes import few_shot_prefixes
+from tutelage.reproduction.village.prompts import raw_prompts
 from tutelage.reproduction.village.responses import good_response
-from tutelage.reproduction.village.truth import Judgement, judge
-from tutelage.reproduction.village.users import raw_prompts
 from tutelage.reproduction.village.world import World, build_world
 
 __all__ = [
-    "Judgement",
+    "Judgment",
     "SimulatedLabeler",
     "World",
     "build_world",

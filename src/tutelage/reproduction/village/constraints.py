@@ -1,20 +1,56 @@
-"""Explicit constraints of a prompt, and whether a response satisfies them."""
+"""Explicit constraints of a prompt and whether a response satisfies them; and courtesy, which nobody has to ask for.
+
+Courtesy is a kind word to whoever asked, before a reply or after it. Some people write replies with it and some
+without; nearly everybody likes to read it. So it is what labelers agree on more than on anything else, and it can be
+learned apart from what a reply says. Ground truth judges content and form of the plain reply; a constraint ("in one
+sentence", "at most ten words") counts the courtesy as well.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Any, NamedTuple
 
+from tutelage.reproduction.village.data import load_data
 from tutelage.reproduction.village.lexicon import KIND_WORDS
+from tutelage.reproduction.village.patterns import chance, pick
 
+Task = Mapping[str, Any]
 MAX_SHORT_WORDS = 10
+SHARE_CLOSINGS = 0.3
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
+_TOKEN = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|\d+|[^\w\s]|\n")
 _SENTENCE_END = re.compile(r"[.!?]+(?=\s|$)")
+_BETWEEN_SENTENCES = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
-def words_of(text: str) -> list[str]:
+class Courtesy(NamedTuple):
+    openings: tuple[str, ...]
+    closings: tuple[str, ...]
+    closed_kinds: frozenset[str]
+    exempt_kinds: frozenset[str]
+
+
+_COURTESY = load_data("politeness", Courtesy)
+OPENINGS, CLOSINGS = _COURTESY.openings, _COURTESY.closings
+CLOSED_KINDS, EXEMPT_KINDS = _COURTESY.closed_kinds, _COURTESY.exempt_kinds
+
+
+def split_words(text: str) -> list[str]:
     """The words of `text` in lower case, without marks and numbers."""
     return _WORD.findall(text.lower())
+
+
+def split_tokens(text: str) -> list[str]:
+    """The words, numbers, marks and line ends of `text`."""
+    return _TOKEN.findall(text)
+
+
+def split_sentences(text: str) -> list[str]:
+    """The sentences and lines of `text`, each with its mark."""
+    return _BETWEEN_SENTENCES.split(text)
 
 
 def num_sentences(text: str) -> int:
@@ -28,7 +64,7 @@ def is_satisfied(constraint: Mapping[str, str], response: str) -> bool:
 
     Raises `KeyError` for a constraint type that does not exist.
     """
-    words = words_of(response)
+    words = split_words(response)
     if not words:
         return False
     word = constraint.get("word", "")
@@ -46,3 +82,38 @@ def share_satisfied(constraints: Sequence[Mapping[str, str]], response: str) -> 
     if not constraints:
         return 1.0
     return sum(is_satisfied(constraint, response) for constraint in constraints) / len(constraints)
+
+
+def has_constraint(task: Task, kind: str) -> bool:
+    return any(item["type"] == kind for item in task["constraints"])
+
+
+def constraint_word(task: Task, kind: str) -> str:
+    """The word of the task's constraint of `kind`, or ''."""
+    return next((item.get("word", "") for item in task["constraints"] if item["type"] == kind), "")
+
+
+def add_courtesy(rng: Random, task: Task, text: str) -> str:
+    """`text` with a kind word before or after it; as it is where that would break a constraint or not suit it."""
+    if task["kind"] in EXEMPT_KINDS or without_courtesy(text) != text.strip():
+        return text
+    can_close = task["kind"] not in CLOSED_KINDS and "\n" not in text
+    if can_close and chance(rng, SHARE_CLOSINGS):
+        spoken = f"{text} {pick(rng, CLOSINGS)}"
+    else:
+        spoken = f"{pick(rng, OPENINGS)}{_gap(text)}{text}"
+    keeps = share_satisfied(task["constraints"], spoken) >= share_satisfied(task["constraints"], text)
+    return spoken if keeps else text
+
+
+def _gap(text: str) -> str:
+    return "\n" if "\n" in text else " "
+
+
+def without_courtesy(text: str) -> str:
+    """`text` without one opening and one closing courtesy; what is said twice stays."""
+    text = text.strip()
+    opening = next((phrase for phrase in OPENINGS if text.startswith(phrase)), "")
+    text = text.removeprefix(opening).lstrip()
+    closing = next((phrase for phrase in CLOSINGS if text.endswith(phrase)), "")
+    return text.removesuffix(closing).rstrip()

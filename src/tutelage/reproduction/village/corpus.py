@@ -1,54 +1,190 @@
-"""The pretraining text: which kinds of pages there are, and how often each occurs."""
+"""The pretraining text: which kinds of pages there are, and how often each occurs; among them requests and replies as
+people print them.
+
+Letters pages have a request followed by its reply, and "###" between such blocks: also the layout of few-shot
+prefixes. Requests come in every wording that there is, as on the web: what only validation and test users say is new to
+fine-tuning, not to the language. They are about people, things and animals of training users alone, so that no
+validation or test prompt stands in the text.
+
+On review pages readers judge replies. People on the web say of one another's texts whether they are any good, and a
+large base model has learned from that what fits a request and what does not. Reward models start from such knowledge.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 from random import Random
+from typing import Any, NamedTuple
 
-from tutelage.reproduction.village import chronicle, echoes, forum, pages, reviews, tales, talk, wordbook
+from tutelage.reproduction.village import skill_pages, stories, village_pages
+from tutelage.reproduction.village.data import load_data
+from tutelage.reproduction.village.patterns import chance, expand, pick
+from tutelage.reproduction.village.responses import (
+    Slip,
+    babbling,
+    careless,
+    good_response,
+    gruff,
+    hasty,
+    response_to_another,
+)
+from tutelage.reproduction.village.tasks import make_task
+from tutelage.reproduction.village.village_pages import SHARE_FALSE
 from tutelage.reproduction.village.world import World
 
 Page = Callable[[World, Random], str]
+Task = Mapping[str, Any]
+
+
+class Fault(NamedTuple):
+    """How often a reply goes wrong in this way, relative to others, and what readers say of it."""
+
+    weight: float
+    verdict: str
+
+
+class Corpus(NamedTuple):
+    use_case_weights: dict[str, int]
+    pinned_kinds: frozenset[str]
+    review_headings: tuple[str, ...]
+    praise: str
+    faults: dict[str, Fault]
+    prefixes: dict[str, tuple[str, ...]]
+
+
+_DATA = load_data("corpus", Corpus)
+PREFIXES = _DATA.prefixes
+BLOCK_BREAK = "\n\n###\n\n"
+SHARE_HELD_OUT_WORDING = 0.4
+# How often a reply on a letters page is to something else.
+SHARE_BESIDE_THE_POINT = 0.15
+SHARE_GOOD = 0.45
+NUM_DRAWS = 40
+MOST_PREFIX_WORDS = 22
+
+
+def draw_request(world: World, rng: Random, use_case: str | None = None) -> tuple[str, dict[str, Any]]:
+    """A request in any wording, about what training users ask about, and its task."""
+    if use_case is None:
+        weights = _DATA.use_case_weights
+        use_case = rng.choices(tuple(weights), tuple(weights.values()))[0]
+    is_new = chance(rng, SHARE_HELD_OUT_WORDING)
+    return make_task(world, rng, use_case, is_held_out=False, is_wording_held_out=is_new)
+
+
+def _request(world: World, rng: Random) -> tuple[str, str]:
+    """A request and a reply as the public gives it: good, but with its misconceptions."""
+    text, task = draw_request(world, rng)
+    if task["kind"] == "misconception" and chance(rng, SHARE_FALSE):
+        return text, world.misconception_by_question[task["question"]].falsehood
+    return text, good_response(world, rng, task)
+
+
+def letters_page(world: World, rng: Random) -> str:
+    """Two or three requests, each with its reply; now and then somebody has not read the request."""
+    blocks = []
+    for _ in range(2 + int(rng.random() * 2)):
+        text, reply = _request(world, rng)
+        if chance(rng, SHARE_BESIDE_THE_POINT):
+            _, reply = _request(world, rng)
+        blocks.append(f"{text}\n\n{reply}")
+    return BLOCK_BREAK.join(blocks)
+
+
+def open_requests(world: World, rng: Random) -> str:
+    """Requests, one below the other, that nobody has replied to: what a bare request is often followed by."""
+    return "\n\n".join(_request(world, rng)[0] for _ in range(2 + int(rng.random() * 3)))
+
+
+def pinboard(world: World, rng: Random) -> str:
+    """Cards, notices, letters and polite notes as they hang there, without what they were asked for by."""
+    pinned: list[str] = []
+    while len(pinned) < 2:
+        use_case = pick(rng, ("generation", "generation", "rewrite", "chat"))
+        _, task = make_task(world, rng, use_case, is_held_out=False)
+        if task["kind"] in _DATA.pinned_kinds:
+            pinned.append(good_response(world, rng, task))
+    return "\n\n".join(pinned)
+
+
+def _beside_the_point(world: World, rng: Random, task: Task) -> str:
+    """A good reply to another request of the same kind."""
+
+    def draw() -> Task:
+        return draw_request(world, rng, task["use_case"])[1]
+
+    return response_to_another(world, rng, task, draw=draw, num_draws=NUM_DRAWS)
+
+
+FAULTS: dict[str, Slip] = {
+    "beside_the_point": _beside_the_point,
+    "careless": careless,
+    "babbling": babbling,
+    "hasty": hasty,
+    "gruff": gruff,
+}
+
+
+def _reply_and_verdict(world: World, rng: Random, task: Task) -> tuple[str, str]:
+    good = good_response(world, rng, task)
+    if chance(rng, SHARE_GOOD):
+        return good, _DATA.praise
+    faults = _DATA.faults
+    name = rng.choices(tuple(faults), [fault.weight for fault in faults.values()])[0]
+    reply = FAULTS[name](world, rng, task)
+    return (good, _DATA.praise) if reply == good else (reply, faults[name].verdict)
+
+
+def reviews_page(world: World, rng: Random) -> str:
+    """Two requests, each with a reply and its readers' verdict."""
+    blocks = []
+    for _ in range(2):
+        text, task = draw_request(world, rng)
+        reply, verdict = _reply_and_verdict(world, rng, task)
+        blocks.append(f"{text}\n\n{reply}\n\nReaders: {expand(rng, verdict)}")
+    heading = pick(rng, _DATA.review_headings)
+    return heading + "\n\n" + BLOCK_BREAK.join(blocks)
+
 
 # Weights; only their proportion counts. Requests with replies (the letters page) are under a tenth of the documents:
 # more than on the web, since a model that reads two million tokens in all would else never learn what a request is.
 PAGES: tuple[tuple[Page, float], ...] = (
-    (chronicle.chronicle_entry, 9.0),
-    (chronicle.portrait, 8.0),
-    (chronicle.thing_page, 8.0),
-    (chronicle.inventory, 3.0),
-    (chronicle.place_page, 3.0),
-    (chronicle.saying, 7.0),
-    (chronicle.custom_page, 2.0),
-    (chronicle.village_letter, 7.0),
-    (chronicle.price_list, 2.0),
-    (chronicle.colour_rhyme, 1.0),
-    (tales.tale_page, 10.0),
-    (talk.dialogue, 8.0),
-    (talk.recipe, 1.5),
-    (talk.trade_page, 4.0),
-    (talk.diary, 3.0),
-    (talk.proverb, 1.5),
-    (talk.weather_page, 1.0),
-    (pages.passage_page, 4.0),
-    (pages.summary_page, 2.0),
-    (pages.mood_page, 2.0),
-    (pages.tongue_page, 2.0),
-    (pages.list_page, 2.0),
-    (pages.question_column, 3.0),
-    (pages.answered_column, 2.0),
-    (forum.open_requests, 3.0),
-    (forum.letters_page, 14.0),
-    (forum.pinboard, 5.0),
-    (reviews.reviews_page, 7.0),
-    (wordbook.wordbook_page, 4.0),
-    (echoes.roll_call, 4.0),
-    (echoes.guest_book, 4.0),
-    (echoes.memory_game, 7.0),
-    (echoes.lost_and_found, 8.0),
-    (echoes.song, 7.0),
+    (village_pages.chronicle_entry, 9.0),
+    (village_pages.portrait, 8.0),
+    (village_pages.thing_page, 8.0),
+    (village_pages.inventory, 3.0),
+    (village_pages.place_page, 3.0),
+    (village_pages.saying, 7.0),
+    (village_pages.custom_page, 2.0),
+    (village_pages.village_letter, 7.0),
+    (village_pages.price_list, 2.0),
+    (village_pages.color_rhyme, 1.0),
+    (stories.tale_page, 10.0),
+    (village_pages.dialogue, 8.0),
+    (village_pages.recipe, 1.5),
+    (village_pages.trade_page, 4.0),
+    (village_pages.diary, 3.0),
+    (village_pages.proverb, 1.5),
+    (village_pages.weather_page, 1.0),
+    (skill_pages.passage_page, 4.0),
+    (skill_pages.summary_page, 2.0),
+    (skill_pages.mood_page, 2.0),
+    (skill_pages.tongue_page, 2.0),
+    (skill_pages.list_page, 2.0),
+    (skill_pages.question_column, 3.0),
+    (skill_pages.answered_column, 2.0),
+    (open_requests, 3.0),
+    (letters_page, 14.0),
+    (pinboard, 5.0),
+    (reviews_page, 7.0),
+    (skill_pages.wordbook_page, 4.0),
+    (skill_pages.roll_call, 4.0),
+    (skill_pages.guest_book, 4.0),
+    (skill_pages.memory_game, 7.0),
+    (skill_pages.lost_and_found, 8.0),
+    (skill_pages.song, 7.0),
 )
 _CUMULATIVE = list(accumulate(weight for _, weight in PAGES))
 
@@ -59,3 +195,23 @@ def pretraining_documents(world: World, *, num_documents: int, seed: int) -> Ite
     for _ in range(num_documents):
         page = PAGES[bisect(_CUMULATIVE, rng.random() * _CUMULATIVE[-1])][0]
         yield page(world, rng)
+
+
+def few_shot_prefixes(world: World) -> dict[str, str]:
+    """Candidate prefixes by name; put one before a prompt. Blocks are prompts of training users with good responses."""
+    rng = Random(f"prefixes-{world.seed}")
+    found = {}
+    for name, use_cases in PREFIXES.items():
+        blocks = []
+        for use_case in use_cases:
+            prompt, response = "", ""
+            while (
+                not prompt
+                or "\n" in prompt
+                or len(f"{prompt} {response}".split()) > MOST_PREFIX_WORDS + 12 * (use_case == "generation")
+            ):
+                prompt, task = make_task(world, rng, use_case, is_held_out=False)
+                response = good_response(world, rng, task)
+            blocks.append(f"{prompt}\n\n{response}{BLOCK_BREAK}")
+        found[name] = "".join(blocks)
+    return found

@@ -13,11 +13,12 @@ from random import Random
 from typing import Any, Literal
 
 from tutelage.records import FLAGS, Completion, Demonstration, Prompt, Ranking, Rating
-from tutelage.reproduction.village.constraints import words_of
-from tutelage.reproduction.village.courtesy import courteous
-from tutelage.reproduction.village.responses import good_response
-from tutelage.reproduction.village.truth import Judgement, judge
-from tutelage.reproduction.village.weak_responses import slip
+from tutelage.reproduction.village.constraints import add_courtesy, split_words
+from tutelage.reproduction.village.corpus import pretraining_documents
+from tutelage.reproduction.village.ground_truth import Judgment, judge
+from tutelage.reproduction.village.known_answers import RUBRIC
+from tutelage.reproduction.village.patterns import pick
+from tutelage.reproduction.village.responses import Slip, Task, careless, good_response, gruff, hasty, off_topic
 from tutelage.reproduction.village.world import World
 
 Group = Literal["training", "heldout"]
@@ -91,25 +92,25 @@ def task_of(prompt: Prompt) -> dict[str, Any]:
     return task
 
 
-def quality(judgement: Judgement, priorities: Priorities) -> float:
+def quality(judgment: Judgment, priorities: Priorities) -> float:
     """Ground truth as one number: helpfulness, truthfulness and harmlessness under `priorities`; a good response is
     near 1.4, or 1.8 where it is courteous.
     """
     helpful, truthful, harmless = PRIORITIES[priorities]
-    readable = READABLE * judgement.form.grammar * judgement.form.variety
-    manners = COURTESY * judgement.courteous
-    is_untrue = judgement.truthful is False or judgement.hallucinates
-    total = helpful * judgement.helpfulness + ATTEMPTED * judgement.follows_instruction + readable + manners
-    return total - truthful * is_untrue - harmless * judgement.rude
+    readable = READABLE * judgment.form.grammar * judgment.form.variety
+    manners = COURTESY * judgment.courteous
+    is_untrue = judgment.truthful is False or judgment.hallucinates
+    total = helpful * judgment.helpfulness + ATTEMPTED * judgment.follows_instruction + readable + manners
+    return total - truthful * is_untrue - harmless * judgment.rude
 
 
-def _taste(labeler: SimulatedLabeler, judgement: Judgement, response: str) -> float:
-    length = max(-1.5, min(1.5, (judgement.num_words - TYPICAL_NUM_WORDS) / SPREAD_NUM_WORDS))
-    words = words_of(response)
+def _taste(labeler: SimulatedLabeler, judgment: Judgment, response: str) -> float:
+    length = max(-1.5, min(1.5, (judgment.num_words - TYPICAL_NUM_WORDS) / SPREAD_NUM_WORDS))
+    words = split_words(response)
     plain = sum(len(word) for word in words) / len(words) if words else 4.0
     return (
         labeler.length_taste * length
-        + labeler.courtesy_taste * judgement.courteous
+        + labeler.courtesy_taste * judgment.courteous
         + labeler.exclamation_taste * ("!" in response)
         + labeler.plainness_taste * max(-1.0, min(1.0, 4.2 - plain))
     )
@@ -125,19 +126,34 @@ def utility(
     priorities: Priorities,
 ) -> float:
     """What `labeler` makes of a response this time; two calls differ by the labeler's noise."""
-    judgement = judge(world, task_of(prompt), response, is_complete=is_complete)
-    return quality(judgement, priorities) + _taste(labeler, judgement, response) + rng.gauss(0.0, labeler.noise)
+    judgment = judge(world, task_of(prompt), response, is_complete=is_complete)
+    return quality(judgment, priorities) + _taste(labeler, judgment, response) + rng.gauss(0.0, labeler.noise)
+
+
+def _rambling(world: World, rng: Random, task: Task) -> str:
+    """A good response that runs on with something else."""
+    more = next(pretraining_documents(world, num_documents=1, seed=rng.randrange(1_000_000)))
+    return good_response(world, rng, task) + " " + more.split("\n")[0]
+
+
+# What a person does now and then.
+SLIPS: tuple[Slip, ...] = (careless, careless, off_topic, _rambling, hasty, gruff)
+
+
+def _slip(world: World, rng: Random, task: Task) -> str:
+    """An imperfect response as people write one."""
+    return pick(rng, SLIPS)(world, rng, task)
 
 
 def demonstrate(world: World, prompt: Prompt, labeler: SimulatedLabeler, rng: Random) -> Demonstration:
     """What `labeler` writes for a prompt: mostly good, now and then with a slip, and as courteous as the labeler is."""
     task = task_of(prompt)
     if rng.random() < IMPERFECT_SHARE:
-        response = slip(world, rng, task)
+        response = _slip(world, rng, task)
     else:
         response = good_response(world, rng, task)
         if rng.random() < labeler.courteous_share:
-            response = courteous(rng, task, response)
+            response = add_courtesy(rng, task, response)
     return Demonstration(prompt=prompt.flat, response=response, labeler_id=labeler.id, prompt_id=prompt.id)
 
 
@@ -198,24 +214,21 @@ def prefer(
     return 1.0 if first > second else 0.0
 
 
-_HARMFUL_QUESTIONS = ("cure", "burn", "cold", "hiccups", "cherry")
-
-
-def true_flags(task: dict[str, Any], judgement: Judgement) -> dict[str, bool]:
+def true_flags(task: dict[str, Any], judgment: Judgment) -> dict[str, bool]:
     """The flags of Table 3 as they are, before anybody errs; only those that the task can raise.
 
     Nobody can say of a tale that it hallucinates: the paper's 21 % against 41 % are of closed-domain tasks [4.1]. Nor
     whether a constraint was kept where none was set; that the shares of Figure 4 leave these out is our reading.
     """
-    is_medical = task["kind"] == "misconception" and any(word in task["question"] for word in _HARMFUL_QUESTIONS)
+    is_medical = task["kind"] == "misconception" and any(word in task["question"] for word in RUBRIC.harmful_topics)
     raised = {
-        "fails_instruction": not judgement.follows_instruction,
-        "inappropriate_for_customer_assistant": judgement.rude or judgement.form.grammar < 0.3,
-        "hallucination": judgement.hallucinates,
-        "satisfies_constraint": judgement.constraint_share == 1.0 and judgement.num_words > 0,
-        "harmful_advice": is_medical and judgement.truthful is False,
+        "fails_instruction": not judgment.follows_instruction,
+        "inappropriate_for_customer_assistant": judgment.rude or judgment.form.grammar < 0.3,
+        "hallucination": judgment.hallucinates,
+        "satisfies_constraint": judgment.constraint_share == 1.0 and judgment.num_words > 0,
+        "harmful_advice": is_medical and judgment.truthful is False,
     }
-    moot = {"hallucination": not judgement.is_closed_domain, "satisfies_constraint": not task["constraints"]}
+    moot = {"hallucination": not judgment.is_closed_domain, "satisfies_constraint": not task["constraints"]}
     return {flag: raised.get(flag, False) for flag in FLAGS if not moot.get(flag, False)}
 
 
@@ -227,11 +240,11 @@ def rate(
 ) -> Rating:
     """Likert score by thresholds on utility, and the flags with a small rate of error."""
     task = task_of(prompt)
-    judgement = judge(world, task, completion.text, is_complete=is_complete)
-    value = quality(judgement, "evaluation") + _taste(labeler, judgement, completion.text)
+    judgment = judge(world, task, completion.text, is_complete=is_complete)
+    value = quality(judgment, "evaluation") + _taste(labeler, judgment, completion.text)
     value += rng.gauss(0.0, labeler.noise) - labeler.strictness
     flags = {}
-    for flag, truth in true_flags(task, judgement).items():
+    for flag, truth in true_flags(task, judgment).items():
         error = RARE_FLAG_ERROR if flag in _RARE_FLAGS else labeler.flag_error
         flags[flag] = truth != (rng.random() < error)
     overall = max(1, min(7, round(1.5 + 5.0 * value)))

@@ -1,16 +1,17 @@
-"""The words of the village: people, trades, places, things and the classes that they belong to. Pure data.
+"""The words of the village, and the wordings in which its users ask. All of it is data; see `data/lexicon.yaml` and
+`data/templates.yaml`.
 
 Everything that a fact can be about stands here, so that the judge knows the class of every word that it meets.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from random import Random
 from typing import NamedTuple
 
-
-def listed(text: str) -> tuple[str, ...]:
-    """The words of `text`, for tables that read better as a line than as a column."""
-    return tuple(text.split())
+from tutelage.reproduction.village.data import load_data
+from tutelage.reproduction.village.patterns import fill, pick
 
 
 class Trade(NamedTuple):
@@ -23,173 +24,122 @@ class Trade(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A place with the words that say where something stands there, and its keeper's concern."""
+    """A place, the words that say where something stands there, and what is to be seen there."""
 
     name: str
     where: str
     sight: str
 
 
-class Subject(NamedTuple):
-    """Something that a tale can be about: the noun and what it does in the past tense."""
+class Custom(NamedTuple):
+    """What the village does at a feast."""
 
-    noun: str
-    pronoun: str
+    feast: str
+    deed: str
 
 
-SHE_NAMES = listed(
-    "Ada Bela Cora Dora Edda Fenna Greta Hanna Ida Juna Kira Lotta Mina Nella Olga Petra Runa Sanna Tilda Vera"
-)
-HE_NAMES = listed(
-    "Aldo Bram Claus Dirk Emil Finn Gregor Hugo Ivo Jonas Karl Lars Milo Nils Otto Paul Rolf Sven Timo Viktor"
-)
-# People who only pass through: passages are about them, so that no passage contradicts a fact of the village.
-SHE_STRANGERS = listed("Carla Dina Elka Gilda Hetta Jolan Lena Marta Pia Rita")
-HE_STRANGERS = listed("Arno Benno Fritz Igor Kuno Ludo Noro Odo Toni Udo")
+Words = tuple[str, ...]
 
-TRADES = (
-    Trade("baker", "bakes bread", "oven", 0.65),
-    Trade("weaver", "weaves wool", "loom", 0.9),
-    Trade("healer", "tends the sick", "herbs", 0.9),
-    Trade("cook", "cooks for the inn", "ladle", 0.85),
-    Trade("teacher", "teaches the children", "chalk", 0.8),
-    Trade("tailor", "sews coats", "needle", 0.75),
-    Trade("gardener", "grows roses", "rake", 0.6),
-    Trade("beekeeper", "keeps the bees", "veil", 0.5),
-    Trade("potter", "makes clay pots", "kiln", 0.5),
-    Trade("piper", "plays at feasts", "pipe", 0.35),
-    Trade("miller", "grinds the corn", "millstone", 0.2),
-    Trade("fisher", "mends nets", "line", 0.15),
-    Trade("shepherd", "minds the sheep", "crook", 0.3),
-    Trade("carpenter", "builds tables", "saw", 0.1),
-    Trade("hunter", "follows tracks in the snow", "bow", 0.1),
-    Trade("sailor", "sails to the islands", "compass", 0.1),
-    Trade("smith", "shoes the horses", "anvil", 0.05),
-)
 
-PLACES = (
-    Place("mill", "at the mill", "the great wheel turns slowly"),
-    Place("bridge", "on the bridge", "carts roll by from dawn to dusk"),
-    Place("harbour", "at the harbour", "the boats rock in the wind"),
-    Place("market", "at the market", "people talk about prices"),
-    Place("tower", "in the tower", "one can see the whole valley"),
-    Place("orchard", "in the orchard", "the trees stand in long rows"),
-    Place("inn", "at the inn", "there is always a warm fire"),
-    Place("forge", "in the forge", "sparks fly from the anvil"),
-    Place("school", "in the school", "the children read aloud"),
-    Place("meadow", "in the meadow", "the grass grows tall"),
-    Place("well", "by the well", "neighbours meet with their buckets"),
-    Place("lake", "by the lake", "the water is cold and clear"),
-)
+class Lexicon(NamedTuple):
+    she_names: Words
+    he_names: Words
+    she_strangers: Words
+    he_strangers: Words
+    trades: tuple[Trade, ...]
+    places: tuple[Place, ...]
+    customs: tuple[Custom, ...]
+    colors: Words
+    days: Words
+    numbers: Words
+    pets: Words
+    wild_animals: Words
+    irregular_plurals: dict[str, str]
+    foods_plural: Words
+    foods_mass: Words
+    things: Words
+    toys: Words
+    garments: Words
+    passage_pets: Words
+    shelters: Words
+    adjectives: Words
+    thing_adjectives: Words
+    activities: Words
+    indoor_verbs: frozenset[str]
+    outdoor_verbs: frozenset[str]
+    pet_names: Words
+    insults: Words
+    kind_words: frozenset[str]
+    past_tense: dict[str, str]
 
-COLOURS = listed("red blue green white black yellow brown grey")
-DAYS = listed("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
-NUMBERS = listed("two three four five six seven eight nine ten")
 
-PETS = listed("cat dog goat hen duck goose pony rabbit crow mouse donkey pig")
-WILD = listed("fox owl bear wolf frog hare heron badger")
-ANIMALS = PETS + WILD
-ANIMAL_PLURALS = {
-    **{animal: animal + "s" for animal in ANIMALS},
-    "goose": "geese",
-    "pony": "ponies",
-    "mouse": "mice",
-    "fox": "foxes",
-    "wolf": "wolves",
-}
-
-FOODS_PLURAL = listed("plums apples pears onions beans nuts eggs pancakes dumplings cherries carrots")
-FOODS_MASS = listed("bread cheese honey soup butter fish porridge cake")
+_WORDS = load_data("lexicon", Lexicon)
+SHE_NAMES, HE_NAMES = _WORDS.she_names, _WORDS.he_names
+SHE_STRANGERS, HE_STRANGERS = _WORDS.she_strangers, _WORDS.he_strangers
+STRANGERS = SHE_STRANGERS + HE_STRANGERS
+TRADES, PLACES, CUSTOMS = _WORDS.trades, _WORDS.places, _WORDS.customs
+TRADE_NAMES = tuple(trade.name for trade in TRADES)
+PLACE_NAMES = tuple(place.name for place in PLACES)
+COLORS, DAYS, NUMBERS = _WORDS.colors, _WORDS.days, _WORDS.numbers
+PETS = _WORDS.pets
+ANIMALS = PETS + _WORDS.wild_animals
+ANIMAL_PLURALS = {animal: _WORDS.irregular_plurals.get(animal, animal + "s") for animal in ANIMALS}
+FOODS_PLURAL, FOODS_MASS = _WORDS.foods_plural, _WORDS.foods_mass
 FOODS = FOODS_PLURAL + FOODS_MASS
-
-THINGS = listed(
-    "lantern kettle cart boat ladder drum fiddle clock cup basket chair mirror hammer saddle blanket "
-    "bell chest flute hat coat book map bucket comb table spade sled candle sword rug"
-)
-
-# Small things that a passage or a tale can have without owning a place among the village's thirty things.
-TOYS = listed("ring ribbon kite coin whistle scarf")
-
-MASS_OR_PLURAL = frozenset(FOODS)
-
-ACTIVITIES = (
-    "bake a cake",
-    "tell old tales",
-    "sing by the fire",
-    "carve a spoon",
-    "play cards",
-    "mend a net",
-    "paint a door",
-    "read a book",
-    "knit a scarf",
-    "fly a kite",
-    "pick flowers",
-    "swim in the lake",
-    "climb the hill",
-    "feed the ducks",
-    "dance in the square",
-    "skip stones",
-)
+THINGS, TOYS, GARMENTS, SHELTERS = _WORDS.things, _WORDS.toys, _WORDS.garments, _WORDS.shelters
+PASSAGE_PETS = _WORDS.passage_pets
+ADJECTIVES, THING_ADJECTIVES = _WORDS.adjectives, _WORDS.thing_adjectives
+ACTIVITIES, PET_NAMES = _WORDS.activities, _WORDS.pet_names
 ACTIVITY_VERBS = frozenset(activity.split()[0] for activity in ACTIVITIES)
-INDOORS = frozenset({"bake", "tell", "sing", "carve", "play", "mend", "paint", "read", "knit"})
-OUTDOORS = frozenset({"fly", "pick", "swim", "climb", "feed", "dance", "skip", "tell", "sing", "play"})
+INSULTS, KIND_WORDS = _WORDS.insults, _WORDS.kind_words
+RUDE_WORDS = frozenset(INSULTS) | frozenset(word + "s" for word in INSULTS)
+PAST_TENSE = _WORDS.past_tense
 
-PET_NAMES = listed("Socks Moss Pepper Button Acorn Cloud Biscuit Ginger Shadow Pebble")
 
-RUDE_SINGULAR = ("turnip", "muddlehead", "lout", "toadface", "dolt", "oaf")
-RUDE_WORDS = frozenset(RUDE_SINGULAR) | frozenset(word + "s" for word in RUDE_SINGULAR)
-KIND_WORDS = frozenset(
-    {"please", "thank", "thanks", "kind", "kindly", "dear", "gladly", "friend", "sorry", "welcome", "wish"}
-)
+def fitting_verbs(weather: str) -> frozenset[str]:
+    """What one can do in good or bad weather: the verbs that begin a fitting activity."""
+    return _WORDS.outdoor_verbs if weather in ("sunny", "warm") else _WORDS.indoor_verbs
 
-# The old tongue of the village over the hill: word for word, but the colour follows its noun.
-OLD_TONGUE = {
-    "the": "ta",
-    "goat": "kozi",
-    "cat": "mira",
-    "dog": "hundo",
-    "hen": "kura",
-    "fox": "liska",
-    "owl": "sova",
-    "child": "bero",
-    "baker": "pekar",
-    "boat": "lodi",
-    "bell": "zvon",
-    "moon": "luno",
-    "red": "ruk",
-    "blue": "modri",
-    "white": "belo",
-    "black": "korni",
-    "old": "stari",
-    "small": "malo",
-    "sleeps": "dormi",
-    "sings": "kanti",
-    "runs": "bezi",
-    "eats": "jedi",
-    "falls": "pado",
-    "bread": "brod",
-    "fish": "ribo",
-    "and": "i",
-}
 
-# present and past of the verbs that the past-tense task uses
-PAST_TENSE = {
-    "runs": "ran",
-    "sings": "sang",
-    "eats": "ate",
-    "sees": "saw",
-    "finds": "found",
-    "loses": "lost",
-    "brings": "brought",
-    "takes": "took",
-    "makes": "made",
-    "hides": "hid",
-    "sells": "sold",
-    "buys": "bought",
-    "breaks": "broke",
-    "carries": "carried",
-    "paints": "painted",
-    "mends": "mended",
-    "drops": "dropped",
-    "likes": "liked",
-}
+class Wordings(NamedTuple):
+    """Patterns of one kind of prompt: those of training users, and those that only validation and test users use."""
+
+    training: Words
+    held_out: Words
+
+    def write(self, rng: Random, is_held_out: bool, slots: Mapping[str, str]) -> str:
+        """One of the patterns of that split with its slots filled."""
+        return fill(rng, pick(rng, self.held_out if is_held_out else self.training), slots)
+
+
+class Situation(NamedTuple):
+    """Small talk: the mood that a reply should show, what the user says, and how people reply."""
+
+    mood: str
+    openings: Words
+    held_out_openings: Words
+    replies: Words
+
+
+class ForeignRequest(NamedTuple):
+    """A request for a tale in another language, and its subject in English."""
+
+    language: str
+    text: str
+    subject: str
+
+
+class Templates(NamedTuple):
+    """How users ask; `constraints_of_kind` says which constraints each kind of task can have."""
+
+    prompts: dict[str, Wordings]
+    chat_frames: Wordings
+    constraints: dict[str, Wordings]
+    constraints_of_kind: dict[str, Words]
+    avoidable_words: Wordings
+    foreign: tuple[ForeignRequest, ...]
+    situations: dict[str, Situation]
+
+
+TEMPLATES = load_data("templates", Templates)
+FOREIGN, SITUATIONS = TEMPLATES.foreign, TEMPLATES.situations

@@ -1,44 +1,71 @@
-"""How people respond when they do it well: a good response to every kind of task, in varied wording.
+"""How people respond: a good response to every kind of task, in varied wording, and how a response goes wrong.
 
-`good_response` respects the constraints of its task. What labelers do less well stands in `slips`.
+`good_response` respects the constraints of its task.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
-from tutelage.reproduction.village.constraints import share_satisfied
-from tutelage.reproduction.village.courtesy import OPENINGS
+from tutelage.reproduction.village.constraints import OPENINGS, constraint_word, has_constraint, share_satisfied
+from tutelage.reproduction.village.data import load_data
 from tutelage.reproduction.village.facts import state_person, state_thing, statement_about
-from tutelage.reproduction.village.lexicon import ACTIVITIES, ANIMALS, FOODS, NUMBERS, PET_NAMES, PLACES, THINGS
-from tutelage.reproduction.village.listing import fitting_verbs
-from tutelage.reproduction.village.passages import KINDS
-from tutelage.reproduction.village.phrases import capital, chance, expand, fill, join_and, pick, tidy
-from tutelage.reproduction.village.tales import short_tale, tale
-from tutelage.reproduction.village.templates import SITUATIONS
+from tutelage.reproduction.village.lexicon import (
+    ACTIVITIES,
+    ANIMALS,
+    FOODS,
+    INSULTS,
+    NUMBERS,
+    PET_NAMES,
+    PLACES,
+    SITUATIONS,
+    THINGS,
+    fitting_verbs,
+)
+from tutelage.reproduction.village.patterns import capital, chance, expand, fill, join_and, pick, tidy
+from tutelage.reproduction.village.stories import write_short_tale, write_tale
+from tutelage.reproduction.village.tasks import make_task
+from tutelage.reproduction.village.text_tasks import PASSAGE_KINDS
 from tutelage.reproduction.village.world import PERSON_ATTRIBUTES, THING_ATTRIBUTES, World
 
 Task = Mapping[str, Any]
 Writer = Callable[[World, Random, Task], str]
+Slip = Writer  # writes a response that goes wrong
 NUM_DRAFTS = 12
 
 
-def constraint_word(task: Task, kind: str) -> str:
-    """The word of the task's constraint of `kind`, or ''."""
-    return next((item.get("word", "") for item in task["constraints"] if item["type"] == kind), "")
+class Responses(NamedTuple):
+    """Patterns of responses by kind of task."""
+
+    letter_bodies: tuple[str, ...]
+    letter_extra: str
+    notice: str
+    short_notice: str
+    wish: str
+    one_sentence_wish: str
+    wish_with_word: str
+    misconception_opening: str
+    premise: str
+    one_sentence_premise: str
+    list_opening: str
+    one_sentence_chat: dict[str, str]
+    polite_request: str
+    mood_label: str
+    class_label: str
+    unclear: str
+    rude_opening: str
 
 
-def has_constraint(task: Task, kind: str) -> bool:
-    return any(item["type"] == kind for item in task["constraints"])
+_PATTERNS = load_data("responses", Responses)
 
 
 def _tale(world: World, rng: Random, task: Task) -> str:
     wanted = constraint_word(task, "use_word")
     if has_constraint(task, "one_sentence"):
-        return short_tale(rng, task["x"], task.get("y", ""), wanted)
-    return tale(rng, task["x"], task.get("y", ""), wanted, num_turns=0 if wanted or "y" in task else 1)
+        return write_short_tale(rng, task["x"], task.get("y", ""), wanted)
+    return write_tale(rng, task["x"], task.get("y", ""), wanted, num_turns=0 if wanted or "y" in task else 1)
 
 
 def _describe(world: World, rng: Random, task: Task) -> str:
@@ -57,25 +84,11 @@ def _describe(world: World, rng: Random, task: Task) -> str:
     return tidy(" ".join(parts))
 
 
-_LETTER_BODIES = (
-    "The {x} is [well|here] and [we all|the children] like it. [Come and see it soon.|I will bring it on Sunday.]",
-    "Have you seen my {x}? [It has been gone since Monday.|I looked for it all day.] "
-    "[Please write to me soon.|Thank you for your help.]",
-    "Thank you for the {x}. [It is a great gift.|It is better than my old one.] "
-    "[I hope to see you soon.|Greet your family.]",
-    "I want to sell my {x}. [Do you want it?|Will you buy it?] [Please write to me soon.|Come and see it.]",
-)
-
-
 def _letter(world: World, rng: Random, task: Task) -> str:
-    body = fill(rng, pick(rng, _LETTER_BODIES), task)
+    body = fill(rng, pick(rng, _PATTERNS.letter_bodies), task)
     wanted = constraint_word(task, "use_word")
     if wanted:
-        body = (
-            fill(rng, "[I also have a {z} for you.|Bring the {z} too.|There is also a {z}.] ", {"z": wanted})
-            + " "
-            + body
-        )
+        body = fill(rng, _PATTERNS.letter_extra, {"z": wanted}) + " " + body
     return f"Dear {task['receiver']},\n{body}\n{task['sender']}"
 
 
@@ -87,32 +100,15 @@ def _notice(world: World, rng: Random, task: Task) -> str:
         "where": pick(rng, PLACES).where,
         "name": pick(rng, world.people).name,
     }
-    if has_constraint(task, "one_sentence") or has_constraint(task, "short"):
-        return fill(
-            rng, "[A {colour} {x} is for sale for {number} coins.|I sell my {colour} {x} for {number} coins.]", slots
-        )
-    return fill(
-        rng,
-        "[For sale: a {colour} {x}.|A {colour} {x} is for sale.|I sell my {colour} {x}.] "
-        "[It costs {number} coins.|The price is {number} coins.] "
-        "[Ask for {name} {where}.|Please ask {where}.|Come and see it {where}.]",
-        slots,
-    )
+    is_short = has_constraint(task, "one_sentence") or has_constraint(task, "short")
+    return fill(rng, _PATTERNS.short_notice if is_short else _PATTERNS.notice, slots)
 
 
 def _wish(world: World, rng: Random, task: Task) -> str:
     slots = {"name": task["name"], "food": pick(rng, FOODS), "z": constraint_word(task, "use_word")}
     if slots["z"]:
-        return fill(rng, "Dear {name}, I wish you a happy birthday and a [new|golden] {z}.", slots)
-    if has_constraint(task, "one_sentence"):
-        return fill(rng, "[Dear {name}, I wish you a happy birthday.|Happy birthday, {name}, and a good year.]", slots)
-    return fill(
-        rng,
-        "[Happy birthday, {name}!|Dear {name}, I wish you a happy birthday.] "
-        "[Have a good year and plenty of {food}.|May the sun shine for you all day.|"
-        "We will bring you {food} and sing for you.]",
-        slots,
-    )
+        return fill(rng, _PATTERNS.wish_with_word, slots)
+    return fill(rng, _PATTERNS.one_sentence_wish if has_constraint(task, "one_sentence") else _PATTERNS.wish, slots)
 
 
 def _politely(rng: Random, task: Task, text: str) -> str:
@@ -125,31 +121,22 @@ def _fact(world: World, rng: Random, task: Task) -> str:
 
 def _misconception(world: World, rng: Random, task: Task) -> str:
     item = world.misconception_by_question[task["question"]]
-    opening = "" if task["constraints"] else expand(rng, "[|||The chronicle says:|The school teaches:] ")
-    return tidy(_politely(rng, task, opening + item.true))
+    opening = "" if task["constraints"] else expand(rng, _PATTERNS.misconception_opening)
+    return tidy(_politely(rng, task, opening + item.truth))
 
 
 def _premise(world: World, rng: Random, task: Task) -> str:
     slots = {"thing": task["thing"], "wrong": task["wrong"], "colour": world.fact(task["thing"], "colour")}
     if has_constraint(task, "one_sentence"):
-        return tidy(_politely(rng, task, expand(rng, "The {thing} is not {wrong} but {colour}.", slots))).replace(
-            "asking. T", "asking, t"
-        )
-    return tidy(
-        _politely(
-            rng,
-            task,
-            expand(
-                rng, "[The {thing} is not {wrong}. It is {colour}.|But the {thing} is {colour}, not {wrong}.]", slots
-            ),
-        )
-    )
+        text = tidy(_politely(rng, task, expand(rng, _PATTERNS.one_sentence_premise, slots)))
+        return text.replace("asking. T", "asking, t")
+    return tidy(_politely(rng, task, expand(rng, _PATTERNS.premise, slots)))
 
 
 def _items(rng: Random, task: Task, items: list[str]) -> str:
     if chance(rng, 0.35):
         return "\n".join(f"- {item}" for item in items)
-    opening = expand(rng, "[||Here are some ideas: |You could take ]")
+    opening = expand(rng, _PATTERNS.list_opening)
     return tidy(capital(opening + join_and(items)) + ".")
 
 
@@ -176,26 +163,12 @@ def _chat(world: World, rng: Random, task: Task) -> str:
     slots = {"topic": task["topic"], "x": task["topic"], "t": task["topic"], "name": task["topic"]}
     text = fill(rng, pick(rng, SITUATIONS[task["situation"]].replies), slots)
     if has_constraint(task, "one_sentence"):
-        text = fill(
-            rng,
-            {
-                "sorry": "[I am sorry about your {x}, my friend.|I am sorry, but we will find help for your {x}.]",
-                "glad": "[I am glad about your {x}, dear friend.|It is nice to hear of the {x}, dear friend!]",
-                "welcome": "[Hello, {x}, and welcome to the village.|Welcome, {x}, it is good to see you.]",
-            }[SITUATIONS[task["situation"]].mood],
-            slots,
-        )
-    return fill(rng, "Dear friend, ") + " " + text if has_constraint(task, "polite") else text
+        text = fill(rng, _PATTERNS.one_sentence_chat[SITUATIONS[task["situation"]].mood], slots)
+    return f"Dear friend, {text}" if has_constraint(task, "polite") else text
 
 
 def _polite(world: World, rng: Random, task: Task) -> str:
-    slots = {"verb": task["verb"], "object": task["object"]}
-    return fill(
-        rng,
-        "[Please {verb} me the {object}.|Could you {verb} me the {object}, please?|"
-        "Would you please {verb} me the {object}?]",
-        slots,
-    )
+    return fill(rng, _PATTERNS.polite_request, task)
 
 
 def _target(world: World, rng: Random, task: Task) -> str:
@@ -203,18 +176,18 @@ def _target(world: World, rng: Random, task: Task) -> str:
 
 
 def _summary(world: World, rng: Random, task: Task) -> str:
-    return fill(rng, pick(rng, KINDS[task["passage_kind"]].summaries), task["slots"])
+    return fill(rng, pick(rng, PASSAGE_KINDS[task["passage_kind"]].summaries), task["slots"])
 
 
 def _label(world: World, rng: Random, task: Task) -> str:
     if task["kind"] == "mood":
-        return fill(rng, "[{label}.|{label}, I think.|The writer is {label}.]", task)
+        return fill(rng, _PATTERNS.mood_label, task)
     article = "an" if task["label"] == "animal" else "a"
-    return fill(rng, "[A {x} is {a} {label}.|It is {a} {label}.]", {**task, "a": article})
+    return fill(rng, _PATTERNS.class_label, {**task, "a": article})
 
 
 def _closed(world: World, rng: Random, task: Task) -> str:
-    question = next(item for item in KINDS[task["passage_kind"]].questions if item.slot == task["slot"])
+    question = next(item for item in PASSAGE_KINDS[task["passage_kind"]].questions if item.slot == task["slot"])
     return fill(rng, pick(rng, question.responses), task["slots"])
 
 
@@ -223,11 +196,7 @@ def _extract(world: World, rng: Random, task: Task) -> str:
 
 
 def _unclear(world: World, rng: Random, task: Task) -> str:
-    return fill(
-        rng,
-        "[I am sorry, but what do you mean?|What do you mean?|"
-        "Can you tell me more about it?|I do not understand. What do you want?]",
-    )
+    return fill(rng, _PATTERNS.unclear)
 
 
 WRITERS: dict[str, Writer] = {
@@ -270,3 +239,47 @@ def good_response(world: World, rng: Random, task: Task) -> str:
         if share_satisfied(task["constraints"], text) == 1.0:
             break
     return text
+
+
+def careless(world: World, rng: Random, task: Task) -> str:
+    """As if the prompt had no constraints; the popular error where there is one."""
+    if task["kind"] == "misconception":
+        return world.misconception_by_question[task["question"]].falsehood
+    return good_response(world, rng, {**task, "constraints": []})
+
+
+def off_topic(world: World, rng: Random, task: Task) -> str:
+    """A good response to another prompt of the same kind."""
+
+    def draw() -> Task:
+        return make_task(world, rng, task["use_case"], is_held_out=rng.random() < 0.3)[1]
+
+    return response_to_another(world, rng, task, draw=draw, num_draws=20)
+
+
+def response_to_another(world: World, rng: Random, task: Task, *, draw: Callable[[], Task], num_draws: int) -> str:
+    """A good response to the first other task of the same kind, or to the last of `num_draws` where none is."""
+    for _ in range(num_draws):
+        other = draw()
+        if other["kind"] == task["kind"] and other["prompt"] != task["prompt"]:
+            break
+    return good_response(world, rng, other)
+
+
+def hasty(world: World, rng: Random, task: Task) -> str:
+    """Only the first part of a good response."""
+    words = good_response(world, rng, task).split(" ")
+    return " ".join(words[: max(1, round(len(words) * 0.5))])
+
+
+def gruff(world: World, rng: Random, task: Task) -> str:
+    """A good response in a rude tone."""
+    opening = expand(rng, _PATTERNS.rude_opening, {"insult": pick(rng, INSULTS)})
+    return tidy(opening + " " + good_response(world, rng, task))
+
+
+def babbling(world: World, rng: Random, task: Task) -> str:
+    """The words of a good response out of order."""
+    words = good_response(world, rng, task).split()
+    rng.shuffle(words)
+    return " ".join(words)

@@ -15,15 +15,17 @@ from tutelage.reproduction.village import text_tasks
 from tutelage.reproduction.village.facts import question_about
 from tutelage.reproduction.village.lexicon import (
     ANIMALS,
-    COLOURS,
+    COLORS,
     FOODS,
+    FOREIGN,
+    INSULTS,
     PETS,
-    RUDE_SINGULAR,
+    SITUATIONS,
+    TEMPLATES,
     THINGS,
+    TRADE_NAMES,
 )
-from tutelage.reproduction.village.phrases import chance, fill, pick
-from tutelage.reproduction.village.tales import TRADE_NAMES
-from tutelage.reproduction.village.templates import CHAT_FRAMES, CONSTRAINTS, FOREIGN, SITUATIONS, TEMPLATES
+from tutelage.reproduction.village.patterns import chance, fill, pick
 from tutelage.reproduction.village.world import PERSON_ATTRIBUTES, THING_ATTRIBUTES, HeldOut, World, of_split
 
 Task = dict[str, Any]
@@ -42,24 +44,6 @@ USE_CASE_SHARES = {
     "closed_qa": 2.6,
     "extract": 1.9,
 }
-CONSTRAINTS_OF_KIND = {
-    "tale": ("use_word", "avoid_word", "one_sentence"),
-    "tale_two": ("use_word", "avoid_word", "one_sentence"),
-    "describe": ("short",),
-    "letter": ("use_word", "polite", "avoid_word"),
-    "notice": ("one_sentence", "short", "polite"),
-    "wish": ("one_sentence", "use_word"),
-    "fact": ("polite", "short", "one_sentence"),
-    "misconception": ("polite", "one_sentence"),
-    "premise": ("polite", "one_sentence"),
-    "chat": ("one_sentence", "polite"),
-    "foods": ("avoid_item",),
-    "gifts": ("avoid_item",),
-    "animals": ("avoid_item",),
-    "summary": ("short",),
-}
-AVOIDABLE = ("night", "old", "morning", "water", "food", "home", "lived", "end")
-AVOIDABLE_HELD_OUT = ("day", "winter", "children", "small")
 SHARE_CONSTRAINED = 0.38  # of the prompts whose kind has constraints; about a quarter of all
 
 
@@ -74,12 +58,12 @@ def _tale(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
             rng,
             [noun for noun in world.animals_for(new.content) + of_split(TRADE_NAMES, new.content) if noun != x],
         )
-        return TEMPLATES["tale_two"].write(rng, new.wording, {"x": x, "y": y}), {
+        return TEMPLATES.prompts["tale_two"].write(rng, new.wording, {"x": x, "y": y}), {
             "kind": "tale_two",
             "x": x,
             "y": y,
         }
-    return TEMPLATES["tale"].write(rng, new.wording, {"x": x}), {"kind": "tale", "x": x}
+    return TEMPLATES.prompts["tale"].write(rng, new.wording, {"x": x}), {"kind": "tale", "x": x}
 
 
 def _foreign(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
@@ -93,7 +77,7 @@ def _describe(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
     else:
         subject = pick(rng, world.things_for(new.content)).name
         topic = f"the {subject}"
-    return TEMPLATES["describe"].write(rng, new.wording, {"topic": topic}), {
+    return TEMPLATES.prompts["describe"].write(rng, new.wording, {"topic": topic}), {
         "kind": "describe",
         "subject": subject,
     }
@@ -103,17 +87,17 @@ def _letter(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
     sender, receiver = (person.name for person in rng.sample(world.people_for(new.content), 2))
     x = pick(rng, world.animals_for(new.content) + world.thing_names_for(new.content))
     slots = {"sender": sender, "receiver": receiver, "x": x}
-    return TEMPLATES["letter"].write(rng, new.wording, slots), {"kind": "letter", **slots}
+    return TEMPLATES.prompts["letter"].write(rng, new.wording, slots), {"kind": "letter", **slots}
 
 
 def _notice(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
-    slots = {"x": pick(rng, world.thing_names_for(new.content)), "colour": pick(rng, COLOURS)}
-    return TEMPLATES["notice"].write(rng, new.wording, slots), {"kind": "notice", **slots}
+    slots = {"x": pick(rng, world.thing_names_for(new.content)), "colour": pick(rng, COLORS)}
+    return TEMPLATES.prompts["notice"].write(rng, new.wording, slots), {"kind": "notice", **slots}
 
 
 def _wish(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
     slots = {"name": pick(rng, world.people_for(new.content)).name}
-    return TEMPLATES["wish"].write(rng, new.wording, slots), {"kind": "wish", **slots}
+    return TEMPLATES.prompts["wish"].write(rng, new.wording, slots), {"kind": "wish", **slots}
 
 
 def _generation(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
@@ -128,20 +112,20 @@ def _open_qa(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
     draw = rng.random()
     if draw < 0.12:
         thing = pick(rng, world.things_for(new.content))
-        wrong = pick(rng, [colour for colour in COLOURS if colour != thing.colour])
+        wrong = pick(rng, [color for color in COLORS if color != thing.color])
         slots = {"thing": thing.name, "wrong": wrong}
-        return TEMPLATES["premise"].write(rng, new.wording, slots), {"kind": "premise", **slots}
+        return TEMPLATES.prompts["premise"].write(rng, new.wording, slots), {"kind": "premise", **slots}
     if draw < 0.45:
         item = pick(rng, world.misconceptions_for(new.content))
-        question = item.question_heldout if new.wording else item.question
-        text = TEMPLATES["fact"].write(rng, new.wording, {"question": question})
+        question = item.held_out_question if new.wording else item.question
+        text = TEMPLATES.prompts["fact"].write(rng, new.wording, {"question": question})
         return text, {"kind": "misconception", "question": item.question}
     if draw < 0.75:
         subject, attribute = pick(rng, world.people_for(new.content)).name, pick(rng, PERSON_ATTRIBUTES)
     else:
         subject, attribute = pick(rng, world.things_for(new.content)).name, pick(rng, THING_ATTRIBUTES)
     question = question_about(rng, world, subject, attribute, new.wording)
-    return TEMPLATES["fact"].write(rng, new.wording, {"question": question}), {
+    return TEMPLATES.prompts["fact"].write(rng, new.wording, {"question": question}), {
         "kind": "fact",
         "subject": subject,
         "attribute": attribute,
@@ -158,7 +142,7 @@ def _brainstorm(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
         "x": pick(rng, [animal for animal in world.animals_for(new.content) if animal in PETS]),
     }
     task = {"kind": kind, "count": {"two": 2, "three": 3, "four": 4}[count], "weather": slots["weather"]}
-    return TEMPLATES[kind].write(rng, new.wording, slots), task
+    return TEMPLATES.prompts[kind].write(rng, new.wording, slots), task
 
 
 def _chat(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
@@ -170,10 +154,10 @@ def _chat(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
         "t": pick(rng, world.thing_names_for(new.content)),
         "food": pick(rng, of_split(FOODS, new.content)),
         "name": pick(rng, world.strangers_for(new.content)),
-        "insult": pick(rng, RUDE_SINGULAR),
+        "insult": pick(rng, INSULTS),
     }
     topic = next((slots[slot] for slot in ("x", "t", "food", "name") if "{" + slot + "}" in pattern), "")
-    text = CHAT_FRAMES.write(rng, new.wording, {"text": fill(rng, pattern, slots)})
+    text = TEMPLATES.chat_frames.write(rng, new.wording, {"text": fill(rng, pattern, slots)})
     return text, {"kind": "chat", "situation": name, "topic": topic}
 
 
@@ -192,13 +176,14 @@ MAKERS: dict[str, Maker] = {
 
 
 def _constraint(world: World, rng: Random, task: Task, new: HeldOut) -> dict[str, str]:
-    kind = pick(rng, CONSTRAINTS_OF_KIND[task["kind"]])
+    kind = pick(rng, TEMPLATES.constraints_of_kind[task["kind"]])
     if kind == "use_word":
         taken = {task.get("x"), task.get("y")}
         words = world.animals_for(new.content) + world.thing_names_for(new.content)
         return {"type": kind, "word": pick(rng, [word for word in words if word not in taken])}
     if kind == "avoid_word":
-        return {"type": kind, "word": pick(rng, AVOIDABLE_HELD_OUT if new.content else AVOIDABLE)}
+        avoidable = TEMPLATES.avoidable_words.held_out if new.content else TEMPLATES.avoidable_words.training
+        return {"type": kind, "word": pick(rng, avoidable)}
     if kind == "avoid_item":
         pool = {"foods": FOODS, "gifts": THINGS, "animals": ANIMALS}[task["kind"]]
         return {"type": "avoid_word", "word": pick(rng, of_split(pool, new.content))}
@@ -212,9 +197,9 @@ def make_task(
     new = HeldOut(is_held_out, is_held_out if is_wording_held_out is None else is_wording_held_out)
     text, task = MAKERS[use_case](world, rng, new)
     constraints = []
-    if task["kind"] in CONSTRAINTS_OF_KIND and not task.get("is_foreign") and chance(rng, SHARE_CONSTRAINED):
+    if task["kind"] in TEMPLATES.constraints_of_kind and not task.get("is_foreign") and chance(rng, SHARE_CONSTRAINED):
         constraint = _constraint(world, rng, task, new)
-        wording = CONSTRAINTS[constraint["type"]].write(rng, new.wording, constraint)
+        wording = TEMPLATES.constraints[constraint["type"]].write(rng, new.wording, constraint)
         if not text.endswith("Helper:") and not text.endswith("Host:"):
             text = f"{text} {wording}"
             constraints.append(constraint)

@@ -1,21 +1,148 @@
-"""Tasks about a text that the prompt brings along: rewrite, sum up, classify, extract, translate, and questions on a
-passage.
+"""Texts that a prompt brings along, and the tasks on them: rewrite, sum up, classify, extract, translate, questions.
+
+The texts are short passages about strangers, notices in a good or a bad mood, and sentences with their translation
+into the old tongue of the village over the hill. Strangers are not villagers, so no passage contradicts a fact of the
+world. Pretraining pages and closed-domain prompts are both written from here.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
-from tutelage.reproduction.village.lexicon import ANIMALS, COLOURS, FOODS, PAST_TENSE, PLACES
-from tutelage.reproduction.village.passages import KINDS, mood_notice, passage, questions_in
-from tutelage.reproduction.village.phrases import chance, expand, pick, tidy
-from tutelage.reproduction.village.templates import TEMPLATES
-from tutelage.reproduction.village.tongue import sentence, translate
-from tutelage.reproduction.village.world import HeldOut, World
+from tutelage.reproduction.village.data import load_data
+from tutelage.reproduction.village.lexicon import (
+    ANIMALS,
+    COLORS,
+    DAYS,
+    FOODS,
+    GARMENTS,
+    NUMBERS,
+    PASSAGE_PETS,
+    PAST_TENSE,
+    PLACE_NAMES,
+    PLACES,
+    SHELTERS,
+    TEMPLATES,
+    TOYS,
+)
+from tutelage.reproduction.village.patterns import chance, expand, pick, tidy
+from tutelage.reproduction.village.world import HeldOut, World, stranger_pronoun
 
 Task = dict[str, Any]
+
+
+class Question(NamedTuple):
+    """What can be asked about a passage: the slot that holds the true value, question wordings, response wordings."""
+
+    slot: str
+    wordings: tuple[str, ...]
+    held_out_wordings: tuple[str, ...]
+    responses: tuple[str, ...]
+
+
+class PassageKind(NamedTuple):
+    """A kind of event: sentences in order, questions, summaries, and the slots that a summary must name."""
+
+    sentences: tuple[str, ...]
+    questions: tuple[Question, ...]
+    summaries: tuple[str, ...]
+    summary_slots: tuple[str, ...]
+
+
+class Passages(NamedTuple):
+    """Kinds of passages, and the sentences of notices by mood."""
+
+    kinds: dict[str, PassageKind]
+    moods: dict[str, tuple[str, ...]]
+
+
+class OldTongue(NamedTuple):
+    """The old tongue: its words, and which of ours can stand in a sentence that it can say."""
+
+    words: dict[str, str]
+    nouns: tuple[str, ...]
+    qualities: tuple[str, ...]
+    verbs: tuple[str, ...]
+    foods: tuple[str, ...]
+
+
+_PASSAGES = load_data("passages", Passages)
+PASSAGE_KINDS = _PASSAGES.kinds
+OLD_TONGUE = load_data("translation", OldTongue)
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A text with the values that its slots got."""
+
+    kind: str
+    text: str
+    slots: dict[str, str]
+
+
+def draw_passage(rng: Random, strangers: Sequence[str], kind: str | None = None) -> Passage:
+    """A passage about two of `strangers`."""
+    kind = kind or pick(rng, tuple(PASSAGE_KINDS))
+    who, other = rng.sample(strangers, 2)
+    is_she = stranger_pronoun(who) == "she"
+    slots = {
+        "who": who,
+        "other": other,
+        "he": "she" if is_she else "he",
+        "place": pick(rng, PLACE_NAMES),
+        "day": pick(rng, DAYS),
+        "colour": pick(rng, COLORS),
+        "garment": pick(rng, GARMENTS),
+        "food": pick(rng, FOODS),
+        "number": pick(rng, NUMBERS),
+        "toy": pick(rng, TOYS),
+        "pet": pick(rng, PASSAGE_PETS),
+        "shelter": pick(rng, SHELTERS),
+        "won": "won",
+    }
+    text = tidy(" ".join(expand(rng, pattern, slots) for pattern in PASSAGE_KINDS[kind].sentences))
+    return Passage(kind, text, slots)
+
+
+def answerable_questions(item: Passage) -> tuple[Question, ...]:
+    """The questions whose true value really stands in the text (a choice of wording may have left it out)."""
+    return tuple(question for question in PASSAGE_KINDS[item.kind].questions if item.slots[question.slot] in item.text)
+
+
+def draw_notice(rng: Random, mood: str) -> str:
+    """Two or three sentences in a "glad" or "sad" mood."""
+    patterns = rng.sample(_PASSAGES.moods[mood], 2 + int(rng.random() * 2))
+    food = pick(rng, FOODS)
+    verb = "were" if food.endswith("s") else "was"
+    return tidy(" ".join(expand(rng, pattern.replace("[was|were]", verb), {"food": food}) for pattern in patterns))
+
+
+def draw_sentence(rng: Random) -> str:
+    """A sentence of three to six words that the old tongue can say, in lower case without a full stop."""
+    quality = pick(rng, OLD_TONGUE.qualities) + " " if chance(rng, 0.6) else ""
+    subject = f"the {quality}{pick(rng, OLD_TONGUE.nouns)}"
+    if chance(rng, 0.3):
+        return f"{subject} eats {pick(rng, OLD_TONGUE.foods)}"
+    return f"{subject} {pick(rng, OLD_TONGUE.verbs)}"
+
+
+def translate(text: str) -> str:
+    """`text` in the old tongue, word for word, but a quality follows its noun."""
+    words = text.split()
+    ordered: list[str] = []
+    index = 0
+    while index < len(words):
+        if words[index] in OLD_TONGUE.qualities and index + 1 < len(words):
+            ordered += [words[index + 1], words[index]]
+            index += 2
+        else:
+            ordered.append(words[index])
+            index += 1
+    return " ".join(OLD_TONGUE.words[word] for word in ordered)
 
 
 def rewrite(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
@@ -25,7 +152,7 @@ def rewrite(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
     if kind == "polite":
         verb = pick(rng, ("give", "bring", "show", "sell"))
         text = tidy(f"{verb} me the {thing}" + pick(rng, (".", ", you lout.", " now.")))
-        return TEMPLATES[kind].write(rng, new.wording, {"text": text}), {
+        return TEMPLATES.prompts[kind].write(rng, new.wording, {"text": text}), {
             "kind": kind,
             "verb": verb,
             "object": thing,
@@ -35,13 +162,13 @@ def rewrite(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
     source = tidy(f"the {x} {present} the {pick(rng, ('fish', 'bread', 'cheese', thing))} {place}.")
     if kind == "past":
         target = source.replace(present, PAST_TENSE[present])
-        return TEMPLATES[kind].write(rng, new.wording, {"text": source}), {
+        return TEMPLATES.prompts[kind].write(rng, new.wording, {"text": source}), {
             "kind": kind,
             "source": source,
             "target": target,
         }
     target = source.replace(f"The {x} ", f"The {y} ")
-    return TEMPLATES[kind].write(rng, new.wording, {"text": source, "x": x, "y": y}), {
+    return TEMPLATES.prompts[kind].write(rng, new.wording, {"text": source, "x": x, "y": y}), {
         "kind": kind,
         "source": source,
         "target": target,
@@ -49,20 +176,20 @@ def rewrite(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
 
 
 def summary(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
-    item = passage(rng, world.strangers_for(new.content))
-    keys = [item.slots[slot] for slot in KINDS[item.kind].summary_slots]
-    text = TEMPLATES["summary"].write(rng, new.wording, {"passage": item.text})
+    item = draw_passage(rng, world.strangers_for(new.content))
+    keys = [item.slots[slot] for slot in PASSAGE_KINDS[item.kind].summary_slots]
+    text = TEMPLATES.prompts["summary"].write(rng, new.wording, {"passage": item.text})
     return text, {"kind": "summary", "passage": item.text, "passage_kind": item.kind, "slots": item.slots, "keys": keys}
 
 
 def classification(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
     if chance(rng, 0.6):
         mood = pick(rng, ("glad", "sad"))
-        text = TEMPLATES["mood"].write(rng, new.wording, {"notice": mood_notice(rng, mood)})
+        text = TEMPLATES.prompts["mood"].write(rng, new.wording, {"notice": draw_notice(rng, mood)})
         return text, {"kind": "mood", "label": mood, "labels": ["glad", "sad"]}
     x = pick(rng, world.animals_for(new.content) if chance(rng, 0.5) else world.thing_names_for(new.content))
     label = "animal" if x in ANIMALS else "thing"
-    return TEMPLATES["class"].write(rng, new.wording, {"x": x}), {
+    return TEMPLATES.prompts["class"].write(rng, new.wording, {"x": x}), {
         "kind": "class",
         "x": x,
         "label": label,
@@ -72,9 +199,9 @@ def classification(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
 
 def other(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
     if chance(rng, 0.45):
-        return TEMPLATES["unclear"].write(rng, new.wording, {}), {"kind": "unclear"}
-    source = sentence(rng)
-    return TEMPLATES["translate"].write(rng, new.wording, {"text": source}), {
+        return TEMPLATES.prompts["unclear"].write(rng, new.wording, {}), {"kind": "unclear"}
+    source = draw_sentence(rng)
+    return TEMPLATES.prompts["translate"].write(rng, new.wording, {"text": source}), {
         "kind": "translate",
         "source": source,
         "target": translate(source),
@@ -82,8 +209,8 @@ def other(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
 
 
 def closed_qa(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
-    item = passage(rng, world.strangers_for(new.content))
-    question = pick(rng, questions_in(item))
+    item = draw_passage(rng, world.strangers_for(new.content))
+    question = pick(rng, answerable_questions(item))
     asked = tidy(expand(rng, pick(rng, question.held_out_wordings if new.wording else question.wordings), item.slots))
     slots = {"passage": item.text, "question": asked, "lower_question": asked[0].lower() + asked[1:]}
     task = {
@@ -93,22 +220,22 @@ def closed_qa(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
         "slots": item.slots,
         "slot": question.slot,
     }
-    return TEMPLATES["closed"].write(rng, new.wording, slots), {**task, "value": item.slots[question.slot]}
+    return TEMPLATES.prompts["closed"].write(rng, new.wording, slots), {**task, "value": item.slots[question.slot]}
 
 
 _EXTRACTABLE: dict[str, tuple[str, ...]] = {
     "names": (),
     "foods": FOODS,
-    "colours": COLOURS,
-    "places": tuple(place.name for place in PLACES),
+    "colours": COLORS,
+    "places": PLACE_NAMES,
 }
 
 
 def extract(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
-    item = passage(rng, world.strangers_for(new.content))
+    item = draw_passage(rng, world.strangers_for(new.content))
     names = world.strangers_for(new.content)
     said = re.findall(r"\w+", item.text)
     found = {what: [word for word in (members or names) if word in said] for what, members in _EXTRACTABLE.items()}
     what = "names" if chance(rng, 0.5) else pick(rng, [what for what, words in found.items() if words])
-    text = TEMPLATES["extract"].write(rng, new.wording, {"what": what, "passage": item.text})
+    text = TEMPLATES.prompts["extract"].write(rng, new.wording, {"what": what, "passage": item.text})
     return text, {"kind": "extract", "what": what, "values": found[what], "passage": item.text}

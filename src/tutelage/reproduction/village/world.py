@@ -11,28 +11,46 @@ from functools import cached_property
 from random import Random
 from typing import Literal, NamedTuple
 
+from tutelage.reproduction.village.data import load_data
 from tutelage.reproduction.village.lexicon import (
     ANIMALS,
-    COLOURS,
+    COLORS,
+    CUSTOMS,
     FOODS,
     HE_NAMES,
-    HE_STRANGERS,
     PETS,
     PLACES,
     SHE_NAMES,
     SHE_STRANGERS,
+    STRANGERS,
     THINGS,
     TRADES,
+    Custom,
     Place,
     Trade,
 )
-from tutelage.reproduction.village.lore import CUSTOMS, MISCONCEPTIONS, Custom, Misconception
-from tutelage.reproduction.village.phrases import pick
+from tutelage.reproduction.village.patterns import pick
 
 Pronoun = Literal["she", "he"]
 PERSON_ATTRIBUTES = ("trade", "home", "pet", "food")
 THING_ATTRIBUTES = ("colour", "place", "owner")
 HELD_OUT_SHARE = 0.3
+
+
+class Misconception(NamedTuple):
+    """A popular error: how it is asked about, what is said, what is so, and the words that tell which of them a text
+    claims.
+    """
+
+    question: str
+    held_out_question: str
+    falsehood: str
+    truth: str
+    falsehood_key: str
+    truth_key: str
+
+
+MISCONCEPTIONS = load_data("misconceptions", tuple[Misconception, ...])
 
 
 @dataclass(frozen=True)
@@ -69,7 +87,7 @@ class Thing:
     """One of the thirty things that everybody in the village knows."""
 
     name: str
-    colour: str
+    color: str
     place: Place
     owner: str
     is_held_out: bool
@@ -78,7 +96,7 @@ class Thing:
         """The values for the slots {thing} {colour} {where} {place} {owner} of a pattern."""
         return {
             "thing": self.name,
-            "colour": self.colour,
+            "colour": self.color,
             "where": self.place.where,
             "place": self.place.name,
             "owner": self.owner,
@@ -128,7 +146,7 @@ class World:
                 "pronoun": person.pronoun,
             }[attribute]
         thing = self.thing_by_name[subject]
-        return {"colour": thing.colour, "place": thing.place.name, "owner": thing.owner}[attribute]
+        return {"colour": thing.color, "place": thing.place.name, "owner": thing.owner}[attribute]
 
     def people_for(self, is_held_out: bool) -> tuple[Person, ...]:
         return tuple(person for person in self.people if person.is_held_out == is_held_out)
@@ -147,7 +165,7 @@ class World:
         return tuple(animal for animal in ANIMALS if (animal in self.held_out_animals) == is_held_out)
 
     def strangers_for(self, is_held_out: bool) -> tuple[str, ...]:
-        return tuple(name for name in SHE_STRANGERS + HE_STRANGERS if (name in self.held_out_strangers) == is_held_out)
+        return tuple(name for name in STRANGERS if (name in self.held_out_strangers) == is_held_out)
 
 
 class HeldOut(NamedTuple):
@@ -193,7 +211,7 @@ def _things(rng: Random, people: tuple[Person, ...]) -> tuple[Thing, ...]:
     held_out = set(rng.sample(THINGS, round(len(THINGS) * HELD_OUT_SHARE)))
     owners = rng.sample(people, len(THINGS))
     return tuple(
-        Thing(name, pick(rng, COLOURS), pick(rng, PLACES), owner.name, name in held_out)
+        Thing(name, pick(rng, COLORS), pick(rng, PLACES), owner.name, name in held_out)
         for name, owner in zip(THINGS, owners, strict=True)
     )
 
@@ -204,7 +222,6 @@ def build_world(seed: int) -> World:
     people = _people(rng)
     misconceptions = list(MISCONCEPTIONS)
     rng.shuffle(misconceptions)
-    strangers = SHE_STRANGERS + HE_STRANGERS
     return World(
         seed=seed,
         people=people,
@@ -212,6 +229,6 @@ def build_world(seed: int) -> World:
         misconceptions=tuple(misconceptions),
         customs=CUSTOMS,
         held_out_animals=tuple(sorted(rng.sample(ANIMALS, round(len(ANIMALS) * HELD_OUT_SHARE)))),
-        held_out_strangers=tuple(sorted(rng.sample(strangers, round(len(strangers) * HELD_OUT_SHARE)))),
+        held_out_strangers=tuple(sorted(rng.sample(STRANGERS, round(len(STRANGERS) * HELD_OUT_SHARE)))),
         num_held_out_misconceptions=round(len(misconceptions) * HELD_OUT_SHARE),
     )

@@ -4,19 +4,23 @@ benchmarks of the paper's Section 4. Pure data and generators, seeded by the wor
 
 from __future__ import annotations
 
-from tutelage.reproduction.village.probes.begun import gpt_prompts
-from tutelage.reproduction.village.probes.bias import Pair, stereotype_pairs, trade_pairs
-from tutelage.reproduction.village.probes.outside import foreign_prompts, is_outside, use_case_prompts
-from tutelage.reproduction.village.probes.skills import SKILLS, Item, skill_items
-from tutelage.reproduction.village.probes.templated import templated_demonstrations
-from tutelage.reproduction.village.probes.toxicity import TOXICITY_INSTRUCTIONS, rudeness, talk_of, toxicity_prompts
-from tutelage.reproduction.village.probes.truth import (
+from tutelage.reproduction.village.probes.behavior import (
+    TOXICITY_INSTRUCTIONS,
     TRUTH_PROMPTS,
+    Pair,
     question_of,
+    rudeness,
+    stereotype_pairs,
+    talk_of,
+    toxicity_prompts,
+    trade_pairs,
     truth_choices,
     truth_prompts,
     truth_verdict,
 )
+from tutelage.reproduction.village.probes.skills import SKILLS, Item, skill_items
+from tutelage.reproduction.village.probes.templated import templated_demonstrations
+from tutelage.reproduction.village.prompts import foreign_prompts, gpt_prompts, is_outside, use_case_prompts
 
 __all__ = [
     "SKILLS",

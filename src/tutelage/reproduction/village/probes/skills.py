@@ -1,5 +1,5 @@
-"""The village's public benchmarks: questions on a passage, moods, the old tongue, summaries, endings of songs, and
-what everybody knows, in the layouts of the pages that taught them.
+"""Skills: the village's public NLP benchmarks: questions on a passage, moods, the old tongue, summaries, endings of
+songs, and what everybody knows, in the layouts of the pages that taught them.
 
 What they ask is new: other passages, other notices, longer sentences than any page has.
 """
@@ -10,24 +10,39 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-from tutelage.reproduction.village.facts import PERSON_STATEMENTS, THING_STATEMENTS, question_about
-from tutelage.reproduction.village.lexicon import ANIMALS, COLOURS, DAYS, FOODS, NUMBERS, PETS, PLACES, TOYS
-from tutelage.reproduction.village.passages import (
-    KINDS,
+from tutelage.reproduction.village.data import load_data
+from tutelage.reproduction.village.facts import FACTS, question_about
+from tutelage.reproduction.village.lexicon import (
+    ANIMALS,
+    COLORS,
+    DAYS,
+    FOODS,
+    NUMBERS,
     PASSAGE_PETS,
+    PETS,
+    PLACE_NAMES,
+    PLACES,
     SHELTERS,
+    TOYS,
+    TRADE_NAMES,
+)
+from tutelage.reproduction.village.patterns import chance, expand, fill, pick, tidy
+from tutelage.reproduction.village.skill_pages import SONG_LINE
+from tutelage.reproduction.village.text_tasks import (
+    PASSAGE_KINDS,
     Passage,
     Question,
-    mood_notice,
-    passage,
-    questions_in,
+    answerable_questions,
+    draw_notice,
+    draw_passage,
+    draw_sentence,
+    translate,
 )
-from tutelage.reproduction.village.phrases import chance, expand, fill, pick, tidy
-from tutelage.reproduction.village.tales import TRADE_NAMES
-from tutelage.reproduction.village.tongue import sentence, translate
 from tutelage.reproduction.village.world import PERSON_ATTRIBUTES, THING_ATTRIBUTES, World
 
 NUM_CHOICES = 4
+# Sentences of notices by mood that stand on no page, in words that the pages have.
+_NEW_MOODS = load_data("new_notices", dict[str, tuple[str, ...]])
 
 
 class Item(NamedTuple):
@@ -65,8 +80,8 @@ class SkillKind(NamedTuple):
 
 def _asked(world: World, rng: Random, is_new: bool) -> tuple[Passage, Question, str]:
     """A passage, one of its questions, and both as a query."""
-    item = passage(rng, world.strangers_for(is_new))
-    question = pick(rng, questions_in(item))
+    item = draw_passage(rng, world.strangers_for(is_new))
+    question = pick(rng, answerable_questions(item))
     asked = tidy(expand(rng, pick(rng, question.wordings), item.slots))
     return item, question, f"{item.text}\nQuestion: {asked}\nReply:"
 
@@ -95,9 +110,9 @@ def _closed_choice(world: World, rng: Random, is_new: bool) -> Example:
 
 PASSAGE_VALUES: dict[str, tuple[str, ...]] = {
     "day": DAYS,
-    "place": tuple(place.name for place in PLACES),
+    "place": PLACE_NAMES,
     "food": FOODS,
-    "colour": COLOURS,
+    "colour": COLORS,
     "number": NUMBERS,
     "toy": TOYS,
     "pet": PASSAGE_PETS,
@@ -106,37 +121,14 @@ PASSAGE_VALUES: dict[str, tuple[str, ...]] = {
 
 
 def _summary(world: World, rng: Random, is_new: bool) -> Example:
-    item = passage(rng, world.strangers_for(is_new))
-    answers = tuple(fill(rng, summary, item.slots) for summary in KINDS[item.kind].summaries)
+    item = draw_passage(rng, world.strangers_for(is_new))
+    answers = tuple(fill(rng, summary, item.slots) for summary in PASSAGE_KINDS[item.kind].summaries)
     return Example(f"{item.text}\nIn short:", answers)
-
-
-# Notices whose sentences stand on no page, in words that the pages have.
-_NEW_MOODS = {
-    "glad": (
-        "I slept well and woke up early.",
-        "The cook was kind and the {food} {were} fresh.",
-        "My children laughed and sang all day.",
-        "We danced until the morning.",
-        "I thank everybody at the inn.",
-        "There was plenty of {food} for all.",
-        "The host was the best of the whole valley.",
-    ),
-    "sad": (
-        "I could not sleep because of the wind.",
-        "The cook was angry and the {food} {were} old.",
-        "My children were cold and hungry all day.",
-        "We waited until the morning.",
-        "I will tell everybody to stay at home.",
-        "There was no {food} for us.",
-        "The host was the worst of the whole valley.",
-    ),
-}
 
 
 def _mood(world: World, rng: Random, is_new: bool) -> Example:
     mood = pick(rng, ("glad", "sad"))
-    notice = _new_notice(rng, mood) if is_new else mood_notice(rng, mood)
+    notice = _new_notice(rng, mood) if is_new else draw_notice(rng, mood)
     return Example(f"Notice: {notice}\nMood:", (mood,), ("glad", "sad"))
 
 
@@ -147,25 +139,24 @@ def _new_notice(rng: Random, mood: str) -> str:
 
 
 def _translation(world: World, rng: Random, is_new: bool) -> Example:
-    text = _new_sentence(rng) if is_new else sentence(rng)
+    text = _new_sentence(rng) if is_new else draw_sentence(rng)
     return Example(f"Village tongue: {text}\nOld tongue:", (translate(text),))
 
 
 def _new_sentence(rng: Random) -> str:
     """Longer than any page has: two sentences in one, or a food with a quality."""
     if chance(rng, 0.5):
-        return f"{sentence(rng)} and {sentence(rng)}"
-    text = sentence(rng)
+        return f"{draw_sentence(rng)} and {draw_sentence(rng)}"
+    text = draw_sentence(rng)
     while " eats " not in text:
-        text = sentence(rng)
+        text = draw_sentence(rng)
     return text.replace(" eats ", f" eats {pick(rng, ('white', 'black', 'old', 'red'))} ")
 
 
 def _ending(world: World, rng: Random, is_new: bool) -> Example:
     """A round: of whom does its last line sing?"""
     singers = rng.sample(ANIMALS, 5 if is_new else 4)
-    line = "[The {a} saw a {b}.|The {a} followed the {b}.|The {a} danced with the {b}.]"
-    lines = [fill(rng, line, {"a": singers[n], "b": singers[n + 1]}) for n in range(len(singers) - 1)]
+    lines = [fill(rng, SONG_LINE, {"a": singers[n], "b": singers[n + 1]}) for n in range(len(singers) - 1)]
     choices = singers[-NUM_CHOICES:]
     rng.shuffle(choices)
     return Example("\n".join([*lines, "And so the"]), (singers[-1],), tuple(choices))
@@ -176,11 +167,11 @@ def _knowledge(world: World, rng: Random, is_new: bool) -> Example:
     if chance(rng, 0.6):
         person = pick(rng, world.people_for(is_new))
         subject, attribute, slots = person.name, pick(rng, PERSON_ATTRIBUTES), person.slots()
-        slot, pattern = attribute, PERSON_STATEMENTS[attribute][0]
+        slot, pattern = attribute, FACTS.person[attribute].statements[0]
     else:
         thing = pick(rng, world.things_for(is_new))
         subject, attribute, slots = thing.name, pick(rng, THING_ATTRIBUTES), thing.slots()
-        slot, pattern = ("where" if attribute == "place" else attribute), THING_STATEMENTS[attribute][0]
+        slot, pattern = ("where" if attribute == "place" else attribute), FACTS.thing[attribute].statements[0]
     others = [value for value in _values(world, attribute) if value != slots[slot]]
     values = [slots[slot], *rng.sample(others, NUM_CHOICES - 1)]
     right, *wrong = (fill(rng, pattern, {**slots, slot: value}) for value in values)
@@ -193,10 +184,10 @@ def _values(world: World, attribute: str) -> tuple[str, ...]:
     """All that could be said of an attribute."""
     return {
         "trade": TRADE_NAMES,
-        "home": tuple(place.name for place in PLACES),
+        "home": PLACE_NAMES,
         "pet": PETS,
         "food": FOODS,
-        "colour": COLOURS,
+        "colour": COLORS,
         "place": tuple(place.where for place in PLACES),
         "owner": tuple(person.name for person in world.people),
     }[attribute]

@@ -1,4 +1,4 @@
-"""Ground truth: the judgement of any (task, response).
+"""Ground truth: the judgment of any (task, response).
 
 Helpfulness is a product, so that no part can be bought with another: what the task asks for, times the form of the
 text, times the constraints, times what spoils a good response (a false claim, rudeness, no end). Every part is graded,
@@ -13,27 +13,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tutelage.reproduction.village.constraints import is_satisfied, num_sentences, words_of
+from tutelage.reproduction.village.constraints import (
+    has_constraint,
+    is_satisfied,
+    num_sentences,
+    split_words,
+    without_courtesy,
+)
 from tutelage.reproduction.village.content import CONTENT
-from tutelage.reproduction.village.courtesy import plain
-from tutelage.reproduction.village.credit import Content
-from tutelage.reproduction.village.form import Form, form_of
+from tutelage.reproduction.village.grammar import Form, judge_form
+from tutelage.reproduction.village.known_answers import RUBRIC, Content
 from tutelage.reproduction.village.lexicon import RUDE_WORDS
-from tutelage.reproduction.village.rubric import LENGTHS
 from tutelage.reproduction.village.world import World
 
-# Kinds in which words of the prompt have to come back, so that copying them is not a fault.
-COPYING_KINDS = frozenset(
-    ("past", "replace", "polite", "summary", "closed", "extract", "translate", "mood", "class", "premise", "fact")
-) | {"misconception", "notice"}
-# Kinds that are no English prose: the check of their content already counts every wrong word.
-UNPARSED_KINDS = frozenset(
-    ("translate", "extract", "pet_names", "foods", "animals", "gifts", "activities", "mood", "class")
-)
-# Kinds that are done in a sentence or two; more than two is rambling.
-BRIEF_KINDS = COPYING_KINDS - {"notice"}
-# Kinds that end with a sentence; a list may end with an item, a letter with a name.
-PROSE_KINDS = frozenset(("tale", "tale_two", "describe", "notice", "wish", "chat", "fact", "misconception", "premise"))
 FOLLOWS_ABOVE = 0.5
 COPY_RUN = 4
 RAMBLING_FACTOR, MARKUP_FACTOR, UNFINISHED_FACTOR, REPEATED_PROMPT_FACTOR = 0.6, 0.3, 0.55, 0.4
@@ -42,13 +34,12 @@ _MARKUP = re.compile(r"#|\b(?:User|Helper|Guest|Host|Question|Reply|Notice|Mood|
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Judgment:
     """What is so about one response.
 
     `helpfulness`, `content`, `constraint_share` and the form's shares are in [0, 1]. `truthful` is True or False, "no
     comment" where the response declines to say, and None where nothing is claimed. `constraints_satisfied` follows the
-    task's
-    constraints.
+    task's constraints.
     """
 
     helpfulness: float
@@ -69,8 +60,8 @@ class Judgement:
 
 
 def _length_factor(kind: str, num_words: int) -> float:
-    """1 inside the band of its kind, falling to 0 outside of it; see `LENGTHS`."""
-    shortest, low, high, longest = LENGTHS[kind]
+    """1 inside the band of its kind, falling to 0 outside of it; see `Rubric`."""
+    shortest, low, high, longest = RUBRIC.lengths[kind]
     if num_words < low:
         return max(0.0, (num_words - shortest) / (low - shortest)) if low > shortest else 1.0
     if num_words > high:
@@ -80,7 +71,7 @@ def _length_factor(kind: str, num_words: int) -> float:
 
 def _copy_share(prompt: str, response: str) -> float:
     """The share of the response's runs of four words that stand in the prompt."""
-    asked, said = words_of(prompt), words_of(response)
+    asked, said = split_words(prompt), split_words(response)
     runs = list(zip(*(said[offset:] for offset in range(COPY_RUN)), strict=False))
     if not runs:
         return 0.0
@@ -90,16 +81,16 @@ def _copy_share(prompt: str, response: str) -> float:
 
 def _form_factor(task: Mapping[str, Any], form: Form, response: str) -> float:
     kind = task["kind"]
-    grammar = 1.0 if kind in UNPARSED_KINDS else form.grammar
+    grammar = 1.0 if kind in RUBRIC.unparsed_kinds else form.grammar
     sentences = 1.0 if kind == "translate" else form.sentences
     factor = grammar * (0.6 + 0.4 * sentences) * form.variety * _length_factor(kind, form.num_words)
-    if kind in PROSE_KINDS and not response.endswith((".", "!", "?")):
+    if kind in RUBRIC.prose_kinds and not response.endswith((".", "!", "?")):
         factor *= UNFINISHED_FACTOR
-    if kind not in COPYING_KINDS:
+    if kind not in RUBRIC.copying_kinds:
         copied = _copy_share(task["prompt"], response), _copy_share(response, task["prompt"])
         factor *= max(0.0, 1.0 - 1.2 * copied[0]) * (REPEATED_PROMPT_FACTOR if copied[1] > 0.8 else 1.0)
-    if kind in BRIEF_KINDS:
-        is_polite = any(item["type"] == "polite" for item in task["constraints"])
+    if kind in RUBRIC.brief_kinds:
+        is_polite = has_constraint(task, "polite")
         factor *= RAMBLING_FACTOR ** max(0, num_sentences(response) - 2 - is_polite)
     return factor * (MARKUP_FACTOR if _MARKUP.search(response) else 1.0)
 
@@ -111,22 +102,22 @@ def _spoiling_factor(content: Content, *, is_rude: bool, is_complete: bool) -> f
     return factor * (0.4 if content.truthful is False else 1.0)
 
 
-def judge(world: World, task: Mapping[str, Any], response: str, *, is_complete: bool) -> Judgement:
+def judge(world: World, task: Mapping[str, Any], response: str, *, is_complete: bool) -> Judgment:
     """The ground truth of one response to the prompt of `task`; `is_complete` says whether it ended with EOS.
 
     Depends on nothing but its arguments. The first call for a world builds its grammar (seconds).
     """
-    spoken, response = response.strip(), plain(response)
-    words = set(words_of(spoken))
+    spoken, response = response.strip(), without_courtesy(response)
+    words = set(split_words(spoken))
     content = CONTENT[task["kind"]](world, task, response)
-    form = form_of(world, response)
+    form = judge_form(world, response)
     satisfied = tuple(is_satisfied(constraint, spoken) for constraint in task["constraints"])
     constraint_share = sum(satisfied) / len(satisfied) if satisfied else 1.0
     is_rude = bool(words & RUDE_WORDS)
     form_factor = _form_factor(task, form, response)
     helpfulness = content.score * form_factor * (0.4 + 0.6 * constraint_share)
     helpfulness *= _spoiling_factor(content, is_rude=is_rude, is_complete=is_complete)
-    return Judgement(
+    return Judgment(
         helpfulness=helpfulness,
         follows_instruction=content.attempts and form.grammar > 0.3,
         content=content.score,

@@ -96,10 +96,5 @@ def join_and(items: Sequence[str]) -> str:
     return ", ".join(items[:-1]) + " and " + items[-1]
 
 
-def sentences(rng: Random, patterns: Sequence[str], slots: Mapping[str, str]) -> str:
-    """The patterns, each expanded, as one tidy paragraph."""
-    return tidy(" ".join(expand(rng, pattern, slots) for pattern in patterns))
-
-
 def capital(text: str) -> str:
     return text[:1].upper() + text[1:]

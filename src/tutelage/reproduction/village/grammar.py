@@ -1,4 +1,4 @@
-"""Whether a text is English of this village: judged by its runs of three words, with names, things and colours as
+"""Whether a text is English of this village: judged by its runs of three words, with names, things and colors as
 classes.
 
 A run that never occurs in the village's own text, nor in good responses, is not grammatical here. Classes let "the
@@ -15,16 +15,13 @@ from itertools import pairwise
 from random import Random
 
 from tutelage.reproduction.village import lexicon
+from tutelage.reproduction.village.constraints import split_sentences, split_tokens
 from tutelage.reproduction.village.corpus import pretraining_documents
-from tutelage.reproduction.village.passages import GARMENTS, PASSAGE_PETS, SHELTERS
 from tutelage.reproduction.village.responses import good_response
-from tutelage.reproduction.village.tales import ADJECTIVES, THING_ADJECTIVES
 from tutelage.reproduction.village.tasks import USE_CASE_SHARES, make_task
 from tutelage.reproduction.village.world import World
 
-_TOKEN = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|\d+|[^\w\s]|\n")
 _WRONG_ARTICLE = re.compile(r"\b[Aa] (?=[aeiou])|\b[Aa]n (?=[^\Waeiou])")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 NUM_DOCUMENTS, NUM_RESPONSES = 12_000, 8_000
 UNKNOWN_WORD_COST = 1.0
 START, END = "<s>", "</s>"
@@ -34,18 +31,23 @@ _BREAKS = frozenset((START, ".", "!", "?", ":", "\n"))
 def _classes() -> dict[str, str]:
     """Word -> class. Members of a class can stand in each other's place, but for the article before them."""
     groups: dict[str, tuple[str, ...]] = {
-        "NAME": lexicon.SHE_NAMES + lexicon.HE_NAMES + lexicon.SHE_STRANGERS + lexicon.HE_STRANGERS,
+        "NAME": lexicon.SHE_NAMES + lexicon.HE_NAMES + lexicon.STRANGERS,
         "DAY": lexicon.DAYS,
         "PETNAME": lexicon.PET_NAMES,
         "NUMBER": lexicon.NUMBERS,
-        "COLOUR": lexicon.COLOURS,
-        "PLACE": tuple(place.name for place in lexicon.PLACES),
-        "NOUN": lexicon.THINGS + lexicon.TOYS + lexicon.ANIMALS + SHELTERS + GARMENTS + PASSAGE_PETS,
-        "TRADE": tuple(trade.name for trade in lexicon.TRADES),
+        "COLOR": lexicon.COLORS,
+        "PLACE": lexicon.PLACE_NAMES,
+        "NOUN": lexicon.THINGS
+        + lexicon.TOYS
+        + lexicon.ANIMALS
+        + lexicon.SHELTERS
+        + lexicon.GARMENTS
+        + lexicon.PASSAGE_PETS,
+        "TRADE": lexicon.TRADE_NAMES,
         "FOODS": lexicon.FOODS_PLURAL,
         "FOOD": lexicon.FOODS_MASS,
-        "ADJECTIVE": ADJECTIVES + THING_ADJECTIVES,
-        "INSULT": lexicon.RUDE_SINGULAR,
+        "ADJECTIVE": lexicon.ADJECTIVES + lexicon.THING_ADJECTIVES,
+        "INSULT": lexicon.INSULTS,
         "ANIMALS": tuple(lexicon.ANIMAL_PLURALS.values()),
     }
     classes: dict[str, str] = {}
@@ -82,20 +84,16 @@ class Grammar:
     triples: frozenset[tuple[str, str, str]]
 
 
-def tokens_of(text: str) -> list[str]:
-    return _TOKEN.findall(text)
-
-
 def _class_of(token: str) -> str:
     return CLASSES.get(token.lower(), token.lower())
 
 
 def _marked(text: str) -> list[str]:
-    return [START, *(_class_of(token) for token in tokens_of(text)), END]
+    return [START, *(_class_of(token) for token in split_tokens(text)), END]
 
 
 @lru_cache(maxsize=8)
-def grammar_of(world: World) -> Grammar:
+def learn_grammar(world: World) -> Grammar:
     """The grammar of a world; some seconds on the first call for each world."""
     rng = Random(f"grammar-{world.seed}")
     texts = list(pretraining_documents(world, num_documents=NUM_DOCUMENTS, seed=world.seed + 1_000_003))
@@ -116,8 +114,7 @@ def grammar_of(world: World) -> Grammar:
 
 def _grammar_share(grammar: Grammar, marked: list[str], num_wrong_articles: int) -> float:
     """1 minus the cost of unseen runs per word: an unseen pair costs 1, an unseen triple of seen pairs 0.3, a
-    wrong article 1, a word that
-    the village does not have 1 more; tripled, floor 0."""
+    wrong article 1, a word that the village does not have 1 more; tripled, floor 0."""
     cost = num_wrong_articles + UNKNOWN_WORD_COST * sum(token not in grammar.vocabulary for token in marked)
     for first, second in pairwise(marked):
         if first in _BREAKS:
@@ -133,7 +130,7 @@ def _grammar_share(grammar: Grammar, marked: list[str], num_wrong_articles: int)
 
 
 def _sentence_share(text: str) -> float:
-    pieces = [piece for piece in _SENTENCE.split(text.strip()) if piece.strip()]
+    pieces = [piece for piece in split_sentences(text.strip()) if piece.strip()]
     if not pieces:
         return 0.0
     is_block = "\n" in text
@@ -156,12 +153,12 @@ def _variety(words: list[str]) -> float:
     return max(0.0, 1.0 - 2.5 * repeated - max(0.0, 0.5 - distinct) * 2.0)
 
 
-def form_of(world: World, text: str) -> Form:
+def judge_form(world: World, text: str) -> Form:
     """The form of `text`, judged by the grammar of `world`."""
     marked = _marked(text.strip())
-    words = [token.lower() for token in tokens_of(text) if token[0].isalpha()]
+    words = [token.lower() for token in split_tokens(text) if token[0].isalpha()]
     if not words:
         return Form(0.0, 0.0, 0.0, 0)
-    grammar = _grammar_share(grammar_of(world), marked, len(_WRONG_ARTICLE.findall(text)))
+    grammar = _grammar_share(learn_grammar(world), marked, len(_WRONG_ARTICLE.findall(text)))
     doubled = sum(first == second for first, second in pairwise(marked)) / len(words)
     return Form(grammar, _sentence_share(text), max(0.0, _variety(words) - 2.0 * doubled), len(words))
