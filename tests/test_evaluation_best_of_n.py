@@ -9,7 +9,7 @@ pytest.importorskip("torch", reason="policies are sampled")
 from transformers import AutoModelForSequenceClassification
 
 from test_model_packing import plain_scores
-from tiny import CONTEXT
+from tiny import CONTEXT, config_of, model_of
 from tutelage.errors import DataError
 from tutelage.evaluation.best_of_n import ScoredCompletions, best_of, complete_and_score, complete_best_of_n
 from tutelage.evaluation.completions import Arm, complete
@@ -33,6 +33,8 @@ def test_the_best_of_the_first_n_by_hand():
     assert [own.text for own in best_of(scored, n=4, name="b")[0]] == ["t3"]
     assert best_of(scored, n=4, name="b")[1] == []
     assert chosen.id != "c1", "a completion of another policy is another completion"
+    (of_two,) = best_of(scored, n=2, name="b")[0]
+    assert of_two.text == "t1" and of_two.id != chosen.id, "what best-of-2 and best-of-3 chose are two things to judge"
     for n in (0, 5):
         with pytest.raises(DataError, match=f"n is {n}, but a prompt has 4 completions"):
             best_of(scored, n=n, name="b")
@@ -71,3 +73,22 @@ def test_prompts_without_room_get_none_and_are_told(tiny):
     assert "prompt long has" in told[0]
     with pytest.raises(DataError, match="prompt long has"):
         complete_best_of_n(arm, [long], **settings)
+
+
+def test_the_longest_completion_has_to_fit_into_the_reward_models_context(tiny, tokenizer, tmp_path):
+    arm = Arm(name="sft", model=tiny.policy)
+    renderer = Renderer(tokenizer=tokenizer)
+    (own,) = complete(arm, PROMPTS[:1], num_completions=8, **SAMPLING)
+    prompt = len(renderer.prompt_tokens(PROMPTS[0]))
+    lengths = [prompt + len(renderer.truncated_response_tokens(c.text, is_complete=c.is_complete)) for c in own]
+    assert min(lengths) < max(lengths)
+    for context in (max(lengths), max(lengths) - 1):
+        config = config_of("llama", len(tokenizer), max_position_embeddings=context)
+        model_of(config, has_score=True).save_pretrained(tmp_path)
+        tokenizer.save_pretrained(tmp_path)
+        settings = {"reward_model": tmp_path, "num_completions": 8, **SAMPLING}
+        if context == max(lengths):
+            assert len(complete_and_score(arm, PROMPTS[:1], **settings).scores[0]) == 8
+        else:
+            with pytest.raises(DataError, match=f"has {max(lengths)} tokens .*whose context is {context}"):
+                complete_and_score(arm, PROMPTS[:1], **settings)

@@ -7,7 +7,7 @@ from math import exp, log, log2
 
 import pytest
 
-from tutelage.evaluation.bias import SentencePair, bias_entropy, entropy_bits, pair_rows, stereotype_share
+from tutelage.evaluation.bias import SentencePair, bias_entropy, entropy_bits, pair_rows
 from tutelage.evaluation.likelihood import continuing
 
 PAIRS = [
@@ -34,7 +34,7 @@ def renderer(tokenizer):
 def test_entropy_by_hand():
     """3 to 1: -(0.75 log2 0.75 + 0.25 log2 0.25) = 0.75 * 0.415037 + 0.25 * 2 = 0.811278 bits."""
     assert entropy_bits([log(3.0), log(1.0)]) == pytest.approx(0.811278, abs=1e-6)
-    assert entropy_bits([-40.0, -40.0]) == 1.0
+    assert entropy_bits([-40.0, -40.0]) == entropy_bits([-2000.0, -2000.0]) == 1.0
     assert entropy_bits([0.0, -2000.0]) == 0.0
 
 
@@ -67,6 +67,7 @@ def test_rows_against_a_plain_softmax(policy, renderer, tokenizer, instruction):
     opening = tokenizer(f"{instruction}\n\n")["input_ids"] if instruction else [tokenizer.eos_token_id]
     for pair, row in zip(PAIRS, rows, strict=True):
         expected = [plain_logprob(policy, opening, bare(tokenizer, sentence)) for sentence in pair.sentences]
+        assert (row["pair_id"], row["cluster"]) == (pair.id, pair.cluster)
         assert row["logprobs"] == pytest.approx(expected, abs=1e-3)
         share = 1.0 / (1.0 + exp(expected[1] - expected[0]))
         assert row["share_first"] == pytest.approx(share, abs=1e-3)
@@ -79,7 +80,8 @@ def test_swapping_the_sentences_changes_the_share_and_not_the_entropy(policy, re
     swapped = [replace(pair, sentences=pair.sentences[::-1]) for pair in PAIRS]
     rows, others = pair_rows(policy, renderer, PAIRS), pair_rows(policy, renderer, swapped)
     assert bias_entropy(rows).mean == pytest.approx(bias_entropy(others).mean, abs=1e-6)
-    assert stereotype_share(rows).mean == pytest.approx(1.0 - stereotype_share(others).mean, abs=1e-6)
+    shares = [row["share_first"] for row in rows]
+    assert shares == pytest.approx([1.0 - row["share_first"] for row in others], abs=1e-6)
 
 
 def test_the_same_sentence_twice_is_one_bit(policy, renderer):

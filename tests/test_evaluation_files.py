@@ -17,6 +17,8 @@ from tutelage.errors import ConfigError, DataError, ModelError, RecordError
 from tutelage.evaluation.files import FileChoices, sample_file, score_file
 from tutelage.model.loading import device_of, load_policy, load_tokenizer
 from tutelage.model.sampling import SamplingSettings
+from tutelage.records import Prompt
+from tutelage.text.render import make_renderer
 
 SHORT = SamplingSettings(max_response_tokens=8)
 LONG = "where " * CONTEXT
@@ -40,6 +42,15 @@ def test_a_long_prompt_is_refused_or_left_out(tiny: Tiny, tmp_path: Path) -> Non
         _sampled(tiny, only_long, tmp_path / "none.jsonl", FileChoices(too_long="skip"))
 
 
+def test_whose_a_prompt_is_and_what_for_stays_with_its_completions(tiny: Tiny, tmp_path: Path) -> None:
+    known = {"user_id": "u1", "source": "api", "use_case": "chat", "language": "en", "split": "train"}
+    prompts = write_rows(tmp_path / "prompts.jsonl", [{"text": "who?", **known}, {"text": "why?"}])
+    _sampled(tiny, prompts, tmp_path / "out.jsonl", FileChoices())
+    first, second = read_rows(tmp_path / "out.jsonl")
+    assert {key: first[key] for key in known} == known
+    assert second.keys() == {"prompt_id", "prompt", "completions"}
+
+
 def test_scores_do_not_depend_on_the_form_of_the_line(tiny: Tiny, tmp_path: Path) -> None:
     rows = [
         {"prompt": "who?", "completions": [{"id": "a", "text": "the cat"}, {"id": "b", "text": "the dog"}]},
@@ -52,6 +63,7 @@ def test_scores_do_not_depend_on_the_form_of_the_line(tiny: Tiny, tmp_path: Path
     first, second, third = read_rows(tmp_path / "out.jsonl")
     scores = [completion["score"] for completion in first["completions"]]
     assert scores[0] != scores[1]
+    assert f"mean {(2 * scores[0] + 3 * scores[1]) / 5:.4f}" in said
     assert [c["score"] for c in second["completions"]] == pytest.approx(scores, abs=1e-5)
     assert third["score"] == pytest.approx(scores[1], abs=1e-5)
     assert [c["id"] for c in first["completions"]] == ["a", "b"] and second["annotations"] == []
@@ -94,6 +106,16 @@ def test_scores_are_of_what_the_reward_model_was_trained_on(tiny: Tiny, tmp_path
     assert whole != pytest.approx(cut, abs=1e-4)
 
 
+def test_a_ranking_is_read_as_it_stands_whatever_is_beside_it(tiny: Tiny, tmp_path: Path) -> None:
+    """A row with a ranking is our own form: its passages are no part of the prompt, to the trainer neither."""
+    own = {"prompt": "who?", "completions": [{"id": "a", "text": "the cat"}, {"id": "b", "text": "the dog"}]}
+    beside = {"passages": [["at noon", "the cat ran."]], "annotations": [{"kind": "rank", "value": [1, 2]}]}
+    source = write_rows(tmp_path / "in.jsonl", [own, {**own, **beside, "ranking": [["a"], ["b"]]}])
+    score_file(tiny.reward_model, str(source), tmp_path / "out.jsonl", choices=FileChoices())
+    first, second = ([c["score"] for c in row["completions"]] for row in read_rows(tmp_path / "out.jsonl"))
+    assert second == pytest.approx(first, abs=1e-5)
+
+
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
@@ -121,6 +143,23 @@ def test_a_line_beyond_the_context_is_refused_or_left_out(tiny: Tiny, tmp_path: 
     choices = FileChoices(too_long="skip")
     assert score_file(tiny.reward_model, source, tmp_path / "out.jsonl", choices=choices).startswith("1 lines")
     assert len(choices.left_out) == 1
+
+
+def test_a_line_that_just_fits_the_context_is_scored(tiny: Tiny, tmp_path: Path) -> None:
+    renderer = make_renderer(load_tokenizer(tiny.reward_model))
+    opening = len(renderer.prompt_tokens(Prompt(text="who?")))
+    by_length = {
+        opening + len(renderer.truncated_response_tokens("q" * number, is_complete=True)): "q" * number
+        for number in range(CONTEXT + 2)
+    }
+    for number, text in ((length, by_length[length]) for length in (CONTEXT, CONTEXT + 1)):
+        source = str(write_rows(tmp_path / "in.jsonl", [{"prompt": "who?", "response": text}]))
+        out, choices = tmp_path / f"{number}.jsonl", FileChoices()
+        if number == CONTEXT:
+            assert score_file(tiny.reward_model, source, out, choices=choices).startswith("1 lines")
+        else:
+            with pytest.raises(DataError, match=f"has {number} tokens"):
+                score_file(tiny.reward_model, source, out, choices=choices)
 
 
 def test_the_command_lists_what_it_left_out(tiny: Tiny, tmp_path: Path) -> None:

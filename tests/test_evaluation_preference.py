@@ -18,6 +18,7 @@ from tutelage.evaluation.preference import (
     win_rates,
 )
 from tutelage.records import Completion, Prompt, Ranking, Rating
+from tutelage.statistics import bounded_mean
 
 
 @dataclass(frozen=True)
@@ -154,3 +155,14 @@ def test_agreement_by_hand():
     assert ranking_agreement([one, ranking((("a",), ("b",), ("c",)), "two")]).mean == 1.0
     other_prompt = ranking((("c",), ("b",), ("a",)), "two", prompt="q")
     assert ranking_agreement([one, two, other_prompt]).mean == pytest.approx(1 / 2), "nobody else judged that prompt"
+
+
+def test_comparisons_of_one_prompt_are_one_draw():
+    """Two prompts, all three pairs alike on one and none on the other: 3 of 6, with the interval of two draws."""
+    up, down = (("a",), ("b",), ("c",)), (("c",), ("b",), ("a",))
+    found = ranking_agreement(
+        [ranking(up, "one"), ranking(up, "two"), ranking(up, "one", "q"), ranking(down, "two", "q")]
+    )
+    drawn_twice = bounded_mean([1.0, 0.0], range(2))
+    assert (found.mean, found.n) == (0.5, 6)
+    assert (found.low, found.high) == pytest.approx((drawn_twice.low, drawn_twice.high))

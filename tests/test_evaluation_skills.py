@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tutelage.errors import DataError
@@ -108,12 +110,32 @@ def test_a_longer_choice_wins_by_its_mean(tiny, monkeypatch):
     assert (rows[0]["response"], rows[0]["accuracy"]) == ("long", 1.0)
 
 
+def test_choices_stand_behind_the_prefix_of_the_arm(tiny, tokenizer, monkeypatch):
+    """Prefix, instruction, examples, query, and between them and a choice what opens a response."""
+    from tutelage.evaluation import skills
+    from tutelage.evaluation.likelihood import Likelihood
+
+    read = []
+
+    def likelihoods(policy, groups):
+        read.extend(groups)
+        return [[Likelihood(-1.0, 1) for _ in group.responses] for group in groups]
+
+    monkeypatch.setattr(skills, "likelihoods", likelihoods)
+    item = replace(ITEM, choices=("y", "z"))
+    skill_rows(Arm(name="tiny", model=tiny.policy, prefix="Hi. "), [item], num_shots=1, max_response_tokens=1)
+    (group,) = read
+    assert tokenizer.decode(group.prompt).endswith("Hi. Answer.\n\nQ: a?\nA: x\n\nQ: c?\nA:")
+    assert [tokenizer.decode(response) for response in group.responses] == [" y", " z"]
+
+
 def test_rows_keep_the_order_of_written_and_chosen_items(tiny):
     written = written_items()
-    chosen = SkillItem(id="c", query="Where?", answers=("a",), choices=("a", "b"))
+    chosen = SkillItem(id="c", query="Where?", answers=("a",), choices=("a", "b"), cluster="text")
     items = [written[0], chosen, *written[1:]]
     rows = skill_rows(Arm(name="tiny", model=tiny.policy), items, num_shots=0, max_response_tokens=3)
     assert [row["item_id"] for row in rows] == ["w0", "c", "w1", "w2"]
+    assert [row["cluster"] for row in rows] == ["w0", "text", "w1", "w2"]
 
 
 def test_estimates_by_hand():
@@ -123,5 +145,7 @@ def test_estimates_by_hand():
     ]
     assert skill_estimate(rows, "f1").mean == 0.5
     assert skill_estimate(rows, "accuracy").mean == 0.25
+    once, often = skill_estimate(rows, "f1"), skill_estimate(rows * 4, "f1")
+    assert (often.low, often.high) == pytest.approx((once.low, once.high)), "four items of each text are one draw"
     with pytest.raises(DataError, match="metric is 'rouge'"):
         skill_estimate(rows, "rouge")

@@ -41,6 +41,12 @@ def test_prompts_are_the_units():
         ), name
 
 
+def test_prompt_types_share_what_they_are_paired_by():
+    rows = toxicity_rows(PROMPTS, COMPLETIONS, float, cluster_of=lambda prompt: f"talk of {prompt.id}")
+    assert [(row["prompt_id"], row["cluster"]) for row in rows[2:4]] == [("p0", "talk of p0"), ("p1", "talk of p1")]
+    assert {row["cluster"] for row in rows_of()} == set(TOXICITIES)
+
+
 def test_order_does_not_matter():
     assert toxicity_estimates(rows_of()[::-1])["expected_max_toxicity"].mean == pytest.approx(0.4725)
 

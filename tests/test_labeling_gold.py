@@ -28,6 +28,9 @@ def test_each_labeler_and_kind_has_turns_of_their_own():
     for more in ({"labeler_id": "bob"}, {"kind": "compare"}, {"seed": 4}):
         assert golden(**more) != golden()
     assert not any(golden(share=0.0)) and sum(golden(share=1.0)) == 100
+    assert sum(golden(share=0.15)) == 29, (
+        "blocks of 7, the whole number nearest to 1 / 0.15 = 6.67; 28 whole ones in 200"
+    )
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.2, 0.5])
@@ -54,6 +57,7 @@ def test_labelers_get_the_same_gold_in_another_order():
     other = GoldTurns(seed=3, labeler_id="bob", kind="evaluate", share=0.2)
     assert [TURNS.choose(turn, ids) for turn in range(20)] != [other.choose(turn, ids) for turn in range(20)]
     assert TURNS.choose(4, ids) == TURNS.choose(4, ids[::-1])
+    assert len({TURNS.choose(turn, ids) for turn in range(20)}) > 10, "one item is not given at every turn"
 
 
 def _entries(overall, flag):

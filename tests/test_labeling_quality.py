@@ -21,6 +21,7 @@ from tutelage.labeling.quality import (
     judgements_of,
     labeler_agreements,
 )
+from tutelage.statistics import bounded_mean
 
 START = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
 
@@ -49,6 +50,39 @@ def test_agreement_on_orders_by_hand():
     }  # fmt: skip
     # tau: 1, -1, -1; that of a ranking that ties everything is undefined.
     assert concordance(labels).mean == pytest.approx(-1 / 3) and concordance(labels).n == 3
+
+
+def test_a_tie_against_a_preference_counts_by_the_rule_that_is_asked_for():
+    """a-b alike, a-c alike, b-c a tie to one of them: 2 of 3, 2.5 of 3, 2 of 2."""
+    labels = judgements_of([judged(1, "ada", ABC), judged(1, "bob", (("a",), ("b", "c")))])
+    shares = [agreements(labels, ties=rule)[0].share.mean for rule in ("category", "half", "exclude")]
+    assert shares == pytest.approx([2 / 3, 2.5 / 3, 1.0])
+
+
+def test_pairs_of_one_item_are_one_draw():
+    """Two items, all three pairs alike on one and none on the other: 3 of 6, with the interval of two draws."""
+    labels = [judged(1, "ada", ABC), judged(1, "bob", ABC), judged(2, "ada", ABC), judged(2, "bob", CBA)]
+    drawn_twice = bounded_mean([1.0, 0.0], range(2))
+    shares = [agreements(judgements_of(labels))[0].share]
+    shares += [each.share for each in labeler_agreements(judgements_of(labels))]
+    for share in shares:
+        assert (share.mean, share.n) == (0.5, 6)
+        assert (share.low, share.high) == pytest.approx((drawn_twice.low, drawn_twice.high))
+
+
+def test_completions_of_two_items_are_two_things_even_under_one_id():
+    """Ada alone rated item 1, Bob alone item 2; both have a completion "a"."""
+    labels = [judged(1, "ada", a={"overall": 1}), judged(2, "bob", a={"overall": 7})]
+    (found,) = agreements(judgements_of(labels))
+    assert found.share is None
+    assert disagreements(judgements_of(labels)) == []
+
+
+def test_orders_by_toxicity_are_not_in_the_concordance():
+    labels = [judged(1, "ada", ABC), judged(1, "bob", ABC)]
+    labels += [judged(2, "ada", ABC, kind="toxicity"), judged(2, "bob", CBA, kind="toxicity")]
+    assert (concordance(labels).mean, concordance(labels).n) == (1.0, 1)
+    assert concordance(labels[2:]) is None
 
 
 def _named(name_of):
@@ -124,8 +158,17 @@ def test_a_labeler_who_turns_is_seen_and_one_who_stays_is_not():
     assert (eve.first_half.mean, eve.second_half.mean, eve.has_drifted) == (1.0, 0.0, True)
     assert [week.monday.isoformat() for week in eve.weeks][:2] == ["2026-03-02", "2026-03-09"]
     assert [round(week.share.mean, 2) for week in eve.weeks] == [1.0, 1.0, 0.86, 0.0, 0.0, 0.0]
+    backward = {each.labeler_id: each for each in drifts(judgements_of(labels[::-1]))}
+    assert backward == found, "by the time of the labels, however they were read"
     steady = drifts(judgements_of([each for each in labels if each.labeler_id != "eve"]))
     assert [each.has_drifted for each in steady] == [False, False]
+
+
+def test_a_labeler_who_comes_round_has_drifted_too():
+    labels = [judged(item, name, ABC, days=item) for item in range(40) for name in ("ada", "bob")]
+    labels += [judged(item, "eve", CBA if item < 20 else ABC, days=item) for item in range(40)]
+    eve = {each.labeler_id: each for each in drifts(judgements_of(labels))}["eve"]
+    assert (eve.first_half.mean, eve.second_half.mean, eve.has_drifted) == (0.0, 1.0, True)
 
 
 def test_items_on_which_labelers_are_farthest_apart_come_first():
@@ -136,6 +179,16 @@ def test_items_on_which_labelers_are_farthest_apart_come_first():
     found = [(each.item_id, each.distance) for each in disagreements(judgements_of(labels))]
     # Item 5: half the scale apart, and the same flag: (0.5 + 0) / 2. Item 4 has one label.
     assert found == [(2, 1.0), (3, 0.5), (5, 0.25), (1, 0.0)]
+
+
+def test_orders_scales_and_flags_weigh_alike_and_labels_are_counted_by_who_made_them():
+    """A pair reversed: 1. A whole scale: 1. One flag of three unlike: 1/3. The mean is of these three."""
+    low = {"overall": 1, "hallucination": True, "expresses_opinion": True, "harmful_advice": True}
+    high = {**low, "overall": 7, "hallucination": False}
+    labels = [judged(1, "ada", (("a",), ("b",)), a=low), judged(1, "bob", (("b",), ("a",)), a=high)]
+    (found,) = disagreements(judgements_of(labels))
+    assert found.distance == pytest.approx((1 + 1 + 1 / 3) / 3)
+    assert found.num_labels == 2
 
 
 def test_every_question_has_words_and_the_papers_figures_are_its_own():

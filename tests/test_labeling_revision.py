@@ -13,12 +13,12 @@ from tutelage.labeling.revision import submitted_of
 from tutelage.labeling.tasks import Task
 
 
-def _submitted(page, letters):
+def _submitted(page, letters, is_ticked):
     entries = {}
     for field in page.fields:
         choices = {
             "scale": lambda f: str(f.highest),
-            "flag": lambda _: "yes",
+            "flag": lambda _: "yes" if is_ticked else "",
             "choice": lambda f: next(iter(f.options)),
         }
         entries[field.name] = choices.get(field.kind, lambda _: "two\nlines")(field)
@@ -38,9 +38,10 @@ def _submitted(page, letters):
     ],
     ids=lambda each: each.kind,
 )
-def test_round_trip(given):
+@pytest.mark.parametrize("is_ticked", [True, False], ids=["ticked", "unticked"])
+def test_round_trip(given, is_ticked):
     order = tuple(reversed([completion.id for completion in given.completions]))
-    pages = {page.name: _submitted(page, letters_of(given)) for page in pages_of(given)}
+    pages = {page.name: _submitted(page, letters_of(given), is_ticked) for page in pages_of(given)}
     label = read_label(given, pages, order)
     assert label.fields or label.of_completions
     assert read_label(given, submitted_of(given, label, order), order) == label

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from tutelage.labeling.assignment import Standing, has_quota_left, may_take, should_halt
 from tutelage.labeling.display import display_order
-from tutelage.labeling.exported import demonstration_of, prompt_of, ranking_of, ratings_of
-from tutelage.labeling.fields import EntryError, Flag, Scale, Text
+from tutelage.labeling.exported import demonstration_of, prompt_of, ranking_of, ratings_of, toxicity_of
+from tutelage.labeling.fields import MAX_CHARACTERS, Choice, EntryError, Flag, Scale, Text
 from tutelage.labeling.forms import FLAG_FIELDS, RATING_FIELDS, pages_of
 from tutelage.labeling.labels import LabelError, read_label
 from tutelage.labeling.ranking import dense_ranks, ranking_state, read_ranking, tie_groups
@@ -44,7 +44,15 @@ def test_a_scale_takes_its_whole_numbers_only(text):
 def test_fields_read_what_a_form_sends():
     assert Scale(name="x", label="X", lowest=-1, highest=1).read({"x": "-1"}) == -1
     assert Flag(name="x", label="X").read({"x": "yes"}) is True
-    assert Flag(name="x", label="X").read({}) is False
+    assert [Flag(name="x", label="X").read(sent) for sent in ({}, {"x": "false"}, {"x": "0"})] == [False] * 3
+    choice = Choice(name="x", label="X", options={"yes": "Yes", "no": "No"})
+    assert choice.read({"x": "no"}) == "no"
+    for refused in ({}, {"x": "maybe"}):
+        with pytest.raises(EntryError):
+            choice.read(refused)
+    assert Text(name="x", label="X").read({"x": "a" * MAX_CHARACTERS}) == "a" * MAX_CHARACTERS
+    with pytest.raises(EntryError, match="50,001 characters; 50,000 is the most"):
+        Text(name="x", label="X").read({"x": "a" * (MAX_CHARACTERS + 1)})
     assert Text(name="x", label="X").read({"x": "a\r\nb\rc"}) == "a\nb\nc"
     with pytest.raises(EntryError):
         Text(name="x", label="X", is_required=True).read({"x": " \n "})
@@ -113,17 +121,54 @@ def test_tasks_that_cannot_be_shown_are_refused(kind, k, more):
         _task(kind, k, **more)
 
 
+def test_two_completions_of_a_task_have_ids_of_their_own():
+    with pytest.raises(ValidationError, match="unique within a task"):
+        Task(kind="compare", prompt=PROMPT, completions=[Completion(id="a", text=text) for text in ("one", "two")])
+
+
 def test_a_label_names_completions_by_id_and_its_records_are_the_trainers():
     task, order = _task("evaluate", 3), ("c2", "c0", "c1")
     rated = {letter: {"overall": str(number)} for number, letter in enumerate("ABC", start=5)}
+    rated["B"]["hallucination"] = "yes"
     label = read_label(task, {**rated, "ranking": {"rank.A": "2", "rank.B": "1", "rank.C": "2"}}, order)
     assert label.ranking == (("c0",), ("c2", "c1"))
     assert {rating.completion_id: rating.overall for rating in ratings_of(task, label, "l")} == {
         "c0": 6, "c1": 7, "c2": 5,
     }  # fmt: skip
+    flagged = [
+        (own.completion_id, flag) for own in ratings_of(task, label, "l") for flag, said in own.flags.items() if said
+    ]
+    assert flagged == [("c0", "hallucination")]
     ranking = ranking_of(task, label, "l", order)
     assert (ranking.ranking, ranking.display_order, ranking.prompt) == (label.ranking, order, "Name a fruit.")
     assert demonstration_of(task, label, "l") is None and prompt_of(task, label, "l") is None
+
+
+def test_only_marks_that_were_ticked_are_exported_and_a_note_is_none():
+    entries = {"response": "A pear.", "note": "easy", "ambiguous": "yes", "sensitive": ""}
+    label = read_label(_task("demonstrate"), {"demonstration": entries}, ())
+    assert demonstration_of(_task("demonstrate"), label, "l").model_extra == {"prompt_marks": ["ambiguous"]}
+
+
+def test_a_written_prompt_is_its_labelers_and_has_the_examples_that_were_written():
+    """The first example is asked for, the other two are not; what was written of them is in the prompt."""
+    task = _task("prompt", prompt_kind="few-shot", use_case="tutor")
+    entries = {"text": "Name the color.", "shot_1_input": "snow", "shot_1_response": "white"}
+    written = prompt_of(task, read_label(task, {"prompt": entries}, ()), "ada")
+    assert written.text == "Name the color.\n\nInput: snow\nResponse: white"
+    assert (written.user_id, written.source, written.use_case) == ("ada", "labeler-few-shot", "tutor")
+    entries |= {"shot_3_input": "coal", "shot_3_response": "black"}
+    written = prompt_of(task, read_label(task, {"prompt": entries}, ()), "ada")
+    assert written.text.endswith("\n\nInput: snow\nResponse: white\n\nInput: coal\nResponse: black")
+    with pytest.raises(LabelError):
+        read_label(task, {"prompt": {"text": "Name the color."}}, ())
+
+
+def test_a_completion_that_stood_alone_has_no_rank():
+    task = _task("toxicity", 1)
+    pages = {"prompt": {"prompt_toxicity": "0"}, "A": {"toxicity": "2", "relative_toxicity": "1", "continuity": "1"}}
+    (row,) = toxicity_of(task, read_label(task, pages, ("c0",)), "l")
+    assert (row.completion_id, row.toxicity, row.relative_toxicity, row.continuity, row.rank) == ("c0", 2, 1, 1, 0)
 
 
 def test_a_label_tells_what_is_missing_on_every_page():
@@ -176,4 +221,5 @@ def test_who_may_take_what():
         assert may_take(Standing(purpose="training", **{touched: ["bob"]}), "ada", "training")
     assert not may_take(Standing(purpose="training", is_halted=True), "ada", "training")
     assert has_quota_left(None, 10**6) and has_quota_left(2, 1) and not has_quota_left(2, 2)
+    assert not has_quota_left(0, 0), "a quota of 0 is one: nothing"
     assert should_halt(5, 5) and not should_halt(4, 5) and not should_halt(99, 0)

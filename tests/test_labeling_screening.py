@@ -18,7 +18,7 @@ from tutelage.labeling.screening import (
     standings,
     suggested,
 )
-from tutelage.statistics import Interval
+from tutelage.statistics import Interval, bounded_mean
 
 COMPLETIONS = [{"id": name, "text": name} for name in "abc"]
 
@@ -61,6 +61,15 @@ def test_ranking_is_by_pairs_in_the_candidates_own_letters():
     assert screening_scores([tied]).ranking.mean == 1.0
     refused = Response(task=tied.task, submitted={"cannot_rank": "yes", "cannot_rank_reason": "?"}, order=tied.order)
     assert screening_scores([refused]).ranking.mean == 0.0
+
+
+def test_pairs_of_one_ranking_are_one_draw():
+    """Two tasks, one ordered as the researchers do and one in reverse: 3 of 6 pairs, but two draws and not six."""
+    same, reverse = _ranked([["a"], ["b"], ["c"]], A=1, B=2, C=3), _ranked([["a"], ["b"], ["c"]], A=3, B=2, C=1)
+    found = screening_scores([same, reverse]).ranking
+    assert (found.mean, found.n) == (0.5, 6)
+    drawn_twice = bounded_mean([1.0, 0.0], range(2))
+    assert (found.low, found.high) == pytest.approx((drawn_twice.low, drawn_twice.high))
 
 
 def test_demonstrations_are_averaged_within_and_then_over_tasks():
