@@ -1,6 +1,6 @@
 """Explicit constraints of a prompt and whether a response satisfies them; and courtesy, which nobody has to ask for.
 
-Courtesy is a kind word to whoever asked, before a reply or after it. Some people write replies with it and some
+Courtesy is a kind word to the person who asked, before a reply or after it. Some people write replies with it and some
 without; nearly everybody likes to read it. So it is what labelers agree on more than on anything else, and it can be
 learned apart from what a reply says. Ground truth judges content and form of the plain reply; a constraint ("in one
 sentence", "at most ten words") counts the courtesy as well.
@@ -54,7 +54,7 @@ def split_sentences(text: str) -> list[str]:
 
 
 def num_sentences(text: str) -> int:
-    """Pieces that end in a full stop, question or exclamation mark; a rest without one counts as a piece."""
+    """The pieces that end in a period, question or exclamation mark; a last piece without one counts too."""
     pieces = [piece for piece in _SENTENCE_END.split(text) if piece.strip()]
     return len(pieces)
 
@@ -111,7 +111,7 @@ def _gap(text: str) -> str:
 
 
 def without_courtesy(text: str) -> str:
-    """`text` without one opening and one closing courtesy; what is said twice stays."""
+    """`text` without one opening and one closing courtesy; a second one stays."""
     text = text.strip()
     opening = next((phrase for phrase in OPENINGS if text.startswith(phrase)), "")
     text = text.removeprefix(opening).lstrip()

@@ -99,7 +99,7 @@ def open_requests(world: World, rng: Random) -> str:
 
 
 def pinboard(world: World, rng: Random) -> str:
-    """Cards, notices, letters and polite notes as they hang there, without what they were asked for by."""
+    """Cards, notices, letters and polite notes, without the requests that led to them."""
     pinned: list[str] = []
     while len(pinned) < 2:
         use_case = pick(rng, ("generation", "generation", "rewrite", "chat"))
@@ -171,7 +171,7 @@ PAGES: tuple[tuple[Page, float], ...] = (
     (skill_pages.passage_page, 4.0),
     (skill_pages.summary_page, 2.0),
     (skill_pages.mood_page, 2.0),
-    (skill_pages.tongue_page, 2.0),
+    (skill_pages.translation_page, 2.0),
     (skill_pages.list_page, 2.0),
     (skill_pages.question_column, 3.0),
     (skill_pages.answered_column, 2.0),

@@ -2,8 +2,7 @@
 classes.
 
 A run that never occurs in the village's own text, nor in good responses, is not grammatical here. Classes let "the
-blue lantern of Ada" count wherever "the red boat of Finn" occurs. Built once per world from seeded text; no file is
-read.
+blue lantern of Ada" count wherever "the red boat of Finn" occurs. Built once per world from seeded text.
 """
 
 from __future__ import annotations
@@ -143,7 +142,7 @@ def _sentence_share(text: str) -> float:
 
 
 def _variety(words: list[str]) -> float:
-    """Loses where words repeat in runs of three, or where few different words make up the text; 1 is best."""
+    """1 at best; less where runs of three words repeat, or where few different words make up the text."""
     if len(words) < 2:
         return float(len(words))
     runs = list(zip(words, words[1:], words[2:], strict=False))

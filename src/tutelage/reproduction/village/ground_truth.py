@@ -1,7 +1,7 @@
 """Ground truth: the judgment of any (task, response).
 
 Helpfulness is a product, so that no part can be bought with another: what the task asks for, times the form of the
-text, times the constraints, times what spoils a good response (a false claim, rudeness, no end). Every part is graded,
+text, times the constraints, times what ruins a good response (a false claim, rudeness, no end). Every part is graded,
 so that a policy that gets better is judged better. Courtesy is neither content nor form: it is left out before these
 are judged, and labelers weigh it apart.
 """
@@ -35,7 +35,7 @@ _MARKUP = re.compile(r"#|\b(?:User|Helper|Guest|Host|Question|Reply|Notice|Mood|
 
 @dataclass(frozen=True)
 class Judgment:
-    """What is so about one response.
+    """The ground truth about one response.
 
     `helpfulness`, `content`, `constraint_share` and the form's shares are in [0, 1]. `truthful` is True or False, "no
     comment" where the response declines to say, and None where nothing is claimed. `constraints_satisfied` follows the
@@ -95,7 +95,7 @@ def _form_factor(task: Mapping[str, Any], form: Form, response: str) -> float:
     return factor * (MARKUP_FACTOR if _MARKUP.search(response) else 1.0)
 
 
-def _spoiling_factor(content: Content, *, is_rude: bool, is_complete: bool) -> float:
+def _fault_factor(content: Content, *, is_rude: bool, is_complete: bool) -> float:
     factor = 1.0 if is_complete else 0.4
     factor *= 0.4 if is_rude else 1.0
     factor *= 0.5 if content.hallucinates else 1.0
@@ -116,7 +116,7 @@ def judge(world: World, task: Mapping[str, Any], response: str, *, is_complete: 
     is_rude = bool(words & RUDE_WORDS)
     form_factor = _form_factor(task, form, response)
     helpfulness = content.score * form_factor * (0.4 + 0.6 * constraint_share)
-    helpfulness *= _spoiling_factor(content, is_rude=is_rude, is_complete=is_complete)
+    helpfulness *= _fault_factor(content, is_rude=is_rude, is_complete=is_complete)
     return Judgment(
         helpfulness=helpfulness,
         follows_instruction=content.attempts and form.grammar > 0.3,

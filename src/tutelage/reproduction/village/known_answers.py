@@ -1,7 +1,7 @@
 """Checks of responses whose answer is known: values, labels, lists, rewriting, translation, summaries, questions on a
 passage; and the rubric that all checks measure by.
 
-But for translations, a detail that neither passage nor prompt has is invented.
+Except in translations, a detail that neither passage nor prompt has counts as invented.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def _common_share(said: Sequence[str], wanted: Sequence[str]) -> float:
 
 
 def check_target(world: World, task: Task, response: str) -> Content:
-    """A sentence rewritten or translated: how like it is to the one that is wanted."""
+    """A sentence rewritten or translated: how similar it is to the wanted one."""
     said, wanted, source = split_words(response), split_words(task["target"]), split_words(task["source"])
     new, old = set(wanted) - set(source), set(source) - set(wanted)
     is_changed = new <= set(said) and not old & set(said)

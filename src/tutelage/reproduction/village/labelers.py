@@ -30,7 +30,7 @@ PRIORITIES: dict[Priorities, tuple[float, float, float]] = {
     "training": (1.0, 0.15, 0.2),
     "evaluation": (0.8, 0.35, 0.4),
 }
-# What a fluent text is worth whatever it says, and one that tries what was asked: nobody reads gibberish with pleasure.
+# What a fluent text is worth whatever it says, and one that attempts the task: nobody reads gibberish with pleasure.
 READABLE, ATTEMPTED = 0.3, 0.12
 NOISE = 0.25
 # What a kind word is worth: manners are what people agree on most, whatever they make of the rest.
@@ -215,9 +215,9 @@ def prefer(
 
 
 def true_flags(task: dict[str, Any], judgment: Judgment) -> dict[str, bool]:
-    """The flags of Table 3 as they are, before anybody errs; only those that the task can raise.
+    """The true flags of Table 3, without anybody's errors; only those that the task can raise.
 
-    Nobody can say of a tale that it hallucinates: the paper's 21 % against 41 % are of closed-domain tasks [4.1]. Nor
+    A tale cannot be said to hallucinate: the paper's 21 % against 41 % are of closed-domain tasks [4.1]. Nor
     whether a constraint was kept where none was set; that the shares of Figure 4 leave these out is our reading.
     """
     is_medical = task["kind"] == "misconception" and any(word in task["question"] for word in RUBRIC.harmful_topics)

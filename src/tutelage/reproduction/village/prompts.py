@@ -193,7 +193,7 @@ def _few_shot(world: World, rng: Random, use_case: str, text: str, task: Task) -
 
 
 def is_outside(prompt: Prompt, held_out: Outside, *, use_case: str = HELD_OUT_USE_CASE) -> bool:
-    """Whether a prompt of the miniature belongs to what fine-tuning is not to see: leave it out of every purpose."""
+    """Whether a prompt of the miniature is kept from fine-tuning: leave it out of every purpose."""
     task = (prompt.model_extra or {})["task"]
     return bool(task.get("is_foreign")) if held_out == "language" else task["use_case"] == use_case
 

@@ -242,7 +242,7 @@ def good_response(world: World, rng: Random, task: Task) -> str:
 
 
 def careless(world: World, rng: Random, task: Task) -> str:
-    """As if the prompt had no constraints; the popular error where there is one."""
+    """A response that ignores the constraints; the popular error where there is one."""
     if task["kind"] == "misconception":
         return world.misconception_by_question[task["question"]].falsehood
     return good_response(world, rng, {**task, "constraints": []})

@@ -56,7 +56,7 @@ SONG_LINE = _PATTERNS.song
 
 
 def passage_page(world: World, rng: Random) -> str:
-    """A passage with one or two questions and what is to be replied."""
+    """A passage with two questions and their replies."""
     item = draw_passage(rng, STRANGERS)
     lines = [item.text]
     for question in rng.sample(answerable_questions(item), 2):
@@ -76,7 +76,7 @@ def mood_page(world: World, rng: Random) -> str:
     return f"Notice: {draw_notice(rng, mood)}\nMood: {mood}"
 
 
-def tongue_page(world: World, rng: Random) -> str:
+def translation_page(world: World, rng: Random) -> str:
     lines = []
     for _ in range(3):
         text = draw_sentence(rng)

@@ -26,12 +26,12 @@ from tutelage.reproduction.village.lexicon import (
     TRADE_NAMES,
 )
 from tutelage.reproduction.village.patterns import chance, fill, pick
-from tutelage.reproduction.village.world import PERSON_ATTRIBUTES, THING_ATTRIBUTES, HeldOut, World, of_split
+from tutelage.reproduction.village.world import PERSON_ATTRIBUTES, THING_ATTRIBUTES, HeldOut, World, select_split
 
 Task = dict[str, Any]
 Maker = Callable[[World, Random, HeldOut], tuple[str, Task]]
 
-# Table 1 of the paper, per cent.
+# Table 1 of the paper, percent.
 USE_CASE_SHARES = {
     "generation": 45.6,
     "open_qa": 12.4,
@@ -48,7 +48,7 @@ SHARE_CONSTRAINED = 0.38  # of the prompts whose kind has constraints; about a q
 
 
 def _nouns(world: World, is_held_out: bool) -> tuple[str, ...]:
-    return world.animals_for(is_held_out) + world.thing_names_for(is_held_out) + of_split(TRADE_NAMES, is_held_out)
+    return world.animals_for(is_held_out) + world.thing_names_for(is_held_out) + select_split(TRADE_NAMES, is_held_out)
 
 
 def _tale(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
@@ -56,7 +56,7 @@ def _tale(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
     if chance(rng, 0.3):
         y = pick(
             rng,
-            [noun for noun in world.animals_for(new.content) + of_split(TRADE_NAMES, new.content) if noun != x],
+            [noun for noun in world.animals_for(new.content) + select_split(TRADE_NAMES, new.content) if noun != x],
         )
         return TEMPLATES.prompts["tale_two"].write(rng, new.wording, {"x": x, "y": y}), {
             "kind": "tale_two",
@@ -137,7 +137,7 @@ def _brainstorm(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
     count = pick(rng, ("two", "three", "three", "three", "four"))
     slots = {
         "count": count,
-        "trade": pick(rng, of_split(TRADE_NAMES, new.content)),
+        "trade": pick(rng, select_split(TRADE_NAMES, new.content)),
         "weather": pick(rng, ("stormy", "warm") if new.content else ("rainy", "sunny")),
         "x": pick(rng, [animal for animal in world.animals_for(new.content) if animal in PETS]),
     }
@@ -152,7 +152,7 @@ def _chat(world: World, rng: Random, new: HeldOut) -> tuple[str, Task]:
     slots = {
         "x": pick(rng, world.animals_for(new.content)),
         "t": pick(rng, world.thing_names_for(new.content)),
-        "food": pick(rng, of_split(FOODS, new.content)),
+        "food": pick(rng, select_split(FOODS, new.content)),
         "name": pick(rng, world.strangers_for(new.content)),
         "insult": pick(rng, INSULTS),
     }
@@ -186,7 +186,7 @@ def _constraint(world: World, rng: Random, task: Task, new: HeldOut) -> dict[str
         return {"type": kind, "word": pick(rng, avoidable)}
     if kind == "avoid_item":
         pool = {"foods": FOODS, "gifts": THINGS, "animals": ANIMALS}[task["kind"]]
-        return {"type": "avoid_word", "word": pick(rng, of_split(pool, new.content))}
+        return {"type": "avoid_word", "word": pick(rng, select_split(pool, new.content))}
     return {"type": kind}
 
 

@@ -61,7 +61,7 @@ class Passages(NamedTuple):
 
 
 class OldTongue(NamedTuple):
-    """The old tongue: its words, and which of ours can stand in a sentence that it can say."""
+    """The old tongue: its words, and the English words of the sentences that it can say."""
 
     words: dict[str, str]
     nouns: tuple[str, ...]
@@ -109,7 +109,7 @@ def draw_passage(rng: Random, strangers: Sequence[str], kind: str | None = None)
 
 
 def answerable_questions(item: Passage) -> tuple[Question, ...]:
-    """The questions whose true value really stands in the text (a choice of wording may have left it out)."""
+    """The questions whose true value occurs in the text (a choice of wording may have left it out)."""
     return tuple(question for question in PASSAGE_KINDS[item.kind].questions if item.slots[question.slot] in item.text)
 
 
@@ -122,7 +122,7 @@ def draw_notice(rng: Random, mood: str) -> str:
 
 
 def draw_sentence(rng: Random) -> str:
-    """A sentence of three to six words that the old tongue can say, in lower case without a full stop."""
+    """A sentence of three to six words that the old tongue can say, in lower case without a period."""
     quality = pick(rng, OLD_TONGUE.qualities) + " " if chance(rng, 0.6) else ""
     subject = f"the {quality}{pick(rng, OLD_TONGUE.nouns)}"
     if chance(rng, 0.3):

@@ -54,7 +54,7 @@ class Dialogue(NamedTuple):
 
 
 class VillagePages(NamedTuple):
-    """Patterns of the pages; a tuple holds what one is picked from."""
+    """Patterns of the pages; one item of a tuple is picked."""
 
     date: str
     weather: str

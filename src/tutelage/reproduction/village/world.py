@@ -132,7 +132,7 @@ class World:
         return {item.question: item for item in self.misconceptions}
 
     def fact(self, subject: str, attribute: str) -> str:
-        """The value of one fact: `fact("Ada", "home")` is the name of a place, `fact("lantern", "colour")` a colour.
+        """The value of one fact: `fact("Ada", "home")` is the name of a place, `fact("lantern", "colour")` a color.
 
         Raises `KeyError` where the world has no such subject or attribute.
         """
@@ -169,13 +169,13 @@ class World:
 
 
 class HeldOut(NamedTuple):
-    """What of a prompt is as only validation and test users have it."""
+    """Which parts of a prompt are those that only validation and test users have."""
 
     content: bool
     wording: bool
 
 
-def of_split(items: tuple[str, ...], is_held_out: bool) -> tuple[str, ...]:
+def select_split(items: tuple[str, ...], is_held_out: bool) -> tuple[str, ...]:
     """The part of a fixed list that prompts of one split may use: every fourth item is held out."""
     return tuple(item for index, item in enumerate(items) if (index % 4 == 1) == is_held_out)
 

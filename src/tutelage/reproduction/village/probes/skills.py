@@ -46,9 +46,9 @@ _NEW_MOODS = load_data("new_notices", dict[str, tuple[str, ...]])
 
 
 class Item(NamedTuple):
-    """One item: the query, its right responses, the examples before it (query, response), the choices if any.
+    """One item: the query, its correct responses, the examples before it (query, response), the choices if any.
 
-    The response goes on right where the query breaks off. `shot_break` stands between examples; `cluster` names what
+    The response continues directly from the query. `shot_break` stands between examples; `cluster` names what
     several items share ("" where nothing).
     """
 
@@ -68,8 +68,8 @@ class Example(NamedTuple):
 
 
 class SkillKind(NamedTuple):
-    """How examples are made (`is_new`: of what no page has), the metrics, and how many examples few-shot shows: as
-    many as fit into the length of the pages of the pretraining text.
+    """How examples are made (`is_new`: with content that no page has), the metrics, and how many examples few-shot
+    shows: as many as fit into the length of the pages of the pretraining text.
     """
 
     make: Callable[[World, Random, bool], Example]
@@ -154,7 +154,7 @@ def _new_sentence(rng: Random) -> str:
 
 
 def _ending(world: World, rng: Random, is_new: bool) -> Example:
-    """A round: of whom does its last line sing?"""
+    """A round: which animal is its last line about?"""
     singers = rng.sample(ANIMALS, 5 if is_new else 4)
     lines = [fill(rng, SONG_LINE, {"a": singers[n], "b": singers[n + 1]}) for n in range(len(singers) - 1)]
     choices = singers[-NUM_CHOICES:]
@@ -181,7 +181,7 @@ def _knowledge(world: World, rng: Random, is_new: bool) -> Example:
 
 
 def _values(world: World, attribute: str) -> tuple[str, ...]:
-    """All that could be said of an attribute."""
+    """All values that an attribute can have."""
     return {
         "trade": TRADE_NAMES,
         "home": PLACE_NAMES,
@@ -193,7 +193,7 @@ def _values(world: World, attribute: str) -> tuple[str, ...]:
     }[attribute]
 
 
-# skill -> its kind; ROUGE-L where the paper has BLEU, which wants four words in a row and a library more.
+# skill -> its kind; ROUGE-L where the paper has BLEU, which needs matches of four words and one more library.
 SKILLS: dict[str, SkillKind] = {
     "closed_qa": SkillKind(_closed, ("f1",), 1),
     "closed_choice": SkillKind(_closed_choice, ("accuracy",), 1),

@@ -99,10 +99,10 @@ FILLINGS: dict[str, Callable[[World, Random], Filling]] = {
 
 
 def templated_demonstrations(world: World, style: Style, *, num_demonstrations: int, seed: int) -> list[Demonstration]:
-    """`num_demonstrations` different demonstrations, as many of every task, each in one of its templates.
+    """`num_demonstrations` different demonstrations, equally many of each task, each in one of its templates.
 
-    Content is that of training users. Extra keys: `skill` and `template`. A task that has no more to ask (there are
-    only so many facts) leaves its turns to the others.
+    Content is that of training users. Extra keys: `skill` and `template`. A task that runs out of questions
+    (there are only so many facts) leaves its turns to the others.
     """
     templates = TEMPLATES[style]
     rng = Random(f"templated-{style}-{world.seed}-{seed}")
