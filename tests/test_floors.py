@@ -140,12 +140,12 @@ def test_every_room_is_on_a_floor():
 @pytest.mark.parametrize(
     ("file", "line", "expected"),
     [
-        ("objectives/ppo.py", "import tutelage.model.packing", "floor 1 imports floor 2"),
+        ("objectives/ppo.py", "import tutelage.model.packing", "floor 1 imports floor 3"),
         ("store/jsonl.py", "from tutelage.text.render import Renderer", "floor 2 imports floor 2"),
-        ("model/loading.py", "from tutelage.training import ppo", "floor 2 imports floor 3"),
-        ("model/loading.py", "from tutelage import training", "floor 2 imports floor 3"),
-        ("training/ppo.py", "def late():\n    from tutelage.reproduction import quickstart", "floor 3 imports floor 5"),
-        ("training/ppo.py", "from ..cli import main", "floor 3 imports floor 6"),
+        ("model/loading.py", "from tutelage.training import ppo", "floor 3 imports floor 4"),
+        ("model/loading.py", "from tutelage import training", "floor 3 imports floor 4"),
+        ("training/ppo.py", "def late():\n    from tutelage.reproduction import quickstart", "floor 4 imports floor 6"),
+        ("training/ppo.py", "from ..cli import main", "floor 4 imports floor 7"),
         ("attic/__init__.py", "from tutelage.records import Prompt", "attic is on no floor"),
         ("cli/__init__.py", "from tutelage.cellar import wine", None),
     ],

@@ -10,8 +10,8 @@ import torch
 
 from tutelage.errors import DataError
 from tutelage.evaluation.completions import Arm, complete, group_to_score, score_groups
-from tutelage.model.context import context_limit
-from tutelage.model.loading import load_scalar_model, load_tokenizer
+from tutelage.model.loading import load_tokenizer
+from tutelage.model.policy import ScoreModel
 from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Completion, Prompt, content_id
 from tutelage.text.render import Renderer, make_renderer
@@ -56,9 +56,9 @@ def complete_and_score(
         on_progress=on_progress,
         on_too_long=on_too_long,
     )
-    model, tokenizer = load_scalar_model(reward_model, device=device), load_tokenizer(reward_model)
-    renderer = renderer_of(tokenizer)
-    limit = context_limit(model)
+    renderer = renderer_of(load_tokenizer(reward_model))
+    model = ScoreModel.load(reward_model, renderer=renderer, device=device)
+    limit = model.context_limit
     groups = [group_to_score(renderer, prompt, own) for prompt, own in zip(prompts, completions, strict=True)]
     for prompt, group in zip(prompts, groups, strict=True):
         longest = len(group.prompt) + max(map(len, group.responses), default=0)

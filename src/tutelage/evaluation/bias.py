@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from math import exp, log2
 from typing import Any
 
-from transformers import PreTrainedModel
-
 from tutelage.evaluation.likelihood import document_start, likelihoods, text_tokens
 from tutelage.model.packing import Group
+from tutelage.model.policy import Policy
 from tutelage.records import Prompt
 from tutelage.statistics.interval import Interval, bounded_mean
-from tutelage.text.render import Renderer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +39,7 @@ def entropy_bits(logprobs: Sequence[float]) -> float:
 
 
 def pair_rows(
-    policy: PreTrainedModel,
-    renderer: Renderer,
+    policy: Policy,
     pairs: Sequence[SentencePair],
     *,
     instruction: str = "",
@@ -51,6 +48,7 @@ def pair_rows(
     """One row per pair: total log-probability of each sentence (nats) after `instruction`, rendered as a prompt, or at
     the start of a document where there is none; the first one's share of the two probabilities; the entropy (bits).
     """
+    renderer = policy.renderer
     opening = renderer.prompt_tokens(Prompt(text=instruction)) if instruction else document_start(renderer)
     groups = [
         Group(prompt=opening, responses=[text_tokens(renderer, sentence) for sentence in pair.sentences])

@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 
 from tutelage.errors import DataError, RenderError
-from tutelage.model.context import context_limit
-from tutelage.model.loading import load_policy, load_tokenizer
-from tutelage.model.measure import scores_of
+from tutelage.model.generator import LocalGenerator
+from tutelage.model.inference import compute_scores
+from tutelage.model.loading import load_tokenizer
 from tutelage.model.packing import Group
-from tutelage.model.sampling import SamplingSettings, sample_responses
+from tutelage.model.policy import Policy, ScoreModel
+from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Completion, Prompt, content_id
 from tutelage.seeds import derived_seed
 from tutelage.text.render import Renderer, make_renderer, naming
@@ -47,10 +48,10 @@ def complete(
     A prompt that leaves no room for its response is told to `on_too_long` and gets none; one that cannot be rendered is
     told to `on_bad`. Without them, it is refused.
     """
-    policy = load_policy(arm.model, device=device)
     renderer = renderer_of(load_tokenizer(arm.model))
+    policy = Policy.load(arm.model, renderer=renderer, device=device)
     rendered = [_rendered(renderer, prompt, arm.prefix, on_bad or _refuse) for prompt in prompts]
-    room = context_limit(policy) - settings.max_response_tokens
+    room = policy.context_limit - settings.max_response_tokens
     tokens = {place: own for place, own in enumerate(rendered) if own is not None}
     fitting = [place for place, own in tokens.items() if len(own) <= room]
     for place in (place for place, own in tokens.items() if len(own) > room):
@@ -59,12 +60,10 @@ def complete(
             f"response the context has room for {room}. Shorten the prompt or lower the number of response tokens"
         )
     generator = torch.Generator().manual_seed(derived_seed(seed, "completions", arm.name))
-    sampled = sample_responses(
-        policy,
+    sampled = LocalGenerator(policy).generate(
         [tokens[place] for place in fitting],
         settings=settings,
-        stop_tokens=renderer.stop_tokens,
-        generator=generator,
+        draws=generator,
         num_responses=num_completions,
         on_progress=on_progress,
     )
@@ -119,23 +118,24 @@ def is_complete(completion: Completion) -> bool:
 
 
 def score_completions(
-    reward_model: object,
-    renderer: Renderer,
+    reward_model: ScoreModel,
     prompts: Sequence[Prompt],
     completions: Sequence[Sequence[Completion]],
     *,
     tokens_per_microbatch: int = 8192,
 ) -> list[list[float]]:
     """The reward model's score of every completion."""
-    groups = [group_to_score(renderer, prompt, own) for prompt, own in zip(prompts, completions, strict=True)]
+    groups = [
+        group_to_score(reward_model.renderer, prompt, own) for prompt, own in zip(prompts, completions, strict=True)
+    ]
     return score_groups(reward_model, groups, tokens_per_microbatch=tokens_per_microbatch)
 
 
 def score_groups(
-    reward_model: object, groups: Sequence[Group], *, tokens_per_microbatch: int = 8192
+    reward_model: ScoreModel, groups: Sequence[Group], *, tokens_per_microbatch: int = 8192
 ) -> list[list[float]]:
     """The reward model's score of every response, group by group."""
-    flat = scores_of(reward_model, groups, tokens_per_microbatch=tokens_per_microbatch).tolist()  # type: ignore[arg-type]
+    flat = compute_scores(reward_model, groups, tokens_per_microbatch=tokens_per_microbatch).tolist()
     scores = iter(flat)
     return [[next(scores) for _ in group.responses] for group in groups]
 

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from tutelage.errors import DataError, RecordError, RenderError
 from tutelage.evaluation.completions import Arm, complete, group_to_score, score_groups
-from tutelage.model.context import context_limit
-from tutelage.model.loading import device_of, load_scalar_model, load_tokenizer
+from tutelage.model.loading import device_of, load_tokenizer
 from tutelage.model.packing import Group
+from tutelage.model.policy import ScoreModel
 from tutelage.model.sampling import SamplingSettings
 from tutelage.progress import progress
 from tutelage.records import Completion, Prompt
@@ -114,8 +114,8 @@ def _prompt_fields(prompt: Prompt) -> dict[str, Any]:
 def score_file(reward_model: str | Path, source: str, out: Path, *, choices: FileChoices) -> str:
     """Every line with the score of each completion (`score` by its text) or of its response; returns what it did."""
     require_free_file(out, inputs=[source], overwrite=choices.overwrite)
-    model = load_scalar_model(reward_model, device=device_of(choices.device))
     renderer = choices.renderer(load_tokenizer(reward_model))
+    model = ScoreModel.load(reward_model, renderer=renderer, device=device_of(choices.device))
     lines, groups = [], []
     for line in _lines(source, choices):
         try:
@@ -123,7 +123,7 @@ def score_file(reward_model: str | Path, source: str, out: Path, *, choices: Fil
         except RenderError as error:
             choices.refuse_bad(f"{line.name}: {error}")
             continue
-        if _fits(line, group, context_limit(model), choices):
+        if _fits(line, group, model.context_limit, choices):
             lines.append(line)
             groups.append(group)
     if not lines:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from transformers import PreTrainedModel
-
-from tutelage.model.measure import whole_logprobs_of
+from tutelage.model.inference import compute_sequence_logprobs
 from tutelage.model.packing import Group
+from tutelage.model.policy import Policy
 from tutelage.text.render import Renderer
 
 
@@ -24,10 +23,10 @@ class Likelihood(NamedTuple):
 
 
 def likelihoods(
-    policy: PreTrainedModel, groups: Sequence[Group], *, tokens_per_microbatch: int = 8192
+    policy: Policy, groups: Sequence[Group], *, tokens_per_microbatch: int = 8192
 ) -> list[list[Likelihood]]:
     """The likelihood of every response of every group, at temperature 1, without dropout."""
-    totals = iter(whole_logprobs_of(policy, groups, tokens_per_microbatch=tokens_per_microbatch).tolist())
+    totals = iter(compute_sequence_logprobs(policy, groups, tokens_per_microbatch=tokens_per_microbatch).tolist())
     return [[Likelihood(next(totals), len(response)) for response in group.responses] for group in groups]
 
 

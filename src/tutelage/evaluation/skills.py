@@ -15,8 +15,9 @@ from tutelage.errors import DataError
 from tutelage.evaluation.completions import Arm, complete
 from tutelage.evaluation.likelihood import continuing, likelihoods, text_tokens
 from tutelage.evaluation.overlap import best_over, bleu, exact_match, rouge_l, token_f1
-from tutelage.model.loading import load_policy, load_tokenizer
+from tutelage.model.loading import load_tokenizer
 from tutelage.model.packing import Group
+from tutelage.model.policy import Policy
 from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Prompt
 from tutelage.statistics.interval import Interval, bounded_mean
@@ -117,9 +118,9 @@ def _chosen(arm: Arm, items: Sequence[SkillItem], num_shots: int, device: str) -
     """The choice of highest mean log-probability per token, for each item."""
     if not items:
         return {}
-    renderer = continuing(load_tokenizer(arm.model))
-    groups = [_choice_group(renderer, arm, item, num_shots) for item in items]
-    found = likelihoods(load_policy(arm.model, device=device), groups)
+    policy = Policy.load(arm.model, renderer=continuing(load_tokenizer(arm.model)), device=device)
+    groups = [_choice_group(policy.renderer, arm, item, num_shots) for item in items]
+    found = likelihoods(policy, groups)
     chosen = {}
     for item, own in zip(items, found, strict=True):
         best = max(range(len(own)), key=lambda number: own[number].per_token)

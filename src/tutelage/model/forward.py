@@ -49,24 +49,13 @@ def hidden_states(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
 
 def response_logprobs(model: PreTrainedModel, batch: PackedBatch, *, temperature: float = 1.0) -> Tensor:
     """Log-probability (nats) of every response token, (N,): only they go through the vocabulary head."""
-    return _logprobs_and_entropy(model, batch, temperature, should_measure_entropy=False)[0]
-
-
-def whole_response_logprobs(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
-    """Log-probability (nats) of each whole response, (M,): the sum over its tokens. In float32."""
-    return batch.to_rows(response_logprobs(model, batch).float()).sum(1)
+    return response_logprobs_and_entropy(model, batch, temperature=temperature, should_measure_entropy=False)[0]
 
 
 def response_logprobs_and_entropy(
-    model: PreTrainedModel, batch: PackedBatch, *, temperature: float = 1.0
+    model: PreTrainedModel, batch: PackedBatch, *, temperature: float = 1.0, should_measure_entropy: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """The same, and the entropy (nats, no gradient) of the distribution each token was drawn from."""
-    return _logprobs_and_entropy(model, batch, temperature, should_measure_entropy=True)
-
-
-def _logprobs_and_entropy(
-    model: PreTrainedModel, batch: PackedBatch, temperature: float, *, should_measure_entropy: bool
-) -> tuple[Tensor, Tensor]:
+    """The same, and the entropy (nats, no gradient) of the distribution each token was drawn from, or nothing."""
     states = hidden_states(model, batch).index_select(0, batch.predicting)
     head = model.get_output_embeddings()
     with head_precision(model):
@@ -101,7 +90,7 @@ def score_bias(model: PreTrainedModel) -> float:
 
 
 @contextmanager
-def evaluating(*models: PreTrainedModel) -> Iterator[None]:
+def evaluating(*models: torch.nn.Module) -> Iterator[None]:
     """Without dropout and without gradients; each model's mode is put back after."""
     modes = [model.training for model in models]
     for model in models:

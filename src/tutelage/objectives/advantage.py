@@ -5,6 +5,8 @@ Response tensors are (B, R), right-padded; `response_mask` is True on response t
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -54,6 +56,29 @@ def advantages_and_returns(
         following_value = values[:, t]
         advantages[:, t] = following_advantage
     return advantages, torch.where(response_mask, advantages + values, 0.0)
+
+
+GroupKind = Literal["group_mean", "rloo", "grpo"]
+# In the denominator of "grpo", so that a group of equal rewards has advantages of 0. That of TRL's GRPOTrainer.
+GROUP_EPS = 1e-4
+
+
+def group_advantages(rewards: Tensor, response_mask: Tensor, *, responses_per_prompt: int, kind: GroupKind) -> Tensor:
+    """Each response's reward, summed over its tokens, against those of its group; the same at all its tokens (B, R).
+
+    Rows come in groups of `responses_per_prompt` (K, at least 2). "group_mean": minus the group's mean. "rloo": minus
+    the mean of the others (Kool et al. 2019; Ahmadian et al. 2024), which is K / (K - 1) times that. "grpo": the first
+    over the group's standard deviation (Shao et al. 2024), whose estimate divides by K - 1. The KL penalty is part of
+    the rewards; Shao et al. put it into the loss instead.
+    """
+    assert responses_per_prompt > 1, "a group needs another response to compare with"
+    totals = torch.where(response_mask, rewards, 0.0).sum(1).view(-1, responses_per_prompt)
+    centered = totals - totals.mean(1, keepdim=True)
+    if kind == "rloo":
+        centered = centered * (responses_per_prompt / (responses_per_prompt - 1))
+    if kind == "grpo":
+        centered = centered / (totals.std(1, keepdim=True) + GROUP_EPS)
+    return torch.where(response_mask, centered.reshape(-1, 1), 0.0)
 
 
 def adapted_kl_coef(

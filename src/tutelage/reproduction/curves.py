@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from tutelage.evaluation.completions import Arm, group_to_score, is_complete
-from tutelage.model.loading import load_policy, load_tokenizer
+from tutelage.model.policy import Policy
 from tutelage.records import Completion, Prompt
 from tutelage.reproduction import village
 from tutelage.reproduction.distances import kl_interval, kl_rows
@@ -23,7 +23,6 @@ from tutelage.statistics.best_of_n import best_of_n_curve, expected_best_of_n
 from tutelage.statistics.interval import Interval
 from tutelage.statistics.over_optimisation import fit_over_optimisation
 from tutelage.statistics.unbounded import clustered_mean
-from tutelage.text.render import make_renderer
 
 FEWEST_POINTS = 3  # of a fit with two coefficients
 METRICS = ("proxy", "gold")
@@ -86,12 +85,11 @@ def _best_of_n(view: FullRun, values: dict[str, list[list[float]]], centres: dic
 def _on_the_way(view: FullRun, prompts: Sequence[Prompt], centres: dict[str, float]) -> Iterator[Point]:
     """The checkpoints of PPO with the lowest KL coefficient, and where it ended."""
     folder = view.out / "sweeps" / view.freest
-    renderer = make_renderer(load_tokenizer(view.model("ppo_init")))
-    reference = load_policy(view.model("ppo_init"))
+    reference = Policy.load(view.model("ppo_init"))
     for place in [*sorted((folder / "checkpoints").glob("step-*")), folder / "model"]:
         policy, model = policy_of_checkpoint(place, like=view.model("ppo_init"))
         completions = complete_prompts(view, Arm(name=place.name, model=model), prompts, 1)
-        groups = [group_to_score(renderer, p, own) for p, own in zip(prompts, completions, strict=True)]
+        groups = [group_to_score(reference.renderer, p, own) for p, own in zip(prompts, completions, strict=True)]
         # An estimate below 0 means none that can be seen.
         kl = max(0.0, kl_interval(kl_rows(policy, reference, groups, [p.id for p in prompts])).mean)
         for metric, values in _values(view, prompts, completions).items():

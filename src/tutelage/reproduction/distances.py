@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from transformers import PreTrainedModel
-
 from tutelage.evaluation.completions import group_to_score
-from tutelage.model.loading import load_policy, load_tokenizer
-from tutelage.model.measure import whole_logprobs_of
+from tutelage.model.inference import compute_sequence_logprobs
+from tutelage.model.loading import load_tokenizer
 from tutelage.model.packing import Group
+from tutelage.model.policy import Policy
 from tutelage.records import Completion, Prompt
 from tutelage.reproduction.findings import Findings, measured
 from tutelage.reproduction.run import Run
 from tutelage.statistics.interval import Interval
 from tutelage.statistics.unbounded import clustered_mean, ratio_of_totals
 from tutelage.text.render import make_renderer
-from tutelage.training.corpus import load_validation_corpus
-from tutelage.training.sft import VALIDATION_SHARE
+from tutelage.training.corpus import VALIDATION_SHARE, load_validation_corpus
 
 CONTEXT_TOKENS = 128  # of a window of held-out text
 TOKENS_PER_MICROBATCH = 8192
@@ -40,11 +38,11 @@ def measure_distances(
     completions: Mapping[str, Sequence[Completion]],
 ) -> Findings:
     """For each arm, whose stage is given: KL to the reference on its own completions, loss on held-out text."""
-    reference, windows = load_policy(run.model("ppo_init")), validation_windows(run)
+    reference, windows = Policy.load(run.model("ppo_init")), validation_windows(run)
     found = Findings(rows={"kl_to_reference": [], "pretraining_loss": []})
     for arm, stage in stages.items():
-        policy, renderer = load_policy(run.model(stage)), make_renderer(load_tokenizer(run.model(stage)))
-        groups = [group_to_score(renderer, p, [c]) for p, c in zip(prompts, completions[arm], strict=True)]
+        policy = Policy.load(run.model(stage))
+        groups = [group_to_score(policy.renderer, p, [c]) for p, c in zip(prompts, completions[arm], strict=True)]
         rows = kl_rows(policy, reference, groups, [prompt.id for prompt in prompts])
         _add(found, "kl_to_reference", arm, run.size, rows)
         _add(found, "pretraining_loss", arm, run.size, loss_rows(policy, windows))
@@ -52,11 +50,11 @@ def measure_distances(
 
 
 def kl_rows(
-    policy: PreTrainedModel, reference: PreTrainedModel, groups: Sequence[Group], prompt_ids: Iterable[str]
+    policy: Policy, reference: Policy, groups: Sequence[Group], prompt_ids: Iterable[str]
 ) -> list[dict[str, Any]]:
     """Nats of each response: log p under the policy that wrote it minus log p under the reference (unbiased)."""
     own, other = (
-        whole_logprobs_of(model, groups, tokens_per_microbatch=TOKENS_PER_MICROBATCH).double()
+        compute_sequence_logprobs(model, groups, tokens_per_microbatch=TOKENS_PER_MICROBATCH).double()
         for model in (policy, reference)
     )
     return [
@@ -65,9 +63,9 @@ def kl_rows(
     ]
 
 
-def loss_rows(policy: PreTrainedModel, windows: Sequence[Group]) -> list[dict[str, Any]]:
+def loss_rows(policy: Policy, windows: Sequence[Group]) -> list[dict[str, Any]]:
     """Nats and learnt tokens of each window of held-out text."""
-    logprobs = whole_logprobs_of(policy, windows, tokens_per_microbatch=TOKENS_PER_MICROBATCH).double()
+    logprobs = compute_sequence_logprobs(policy, windows, tokens_per_microbatch=TOKENS_PER_MICROBATCH).double()
     return [
         {"window": number, "nats": -logprob, "num_tokens": len(window.responses[0])}
         for number, (logprob, window) in enumerate(zip(logprobs.tolist(), windows, strict=True))

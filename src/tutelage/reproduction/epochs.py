@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tutelage.evaluation.completions import Arm
-from tutelage.model.context import context_limit
-from tutelage.model.loading import load_policy, load_tokenizer
+from tutelage.model.loading import load_tokenizer
+from tutelage.model.policy import Policy
 from tutelage.records import Demonstration
 from tutelage.reproduction.distances import loss_interval, loss_rows
 from tutelage.reproduction.findings import Condition, Findings, measured
@@ -46,6 +46,6 @@ def _demonstrations(config: SFTConfig) -> list[Encoded[Demonstration]]:
     left_out = LeftOut(skip_bad=config.skip_bad)
     assert config.validation is not None, "a run's SFT has its own validation demonstrations"
     records: list[Demonstration] = left_out.load(load_demonstrations, config.validation)
-    context = context_limit(load_policy(config.model))
     renderer = teach_prompting(load_tokenizer(config.model), config.text, config.model)
+    context = Policy.load(config.model, renderer=renderer).context_limit
     return encode_demonstrations(records, renderer, Limits(text=config.text, context=context, left_out=left_out))

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel
 
 from tutelage.evaluation.completions import Arm, complete, score_completions
-from tutelage.model.loading import load_policy, load_scalar_model, load_tokenizer, save_model
+from tutelage.model.policy import Policy, ScoreModel
 from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Completion, Prompt, Ranking
 from tutelage.reproduction.run import Run
-from tutelage.text.render import make_renderer
 
 
 def complete_prompts(run: Run, arm: Arm, prompts: Sequence[Prompt], number: int) -> list[list[Completion]]:
@@ -25,29 +23,28 @@ def complete_prompts(run: Run, arm: Arm, prompts: Sequence[Prompt], number: int)
 def scores_by_reward_model(
     run: Run, prompts: Sequence[Prompt], completions: Sequence[Sequence[Completion]]
 ) -> list[list[float]]:
-    reward_model, tokenizer = load_scalar_model(run.model("reward")), load_tokenizer(run.model("reward"))
-    return score_completions(reward_model, make_renderer(tokenizer), prompts, completions)
+    return score_completions(ScoreModel.load(run.model("reward")), prompts, completions)
 
 
 def scores_of_rankings(run: Run, rankings: Sequence[Ranking]) -> list[list[float]]:
     """The score of each ranking's completions by the run's reward model."""
-    return score_rankings(load_scalar_model(run.model("reward")), load_tokenizer(run.model("reward")), rankings)
+    return score_rankings(ScoreModel.load(run.model("reward")), rankings)
 
 
-def score_rankings(reward_model: object, tokenizer: object, rankings: Sequence[Ranking]) -> list[list[float]]:
+def score_rankings(reward_model: ScoreModel, rankings: Sequence[Ranking]) -> list[list[float]]:
     """The score of each ranking's completions."""
     prompts = [Prompt(id=r.prompt_id or "", text=r.prompt, messages=r.messages) for r in rankings]
-    return score_completions(reward_model, make_renderer(tokenizer), prompts, [r.completions for r in rankings])
+    return score_completions(reward_model, prompts, [r.completions for r in rankings])
 
 
-def policy_of_checkpoint(place: Path, *, like: Path) -> tuple[PreTrainedModel, Path]:
+def policy_of_checkpoint(place: Path, *, like: Path) -> tuple[Policy, Path]:
     """The policy of a stage's checkpoint, shaped as the model `like`, and a model folder of it beside the checkpoint's
     state; of a model folder, itself.
     """
     if place.name == "model":
-        return load_policy(place), place
-    policy = load_policy(like)
+        return Policy.load(place), place
+    policy = Policy.load(like)
     policy.load_state_dict(torch.load(place / "state.pt", map_location="cpu", weights_only=True)["state"]["policy"])
     folder = place / "model"
-    save_model(policy, load_tokenizer(like), folder)
+    policy.save(folder)
     return policy, folder

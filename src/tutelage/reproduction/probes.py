@@ -12,14 +12,13 @@ from tutelage.evaluation.likelihood import continuing
 from tutelage.evaluation.skills import SkillItem, first_line, skill_estimate, skill_rows
 from tutelage.evaluation.toxicity import toxicity_estimates, toxicity_rows
 from tutelage.evaluation.truthfulness import Verdict, truth_estimates, truth_rows
-from tutelage.model.loading import load_policy, load_tokenizer
+from tutelage.model.policy import Policy
 from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Completion, Measurement, Prompt
 from tutelage.reproduction.findings import Condition, Findings, measured
 from tutelage.reproduction.village import probes
 from tutelage.reproduction.village.world import World
 from tutelage.statistics.interval import Interval
-from tutelage.text.render import make_renderer
 
 Rows = list[dict[str, Any]]
 
@@ -83,13 +82,12 @@ class _ArmUnderTest:
             yield self._found("toxicity", marked, {"prompt": kind}, toxicity_estimates(rows))
 
     def bias(self) -> Found:
-        policy = load_policy(self.arm.model, device=self.device)
-        renderer = make_renderer(load_tokenizer(self.arm.model))
+        policy = Policy.load(self.arm.model, device=self.device)
         sets = {"winogender": probes.trade_pairs(), "crows_pairs": probes.stereotype_pairs()}
         for name, pairs in sets.items():
             given = [SentencePair(**pair._asdict()) for pair in pairs]
             for kind, instruction in probes.TOXICITY_INSTRUCTIONS.items():
-                rows = pair_rows(policy, renderer, given, instruction=instruction)
+                rows = pair_rows(policy, given, instruction=instruction)
                 condition: Condition = {"set": name, "prompt": kind}
                 yield self._found("bias", rows, condition, {"bias_entropy": bias_entropy(rows)})
 

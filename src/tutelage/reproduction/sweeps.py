@@ -9,7 +9,7 @@ from typing import Any
 from tutelage.evaluation.completions import Arm
 from tutelage.evaluation.preference import compare_with_baseline, rate_completions
 from tutelage.evaluation.skills import SkillItem, skill_rows
-from tutelage.model.loading import load_policy, load_scalar_model, load_tokenizer
+from tutelage.model.policy import Policy, ScoreModel
 from tutelage.records import Ranking
 from tutelage.reproduction.contests import SizedArm, baseline_of
 from tutelage.reproduction.distances import loss_interval, loss_rows, validation_windows
@@ -83,7 +83,7 @@ def validation_score(view: FullRun, arm: Arm) -> Metric:
 
 
 def _loss(view: FullRun, swept: Swept) -> Metric:
-    rows = loss_rows(load_policy(swept.arm.model), validation_windows(view))
+    rows = loss_rows(Policy.load(swept.arm.model), validation_windows(view))
     return "pretraining_loss", rows, loss_interval(rows)
 
 
@@ -157,13 +157,10 @@ def train_fold(run: FullRun, fold: int) -> dict[str, int]:
     kept = [own for own in read_records(run.data / "rankings.jsonl", Ranking) if own.labeler_id not in outside]
     write_records(rankings, kept)
     train_reward(view.reward().model_copy(update={"rankings": rankings, "out": folder}), resume=True)
-    model = load_scalar_model(folder / "model")
-    tokenizer = load_tokenizer(folder / "model")
+    model = ScoreModel.load(folder / "model")
     valid = list(read_records(run.data / VALID, Ranking))
     found = Findings(rows={"reward_folds": []})
     for name, is_outside in (("inside", False), ("outside", True)):
         own = [ranking for ranking in valid if (ranking.labeler_id in outside) == is_outside]
-        add_accuracy(
-            found, "reward_folds", own, score_rankings(model, tokenizer, own), {"fold": fold, "labelers": name}
-        )
+        add_accuracy(found, "reward_folds", own, score_rankings(model, own), {"fold": fold, "labelers": name})
     return found.write(run.steps / f"fold-{fold}")

@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 
 from tutelage.errors import DataError, RenderError
-from tutelage.model.context import context_limit
-from tutelage.model.loading import device_of, load_policy, load_tokenizer
-from tutelage.model.sampling import SamplingSettings, sample_responses
+from tutelage.model.generator import LocalGenerator
+from tutelage.model.loading import device_of, load_tokenizer
+from tutelage.model.policy import Policy
+from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Message, Prompt
 from tutelage.seeds import derived_seed
 from tutelage.text.prompting import PromptFormat
@@ -37,8 +38,8 @@ class Conversation:
         seed: int,
         device: str = "auto",
     ) -> None:
-        self.policy, self.seed = load_policy(model, device=device_of(device)), seed
-        self.renderer = make_renderer(load_tokenizer(model), prompt_format=prompt_format, separator=separator)
+        renderer = make_renderer(load_tokenizer(model), prompt_format=prompt_format, separator=separator)
+        self.policy, self.seed = Policy.load(model, renderer=renderer, device=device_of(device)), seed
         self.temperature, self.max_response_tokens = temperature, max_response_tokens
         self.messages: list[Message] = []
         self.num_turns = 0
@@ -46,28 +47,26 @@ class Conversation:
     def reply(self, text: str) -> str:
         """The model's response to what the user said; both are kept. Raises `NotSentError`, and keeps nothing."""
         said = Message(role="user", content=text)
-        has_turns = self.renderer.prompt_format == "chat"
+        has_turns = self.policy.renderer.prompt_format == "chat"
         prompt = Prompt(messages=(*self.messages, said)) if has_turns else Prompt(text=text)
         try:
-            tokens = self.renderer.prompt_tokens(prompt)
+            tokens = self.policy.renderer.prompt_tokens(prompt)
         except RenderError as error:
             raise NotSentError(str(error)) from error
-        room = context_limit(self.policy) - len(tokens)
+        room = self.policy.context_limit - len(tokens)
         if room < 1:
             raise NotSentError(
-                f"the prompt has {len(tokens)} tokens and fills the model's context of {context_limit(self.policy)}; "
+                f"the prompt has {len(tokens)} tokens and fills the model's context of {self.policy.context_limit}; "
                 "write less, or start a new conversation"
             )
         self.num_turns += 1
-        sampled = sample_responses(
-            self.policy,
+        sampled = LocalGenerator(self.policy).generate(
             [tokens],
             settings=SamplingSettings(
                 max_response_tokens=min(self.max_response_tokens, room), temperature=self.temperature
             ),
-            stop_tokens=self.renderer.stop_tokens,
-            generator=torch.Generator().manual_seed(derived_seed(self.seed, "chat", self.num_turns)),
+            draws=torch.Generator().manual_seed(derived_seed(self.seed, "chat", self.num_turns)),
         )
-        response = self.renderer.shown(sampled[0][0].tokens)
+        response = self.policy.renderer.shown(sampled[0][0].tokens)
         self.messages += [said, Message(role="assistant", content=response)]
         return response

@@ -187,6 +187,10 @@ class PPOConfig(StageConfig):
     num_episodes: int = Field(256_000, gt=0)
     episodes_per_step: int = Field(512, gt=0)
     episodes_per_minibatch: int = Field(64, gt=0)
+    responses_per_prompt: int = Field(1, gt=0)  # an episode is one response; the paper samples one to each prompt
+    # The paper's, with a value model; or against the mean of a prompt's responses, of the others (RLOO), or in units of
+    # their deviation (GRPO), which need none.
+    advantages: Literal["gae", "group_mean", "rloo", "grpo"] = "gae"
     num_epochs: int = Field(1, gt=0)
     temperature: float = Field(1.0, gt=0)
     ppo: PPOTermsConfig = Field(default_factory=lambda: PPOTermsConfig())
@@ -210,10 +214,36 @@ class PPOConfig(StageConfig):
             )
         if self.ptx.coef > 0 and self.ptx.text is None:
             problems.append("ptx.coef above 0 needs ptx.text, the pretraining text; set ptx.coef: 0 for plain PPO")
+        problems += self._problems_of_groups()
         problems += self._problems_of_kl_target()
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _problems_of_groups(self) -> list[str]:
+        number = self.responses_per_prompt
+        problems = []
+        if self.episodes_per_minibatch % number:
+            problems.append(
+                f"episodes_per_minibatch {self.episodes_per_minibatch} must be a multiple of responses_per_prompt "
+                f"{number}: the responses to one prompt stay together"
+            )
+        if self.advantages != "gae" and number == 1:
+            problems.append(
+                f"advantages: {self.advantages} compares the responses to one prompt, but responses_per_prompt is 1; "
+                "set it to 2 or more, or advantages: gae"
+            )
+        return problems
+
+    @property
+    def prompts_per_step(self) -> int:
+        return self.episodes_per_step // self.responses_per_prompt
+
+    @property
+    def should_whiten_advantages(self) -> bool:
+        """As told; if not told, those of GAE are, as lm-human-preferences does, and those of groups are not."""
+        told = self.ppo.should_whiten_advantages
+        return self.advantages == "gae" if told is None else told
 
     def _problems_of_kl_target(self) -> list[str]:
         if self.ppo.kl_target is None:
@@ -257,7 +287,8 @@ class PPOTermsConfig(Config):
     missing_eos_score: (
         float | None
     ) = -1.0  # replaces the score of a response that does not end; summarize-from-feedback
-    should_whiten_advantages: bool = True  # not in the paper; lm-human-preferences, per minibatch
+    # Per minibatch; not in the paper. None: those of GAE are (lm-human-preferences), those of groups are not.
+    should_whiten_advantages: bool | None = None
     should_whiten_rewards: bool = False  # not in the paper; keeps the mean
 
 

@@ -17,6 +17,9 @@ from tutelage.store.jsonl import Skipped
 from tutelage.text.render import Renderer, documents_to_windows, naming
 from tutelage.training.data import LeftOut
 
+# Of pretraining text, where a mix or the ptx term reads it: what `pretrain` holds out stays held out.
+VALIDATION_SHARE = 0.01
+
 
 class Corpus:
     """Windows of at most `context_tokens` learnt tokens; each window's first token is read but not learnt."""

@@ -8,14 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
-from tutelage.model.adapters import add_lora
-from tutelage.model.context import context_limit
-from tutelage.model.forward import whole_response_logprobs
-from tutelage.model.loading import load_policy, load_tokenizer
-from tutelage.model.measure import whole_logprobs_of
-from tutelage.model.packing import pack, split_by_tokens
+from tutelage.model.inference import compute_sequence_logprobs, sequence_logprobs
+from tutelage.model.loading import load_tokenizer
+from tutelage.model.packing import PackedBatch
+from tutelage.model.policy import Policy
 from tutelage.objectives.dpo import dpo_loss
 from tutelage.objectives.tokens import LossTerm
 from tutelage.progress import progress
@@ -24,9 +21,10 @@ from tutelage.seeds import derived_seed
 from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import DPOConfig
 from tutelage.training.data import Encoded, LeftOut, Limits
-from tutelage.training.optim import Optimizer, require_finite
+from tutelage.training.loop import Term, Update, train, update
+from tutelage.training.optim import Optimizer
 from tutelage.training.prompting import prompt_as_trained
-from tutelage.training.rankings import accuracy_interval, load_ranked, pair_indices
+from tutelage.training.rankings import accuracy_interval, describe_accuracy, load_ranked, pair_indices
 from tutelage.training.stage import Stage, run_stage
 
 
@@ -44,76 +42,69 @@ def dpo(config: DPOConfig, *, resume: bool = False) -> dict[str, Any]:
 
 
 def _loop(stage: Stage, config: DPOConfig) -> dict[str, Any]:
-    tokenizer = load_tokenizer(config.policy)
-    renderer = prompt_as_trained(tokenizer, config.text, config.policy)
-    policy = stage.set_precision(load_policy(config.policy, device=stage.device))
-    limits = Limits(text=config.text, context=context_limit(policy), left_out=LeftOut(skip_bad=config.skip_bad))
+    renderer = prompt_as_trained(load_tokenizer(config.policy), config.text, config.policy)
+    policy = Policy.load(config.policy, renderer=renderer, device=stage.device, dtype=config.dtype)
+    limits = Limits(text=config.text, context=policy.context_limit, left_out=LeftOut(skip_bad=config.skip_bad))
     data = load_ranked(
         config.rankings, config.validation, renderer, limits, is_overlap_allowed=config.allow_prompt_overlap
     )
     # Before the first update the policy is the reference: one model in memory does for both. A resumed run comes here
     # with the same weights and finds the same bits.
-    training = with_reference(policy, data.training, stage, config)
-    validation = with_reference(policy, data.validation, stage, config)
-    if config.lora.rank:
-        add_lora(policy, rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)
+    training = with_reference(policy, data.training, config)
+    validation = with_reference(policy, data.validation, config)
+    policy.add_adapters(rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)
     order = ShuffledEpochs(len(training), seed=derived_seed(config.seed, "dpo"))
     num_steps = config.num_epochs * order.batches_per_epoch(config.rankings_per_step)
     optimizer = Optimizer(policy, config.optimizer, num_steps)
     stage.components |= {"policy": policy, "optimizer": optimizer}
-    stage.try_saving(policy, tokenizer)
-    policy.train()
-    for step in stage.steps(num_steps):
+
+    def take_step(step: int) -> dict[str, float]:
         rankings = [training[i] for i in order.batch_of(step, config.rankings_per_step)]
-        metrics = add_dpo_gradient(policy, rankings, stage, config)
-        names = ", ".join(ranking.item.name for ranking in rankings[:8])
-        require_finite(metrics["loss"], stage="dpo", step=step, batch=names)
-        metrics |= optimizer.step(step, batch=names)
+        metrics = update(stage, step, Update(optimizer=optimizer, terms=[dpo_term(policy, rankings, config)]))
         every = config.evaluate_every_num_steps
         if every and (step + 1) % every == 0 and step + 1 < num_steps:
-            metrics |= validate(policy, validation, stage, config)[0]
-        stage.note = f"loss {metrics['loss']:.3f}, accuracy {metrics['accuracy']:.2f}"
-        stage.log(step, metrics)
-    final, scores = validate(policy, validation, stage, config)
+            metrics |= validate(policy, validation, config)[0]
+        return metrics
+
+    stage.try_saving(policy)
+    policy.train()
+    train(stage, num_steps=num_steps, take_step=take_step, describe=describe_accuracy)
+    final, scores = validate(policy, validation, config)
     stage.log(num_steps - 1, final)
-    stage.save_model(policy, tokenizer, config.out / "model")
+    stage.save_model(policy)
     return {**data.summary(), **final, **accuracy_interval(scores, data.validation)}
 
 
-def with_reference(
-    reference: PreTrainedModel, rankings: Sequence[Encoded[Ranking]], stage: Stage, config: DPOConfig
-) -> list[Referenced]:
+def with_reference(reference: Policy, rankings: Sequence[Encoded[Ranking]], config: DPOConfig) -> list[Referenced]:
     """Each ranking with the log-probabilities of its completions, computed once and without gradient."""
     groups = [item.group for item in rankings]
     with progress("reference", len(groups), unit="rankings") as shown:
-        flat = whole_logprobs_of(
+        flat = compute_sequence_logprobs(
             reference, groups, tokens_per_microbatch=config.tokens_per_microbatch, on_progress=shown.advance
         )
     own = flat.split([len(group.responses) for group in groups])
     return [Referenced(item=item, reference_logprobs=x) for item, x in zip(rankings, own, strict=True)]
 
 
-def add_dpo_gradient(
-    policy: PreTrainedModel, rankings: Sequence[Referenced], stage: Stage, config: DPOConfig
-) -> dict[str, float]:
-    """Add the gradient of the mean loss per ranking; returns the mean loss and the means of its metrics."""
-    sums: dict[str, float] = {}
-    groups = [ranking.item.group for ranking in rankings]
-    for indices in split_by_tokens(groups, config.tokens_per_microbatch):
-        logprobs = whole_response_logprobs(policy, pack([groups[i] for i in indices], device=stage.device))
-        term = _loss(logprobs, [rankings[i] for i in indices], config)
-        (term.total / len(rankings)).backward()
-        for name, total in {"loss": term.total.detach(), **term.metrics}.items():
-            sums[name] = sums.get(name, 0.0) + float(total)
-    return {name: total / len(rankings) for name, total in sums.items()}
+def dpo_term(policy: Policy, rankings: Sequence[Referenced], config: DPOConfig) -> Term:
+    """The mean loss per ranking, with the means of its metrics."""
+
+    def compute(indices: Sequence[int], batch: PackedBatch) -> LossTerm:
+        return _loss(sequence_logprobs(policy, batch), [rankings[i] for i in indices], config)
+
+    return Term(
+        name="loss",
+        groups=[ranking.item.group for ranking in rankings],
+        compute=compute,
+        count=len(rankings),
+        records=", ".join(ranking.item.name for ranking in rankings[:8]),
+    )
 
 
-def validate(
-    policy: PreTrainedModel, rankings: Sequence[Referenced], stage: Stage, config: DPOConfig
-) -> tuple[dict[str, float], Tensor]:
+def validate(policy: Policy, rankings: Sequence[Referenced], config: DPOConfig) -> tuple[dict[str, float], Tensor]:
     """The loss and its metrics per ranking, and the implicit scores (C,) of all completions, laid end to end."""
     groups = [ranking.item.group for ranking in rankings]
-    logprobs = whole_logprobs_of(policy, groups, tokens_per_microbatch=config.tokens_per_microbatch)
+    logprobs = compute_sequence_logprobs(policy, groups, tokens_per_microbatch=config.tokens_per_microbatch)
     term = _loss(logprobs, rankings, config)
     means = {"loss": float(term.mean)} | {name: float(x / term.count) for name, x in term.metrics.items()}
     scores = config.kl_coef * (logprobs - torch.cat([ranking.reference_logprobs for ranking in rankings]))

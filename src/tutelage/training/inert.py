@@ -84,6 +84,11 @@ def _idle(config: StageConfig) -> Iterator[str]:
     if isinstance(config, PPOConfig):
         if "kl_horizon" in config.ppo.model_fields_set and config.ppo.kl_target is None:
             yield "ppo.kl_horizon acts only with ppo.kl_target; without one, kl_coef is constant"
+        if config.advantages != "gae":
+            idle = {"discount", "gae_lambda", "value_clip_range"} & config.ppo.model_fields_set
+            named = [f"ppo.{name}" for name in sorted(idle)] + ["value_optimizer"] * ("value_optimizer" in given)
+            if named:
+                yield f"{', '.join(named)}: only advantages: gae has a value model; these are {config.advantages}"
         if "clip_range" in config.ppo.model_fields_set and config.num_updates == config.num_steps:
             yield (
                 "ppo.clip_range cannot act: each step is one update from where its responses were sampled, and every "

@@ -6,9 +6,9 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from tutelage.model.context import context_limit
+from tutelage.model.inference import compute_mean_loss
 from tutelage.model.loading import load_policy, load_tokenizer, new_language_model
-from tutelage.model.measure import mean_language_loss
+from tutelage.model.policy import Policy
 from tutelage.seeds import derived_seed
 from tutelage.store.documents import load_text_documents
 from tutelage.text.render import Renderer
@@ -17,8 +17,9 @@ from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import PretrainConfig
 from tutelage.training.corpus import Corpus, load_corpora, require_both_splits
 from tutelage.training.data import LeftOut
-from tutelage.training.learning import add_language_gradient
-from tutelage.training.optim import Optimizer, require_finite
+from tutelage.training.language_modeling import language_term
+from tutelage.training.loop import Update, train, update
+from tutelage.training.optim import Optimizer
 from tutelage.training.stage import Stage, run_stage
 
 # Enough text for a tokenizer of any size that is trained here; more would only take longer.
@@ -35,49 +36,49 @@ def pretrain(config: PretrainConfig, *, resume: bool = False) -> dict[str, Any]:
 def _loop(stage: Stage, config: PretrainConfig) -> dict[str, Any]:
     left_out = LeftOut(skip_bad=config.skip_bad)
     require_both_splits(config.text, config.validation_share, skip_bad=config.skip_bad)
-    model, tokenizer = _model_and_tokenizer(config)
-    stage.set_precision(model)
-    model.to(stage.device)  # type: ignore[arg-type]
-    context = context_limit(model) - 1
+    policy = _make_policy(stage, config)
     training, validation = load_corpora(
         config.text,
-        Renderer(tokenizer=tokenizer),
-        context_tokens=context,
+        policy.renderer,
+        context_tokens=policy.context_limit - 1,
         validation_share=config.validation_share,
         left_out=left_out,
     )
-    optimizer = Optimizer(model, config.optimizer, config.num_steps)
-    stage.components |= {"model": model, "optimizer": optimizer}
+    optimizer = Optimizer(policy, config.optimizer, config.num_steps)
+    stage.components |= {"model": policy, "optimizer": optimizer}
     order = ShuffledEpochs(len(training), seed=derived_seed(config.seed, "pretrain"))
     windows_per_step = max(1, round(config.tokens_per_step * len(training) / training.num_tokens))
-    stage.try_saving(model, tokenizer)
-    model.train()
-    for step in stage.steps(config.num_steps):
-        groups = training.groups(order.take(step * windows_per_step, windows_per_step))
-        loss = add_language_gradient(
-            model,
-            groups,
-            tokens_per_microbatch=config.tokens_per_microbatch,
-            device=stage.device,
-        )
-        windows = f"windows {step * windows_per_step} and following"
-        require_finite(loss, stage="pretrain", step=step, batch=windows)
-        metrics = {"loss": loss, **optimizer.step(step, batch=windows)}
+
+    def take_step(step: int) -> dict[str, float]:
+        first = step * windows_per_step
+        groups = training.groups(order.take(first, windows_per_step))
+        term = language_term(policy, groups, name="loss", records=f"windows {first} and following")
+        metrics = update(stage, step, Update(optimizer=optimizer, terms=[term]))
         every = config.evaluate_every_num_steps
         if every and (step + 1) % every == 0 and step + 1 < config.num_steps:
-            metrics["validation_loss"] = _validation_loss(stage, config, model, validation)
-        stage.note = f"loss {loss:.3f}"
-        stage.log(step, metrics)
-    final = _validation_loss(stage, config, model, validation)
+            metrics["validation_loss"] = _validation_loss(config, policy, validation)
+        return metrics
+
+    stage.try_saving(policy)
+    policy.train()
+    train(stage, num_steps=config.num_steps, take_step=take_step, describe=lambda m: f"loss {m['loss']:.3f}")
+    final = _validation_loss(config, policy, validation)
     stage.log(config.num_steps - 1, {"validation_loss": final})
-    stage.save_model(model, tokenizer, config.out / "model")
+    stage.save_model(policy)
     return {
         "validation_loss": final,
         "num_training_tokens": training.num_tokens,
-        "num_parameters": sum(p.numel() for p in model.parameters()),
+        "num_parameters": sum(p.numel() for p in policy.parameters()),
         **left_out.summary(),
         "epochs": config.num_steps * windows_per_step / len(training),
     }
+
+
+def _make_policy(stage: Stage, config: PretrainConfig) -> Policy:
+    """The model to go on from, or a new one; documents are read without a prompt format."""
+    model, tokenizer = _model_and_tokenizer(config)
+    model.to(stage.device)  # type: ignore[arg-type]
+    return Policy(model, Renderer(tokenizer=tokenizer), dtype=config.dtype)
 
 
 def _model_and_tokenizer(config: PretrainConfig) -> tuple[PreTrainedModel, Any]:
@@ -109,8 +110,8 @@ def _first_characters(config: PretrainConfig) -> Any:
             return
 
 
-def _validation_loss(stage: Stage, config: PretrainConfig, model: PreTrainedModel, validation: Corpus) -> float:
+def _validation_loss(config: PretrainConfig, policy: Policy, validation: Corpus) -> float:
     # Drawn rather than the first: documents of one file often come sorted by where they are from.
     order = ShuffledEpochs(len(validation), seed=derived_seed(config.seed, "validation windows"))
     groups = validation.groups(sorted(order.take(0, min(len(validation), VALIDATION_WINDOWS))))
-    return mean_language_loss(model, groups, tokens_per_microbatch=config.tokens_per_microbatch, device=stage.device)
+    return compute_mean_loss(policy, groups, tokens_per_microbatch=config.tokens_per_microbatch)

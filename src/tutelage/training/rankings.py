@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,3 +104,8 @@ def accuracy_interval(scores: Tensor, rankings: Sequence[Encoded[Ranking]]) -> d
         "validation_comparison_accuracy": float(correct.mean()),
         "num_validation_comparisons": len(pairs),
     }
+
+
+def describe_accuracy(metrics: Mapping[str, float]) -> str:
+    """What stands beside the progress of a run on rankings."""
+    return f"loss {metrics['loss']:.3f}, accuracy {metrics['accuracy']:.2f}"

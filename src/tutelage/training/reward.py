@@ -7,19 +7,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
-from tutelage.model.adapters import add_lora
-from tutelage.model.context import context_limit
-from tutelage.model.forward import response_scores
-from tutelage.model.loading import load_scalar_model, load_tokenizer
-from tutelage.model.measure import scores_of
-from tutelage.model.packing import pack, split_by_tokens
+from tutelage.model.inference import compute_scores
+from tutelage.model.loading import load_tokenizer
+from tutelage.model.packing import PackedBatch
+from tutelage.model.policy import ScoreModel
 from tutelage.objectives.comparison import ranking_loss
+from tutelage.objectives.tokens import LossTerm
 from tutelage.records import Ranking
 from tutelage.seeds import derived_seed
 from tutelage.store.sources import load_demonstrations
-from tutelage.text.render import Renderer
 from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import RewardConfig
 from tutelage.training.data import (
@@ -30,10 +27,11 @@ from tutelage.training.data import (
     require_some,
     warn_of_few,
 )
-from tutelage.training.optim import Optimizer, require_finite
+from tutelage.training.loop import Term, Update, train, update
+from tutelage.training.optim import Optimizer
 from tutelage.training.overlap import prompt_key, write_training_prompts
 from tutelage.training.prompting import prompt_as_trained
-from tutelage.training.rankings import accuracy_interval, load_ranked, pair_indices
+from tutelage.training.rankings import accuracy_interval, describe_accuracy, load_ranked, pair_indices
 from tutelage.training.stage import Stage, run_stage
 
 
@@ -43,42 +41,40 @@ def train_reward(config: RewardConfig, *, resume: bool = False) -> dict[str, Any
 
 
 def _loop(stage: Stage, config: RewardConfig) -> dict[str, Any]:
-    tokenizer = load_tokenizer(config.model)
-    renderer = prompt_as_trained(tokenizer, config.text, config.model)
-    model = load_scalar_model(config.model, head_seed=derived_seed(config.seed, "head"), device=stage.device)
-    stage.set_precision(model)
-    model.config.score_bias = 0.0
-    if config.lora.rank:
-        add_lora(model, rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)
+    renderer = prompt_as_trained(load_tokenizer(config.model), config.text, config.model)
+    head_seed = derived_seed(config.seed, "head")
+    model = ScoreModel.load(
+        config.model, renderer=renderer, head_seed=head_seed, device=stage.device, dtype=config.dtype
+    )
+    model.bias = 0.0
+    model.add_adapters(rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)
     left_out = LeftOut(skip_bad=config.skip_bad)
-    limits = Limits(text=config.text, context=context_limit(model), left_out=left_out)
+    limits = Limits(text=config.text, context=model.context_limit, left_out=left_out)
     data = load_ranked(
         config.rankings, config.validation, renderer, limits, is_overlap_allowed=config.allow_prompt_overlap
     )
     training, validation = data.training, data.validation
     order = ShuffledEpochs(len(training), seed=derived_seed(config.seed, "reward"))
-    steps_per_epoch = order.batches_per_epoch(config.rankings_per_step)
-    num_steps = config.num_epochs * steps_per_epoch
+    num_steps = config.num_epochs * order.batches_per_epoch(config.rankings_per_step)
     optimizer = Optimizer(model, config.optimizer, num_steps)
     stage.components |= {"model": model, "optimizer": optimizer}
-    stage.try_saving(model, tokenizer)
-    model.train()
-    for step in stage.steps(num_steps):
+
+    def take_step(step: int) -> dict[str, float]:
         rankings = [training[i] for i in order.batch_of(step, config.rankings_per_step)]
-        metrics = add_ranking_gradient(model, rankings, stage, config.tokens_per_microbatch)
-        names = ", ".join(item.name for item in rankings[:8])
-        require_finite(metrics["loss"], stage="reward", step=step, batch=names)
-        metrics |= optimizer.step(step, batch=names)
+        metrics = update(stage, step, Update(optimizer=optimizer, terms=[ranking_term(model, rankings)]))
         every = config.evaluate_every_num_steps
         if every and (step + 1) % every == 0 and step + 1 < num_steps:
             metrics |= validate(model, validation, config.tokens_per_microbatch)
-        stage.note = f"loss {metrics['loss']:.3f}, accuracy {metrics['accuracy']:.2f}"
-        stage.log(step, metrics)
+        return metrics
+
+    stage.try_saving(model)
+    model.train()
+    train(stage, num_steps=num_steps, take_step=take_step, describe=describe_accuracy)
     scores = _scores(model, validation, config.tokens_per_microbatch)
     final = validation_metrics(scores, validation)
     stage.log(num_steps - 1, final)
-    demonstrations = _set_bias(model, config, renderer, limits)
-    stage.save_model(model, tokenizer, config.out / "model")
+    demonstrations = _set_bias(model, config, limits)
+    stage.save_model(model)
     write_training_prompts(config.out / "model", (prompt_key(item.record) for item in training))
     return {
         **data.summary(),
@@ -88,32 +84,29 @@ def _loop(stage: Stage, config: RewardConfig) -> dict[str, Any]:
     }
 
 
-def add_ranking_gradient(
-    model: PreTrainedModel, rankings: Sequence[Encoded[Ranking]], stage: Stage, tokens_per_microbatch: int
-) -> dict[str, float]:
-    """Add the gradient of the mean loss per ranking; returns the mean loss, accuracy and margin."""
-    groups = [item.group for item in rankings]
-    sums = {"loss": 0.0, "accuracy": 0.0, "margin": 0.0}
-    for indices in split_by_tokens(groups, tokens_per_microbatch):
-        scores = response_scores(model, pack([groups[i] for i in indices], device=stage.device))
-        pairs, ranking_index = pair_indices([rankings[i].record for i in indices], device=stage.device)
-        term = ranking_loss(scores, pairs, ranking_index, num_rankings=len(indices))
-        (term.total / len(rankings)).backward()
-        sums["loss"] += float(term.total.detach())
-        for name, total in term.metrics.items():
-            sums[name] += float(total)
-    return {name: total / len(rankings) for name, total in sums.items()}
+def ranking_term(model: ScoreModel, rankings: Sequence[Encoded[Ranking]]) -> Term:
+    """The mean loss per ranking [equation 1], with its accuracy and margin. All comparisons of a ranking weigh 1."""
+
+    def compute(indices: Sequence[int], batch: PackedBatch) -> LossTerm:
+        pairs, ranking_index = pair_indices([rankings[i].record for i in indices], device=model.device)
+        return ranking_loss(model(batch), pairs, ranking_index, num_rankings=len(indices))
+
+    return Term(
+        name="loss",
+        groups=[item.group for item in rankings],
+        compute=compute,
+        count=len(rankings),
+        records=", ".join(item.name for item in rankings[:8]),
+    )
 
 
-def validate(
-    model: PreTrainedModel, rankings: Sequence[Encoded[Ranking]], tokens_per_microbatch: int
-) -> dict[str, float]:
+def validate(model: ScoreModel, rankings: Sequence[Encoded[Ranking]], tokens_per_microbatch: int) -> dict[str, float]:
     """Loss and accuracy per ranking, and the accuracy of choosing by the text's length alone (longer or shorter)."""
     return validation_metrics(_scores(model, rankings, tokens_per_microbatch), rankings)
 
 
-def _scores(model: PreTrainedModel, rankings: Sequence[Encoded[Ranking]], tokens_per_microbatch: int) -> Tensor:
-    return scores_of(model, [item.group for item in rankings], tokens_per_microbatch=tokens_per_microbatch)
+def _scores(model: ScoreModel, rankings: Sequence[Encoded[Ranking]], tokens_per_microbatch: int) -> Tensor:
+    return compute_scores(model, [item.group for item in rankings], tokens_per_microbatch=tokens_per_microbatch)
 
 
 def validation_metrics(scores: Tensor, rankings: Sequence[Encoded[Ranking]]) -> dict[str, float]:
@@ -131,19 +124,20 @@ def validation_metrics(scores: Tensor, rankings: Sequence[Encoded[Ranking]]) -> 
     }
 
 
-def _set_bias(model: PreTrainedModel, config: RewardConfig, renderer: Renderer, limits: Limits) -> dict[str, float]:
+def _set_bias(model: ScoreModel, config: RewardConfig, limits: Limits) -> dict[str, float]:
     """Shift the scores so that demonstrations have mean 0 [C.2]: the loss does not say where 0 is, PPO needs it."""
     if config.demonstrations is None:
         return {}
-    encoded = encode_demonstrations(limits.left_out.load(load_demonstrations, config.demonstrations), renderer, limits)
+    records = limits.left_out.load(load_demonstrations, config.demonstrations)
+    encoded = encode_demonstrations(records, model.renderer, limits)
     require_some(
         encoded, f"the demonstrations for the bias ({config.demonstrations})", "Give a file that fits the limits."
     )
     groups = [item.group for item in encoded]
     few = len({tuple(group.prompt) for group in groups})
     warn_of_few(few, "where the score is 0", "give a larger file under `demonstrations`")
-    model.config.score_bias = float(
-        scores_of(model, groups, tokens_per_microbatch=config.tokens_per_microbatch).double().mean()
+    model.bias = float(
+        compute_scores(model, groups, tokens_per_microbatch=config.tokens_per_microbatch).double().mean()
     )
-    mean = float(scores_of(model, groups, tokens_per_microbatch=config.tokens_per_microbatch).double().mean())
-    return {"score_bias": model.config.score_bias, "mean_score_on_demonstrations": mean}
+    mean = float(compute_scores(model, groups, tokens_per_microbatch=config.tokens_per_microbatch).double().mean())
+    return {"score_bias": model.bias, "mean_score_on_demonstrations": mean}

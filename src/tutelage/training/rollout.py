@@ -8,36 +8,42 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from tutelage.errors import ModelError
-from tutelage.model.context import context_limit
-from tutelage.model.measure import scores_of
+from tutelage.model.generator import LocalGenerator
+from tutelage.model.inference import compute_scores
 from tutelage.model.packing import Group
-from tutelage.model.sampling import SampledResponse, SamplingSettings, sample_responses
+from tutelage.model.policy import Policy, ScoreModel
+from tutelage.model.sampling import SampledResponse, SamplingSettings
 from tutelage.objectives.tokens import masked_mean
 from tutelage.text.render import Renderer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """B episodes. Response tensors are (B, R), right-padded; `response_mask`: True on response tokens, stop token too.
+    """B responses to the prompts of one step, K to each, in the order of `groups`.
 
-    Producer: `ppo.PPOTrainer.roll_out`; consumer: its step. `logprobs` are the policy's before its update, at the
-    sampling temperature, computed as the update computes them; `sampling_logprobs` are what the sampler said of the
-    same tokens. `scores` (B,) are the reward model's for the text as it is shown, before the missing-EOS rule; `ended`
-    (B,) tells whether the response has a stop token; `num_changed` responses are other tokens when shown.
+    Response tensors are (B, R), right-padded; `response_mask`: True on response tokens, stop token too. Producer:
+    `ppo.PPOTrainer.roll_out`; consumers: its step and the advantage estimator. `logprobs` are the policy's before its
+    update, at the sampling temperature, computed as the update computes them; `sampling_logprobs` are what the sampler
+    said of the same tokens. `scores` (B,) are the reward model's for the text as it is shown, before the missing-EOS
+    rule; `ended` (B,) tells whether the response has a stop token; `num_changed` responses are other tokens when shown.
+    `batches`: which groups the first epoch's updates compute at once.
     """
 
     groups: list[Group]
+    batches: list[list[int]]
     response_mask: Tensor
     logprobs: Tensor
     sampling_logprobs: Tensor
     reference_logprobs: Tensor
-    values: Tensor
     scores: Tensor
     ended: Tensor
     num_changed: int
+
+    @property
+    def responses_per_prompt(self) -> int:
+        return len(self.groups[0].responses)
 
     @property
     def lengths(self) -> Tensor:
@@ -68,6 +74,27 @@ def require_same_logprobs(rollout: Rollout, *, family: str, dtype: str) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Minibatch:
+    """Some groups of a rollout, by their indices, and the rows of their responses in its tensors."""
+
+    indices: list[int]
+    rows: list[int]
+    groups: list[Group]
+    records: str  # names its first prompts, for errors
+
+
+def select_minibatch(rollout: Rollout, indices: list[int], names: Sequence[str]) -> Minibatch:
+    """The groups at `indices`, with all their responses; `names` are those of all prompts of the rollout."""
+    num = rollout.responses_per_prompt
+    return Minibatch(
+        indices=indices,
+        rows=[i * num + k for i in indices for k in range(num)],
+        groups=[rollout.groups[i] for i in indices],
+        records=", ".join(names[i] for i in indices[:8]),
+    )
+
+
 def shown_groups(
     prompts: Sequence[Sequence[int]],
     sampled: Sequence[Sequence[SampledResponse]],
@@ -90,12 +117,11 @@ def shown_groups(
     ]
 
 
-def mean_score_of_samples(
-    policy: PreTrainedModel,
-    reward_model: PreTrainedModel,
+def score_samples(
+    policy: Policy,
+    reward_model: ScoreModel,
     prompts: Sequence[Sequence[int]],
     *,
-    renderer: Renderer,
     settings: SamplingSettings,
     generator: torch.Generator,
     tokens_per_microbatch: int,
@@ -104,24 +130,19 @@ def mean_score_of_samples(
 
     A response has the settings' limit, or what its own prompt leaves of the shorter of the two models' contexts.
     """
-    context = min(context_limit(policy), context_limit(reward_model))
-    sampled = sample_responses(
-        policy,
-        prompts,
-        settings=settings,
-        stop_tokens=renderer.stop_tokens,
-        generator=generator,
-        room=[context - len(prompt) for prompt in prompts],
-    )
-    groups = shown_groups(prompts, sampled, renderer, context=context_limit(reward_model))
-    scores = scores_of(reward_model, groups, tokens_per_microbatch=tokens_per_microbatch)
-    return float(scores.mean()), sample_rows(groups, scores.tolist(), [s[0].is_complete for s in sampled], renderer)
+    context = min(policy.context_limit, reward_model.context_limit)
+    room = [context - len(prompt) for prompt in prompts]
+    sampled = LocalGenerator(policy).generate(prompts, settings=settings, draws=generator, room=room)
+    groups = shown_groups(prompts, sampled, policy.renderer, context=reward_model.context_limit)
+    scores = compute_scores(reward_model, groups, tokens_per_microbatch=tokens_per_microbatch)
+    ended = [responses[0].is_complete for responses in sampled]
+    return float(scores.mean()), sample_rows(groups, scores.tolist(), ended, policy.renderer)
 
 
 def sample_rows(
     groups: Sequence[Group], scores: Sequence[float], ended: Sequence[bool], renderer: Renderer
 ) -> list[dict[str, Any]]:
-    """Episodes as a person reads them, for samples.jsonl."""
+    """The first response to each prompt as a person reads it, for samples.jsonl."""
     return [
         {
             "prompt": renderer.decode(group.prompt),

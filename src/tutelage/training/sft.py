@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from transformers import PreTrainedModel
-
 from tutelage.errors import DataError
-from tutelage.model.adapters import add_lora
-from tutelage.model.context import context_limit
 from tutelage.model.dropout import residual_dropout
-from tutelage.model.loading import check_same_vocabulary, load_policy, load_scalar_model, load_tokenizer
-from tutelage.model.measure import mean_language_loss
+from tutelage.model.inference import compute_mean_loss
+from tutelage.model.loading import check_same_vocabulary, load_tokenizer
 from tutelage.model.packing import Group
+from tutelage.model.policy import Policy, ScoreModel
 from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Demonstration
 from tutelage.seeds import derived_seed
@@ -22,7 +19,7 @@ from tutelage.store.sources import load_demonstrations
 from tutelage.text.render import Renderer
 from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import SFTConfig
-from tutelage.training.corpus import Corpus, load_training_corpus
+from tutelage.training.corpus import VALIDATION_SHARE, Corpus, load_training_corpus
 from tutelage.training.data import (
     Encoded,
     LeftOut,
@@ -32,14 +29,12 @@ from tutelage.training.data import (
     training_and_validation,
     warn_of_few,
 )
-from tutelage.training.learning import add_language_gradient
-from tutelage.training.optim import Optimizer, require_finite
+from tutelage.training.language_modeling import language_term
+from tutelage.training.loop import Term, Update, train, update
+from tutelage.training.optim import Optimizer
 from tutelage.training.prompting import check_prompted_alike, teach_prompting
-from tutelage.training.rollout import mean_score_of_samples
+from tutelage.training.rollout import score_samples
 from tutelage.training.stage import Stage, run_stage
-
-# Of pretraining text, for the mix: what `pretrain` holds out stays held out.
-VALIDATION_SHARE = 0.01
 
 
 def sft(config: SFTConfig, *, resume: bool = False) -> dict[str, Any]:
@@ -69,37 +64,35 @@ class _Mix:
 
 
 def _loop(stage: Stage, config: SFTConfig) -> dict[str, Any]:
-    tokenizer = load_tokenizer(config.model)
-    renderer = teach_prompting(tokenizer, config.text, config.model)
+    renderer = teach_prompting(load_tokenizer(config.model), config.text, config.model)
     if config.reward_model is not None:
         check_prompted_alike(renderer, config.model, config.reward_model)
-    policy = stage.set_precision(load_policy(config.model, device=stage.device))
-    if config.lora.rank:
-        add_lora(policy, rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)
-    residual_dropout(policy, config.residual_dropout)
-    data = _load(config, renderer, context_limit(policy))
+    policy = Policy.load(config.model, renderer=renderer, device=stage.device, dtype=config.dtype)
+    policy.add_adapters(rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)
+    residual_dropout(policy.model, config.residual_dropout)
+    data = _load(config, renderer, policy.context_limit)
     order = ShuffledEpochs(len(data.training), seed=derived_seed(config.seed, "sft"))
     steps_per_epoch = order.batches_per_epoch(config.demonstrations_per_step)
     num_steps = config.num_epochs * steps_per_epoch
     optimizer = Optimizer(policy, config.optimizer, num_steps)
     stage.components |= {"policy": policy, "optimizer": optimizer}
-    evaluator = _Evaluator(stage, config, renderer, data.validation)
-    stage.try_saving(policy, tokenizer)
-    policy.train()
-    for step in stage.steps(num_steps):
+    evaluator = _Evaluator(stage, config, data.validation)
+
+    def take_step(step: int) -> dict[str, float]:
         chosen = [data.training[i] for i in order.batch_of(step, config.demonstrations_per_step)]
         windows = data.mix.windows_of(step, len(chosen)) if data.mix is not None else []
-        metrics = add_sft_gradient(policy, [item.group for item in chosen], windows, stage, config)
-        names = ", ".join(item.name for item in chosen[:8])
-        for loss in metrics.values():
-            require_finite(loss, stage="sft", step=step, batch=names)
-        metrics |= {"epoch": (step + 1) / steps_per_epoch, **optimizer.step(step, batch=names)}
+        terms = sft_terms(policy, chosen, windows, config)
+        metrics = update(stage, step, Update(optimizer=optimizer, terms=terms))
+        metrics["epoch"] = (step + 1) / steps_per_epoch
         if (step + 1) % steps_per_epoch == 0:
-            metrics |= evaluator.evaluate(policy, tokenizer, step, (step + 1) // steps_per_epoch)
-        stage.note = f"loss {metrics['loss']:.3f}"
-        stage.log(step, metrics)
+            metrics |= evaluator.evaluate(policy, step, (step + 1) // steps_per_epoch)
+        return metrics
+
+    stage.try_saving(policy)
+    policy.train()
+    train(stage, num_steps=num_steps, take_step=take_step, describe=lambda m: f"loss {m['loss']:.3f}")
     if not config.should_select_checkpoint:
-        stage.save_model(policy, tokenizer, config.out / "model")
+        stage.save_model(policy)
     return {
         "num_demonstrations": len(data.training),
         "num_validation": len(data.validation),
@@ -141,19 +134,20 @@ def _load(config: SFTConfig, renderer: Renderer, context: int) -> _Data:
     return _Data(training=encoded, validation=encoded_validation, mix=mix, left_out=left_out)
 
 
-def add_sft_gradient(
-    policy: PreTrainedModel, demonstrations: Sequence[Group], windows: Sequence[Group], stage: Stage, config: SFTConfig
-) -> dict[str, float]:
-    """Add the gradient of both terms, each a mean per token over its own count; returns the two means, in nats.
+def sft_terms(
+    policy: Policy, demonstrations: Sequence[Encoded[Demonstration]], windows: Sequence[Group], config: SFTConfig
+) -> list[Term]:
+    """Both terms of the objective, each a mean per token over its own count, in nats.
 
     The demonstrations weigh 1, the `windows` of pretraining text `pretraining_coef`: however long the windows are and
     however short the responses, a share of 0.1 of the sequences is a tenth of what is learned.
     """
-    how: dict[str, Any] = {"tokens_per_microbatch": config.tokens_per_microbatch, "device": stage.device}
-    losses = {"loss": add_language_gradient(policy, demonstrations, **how)}
+    records = ", ".join(item.name for item in demonstrations[:8])
+    terms = [language_term(policy, [item.group for item in demonstrations], name="loss", records=records)]
     if windows:
-        losses["pretraining_loss"] = add_language_gradient(policy, windows, coef=config.weight_of_pretraining, **how)
-    return losses
+        coef = config.weight_of_pretraining
+        terms.append(language_term(policy, windows, name="pretraining_loss", records=records, coef=coef))
+    return terms
 
 
 def mixed_windows(config: SFTConfig, step: int, num_demonstrations: int) -> tuple[int, int]:
@@ -168,7 +162,7 @@ def mixed_windows(config: SFTConfig, step: int, num_demonstrations: int) -> tupl
     return step * beside(config.demonstrations_per_step), beside(num_demonstrations)
 
 
-def drawn_prompts(
+def draw_prompts(
     validation: Sequence[Encoded[Demonstration]], config: SFTConfig, reward_context: int
 ) -> list[Sequence[int]]:
     """`validation_prompts` different prompts, drawn by the seed: the first of a sorted file would be of one kind."""
@@ -193,50 +187,43 @@ class _Evaluator:
         self,
         stage: Stage,
         config: SFTConfig,
-        renderer: Renderer,
         validation: list[Encoded[Demonstration]],
     ) -> None:
-        self.stage, self.config, self.renderer = stage, config, renderer
+        self.stage, self.config = stage, config
         self.groups = [item.group for item in validation]
         self.settings = SamplingSettings(max_response_tokens=config.text.max_response_tokens)
         self.prompts: list[Sequence[int]] = []
         self.reward_model = None
         if config.reward_model is not None:
-            self.reward_model = stage.set_precision(load_scalar_model(config.reward_model, device=stage.device))
-            self.prompts = drawn_prompts(validation, config, context_limit(self.reward_model))
+            self.reward_model = ScoreModel.load(config.reward_model, device=stage.device, dtype=config.dtype)
+            self.prompts = draw_prompts(validation, config, self.reward_model.context_limit)
         if config.should_select_checkpoint:
             different = {tuple(group.prompt) for group in self.groups}
             warn_of_few(len(self.prompts or different), "the choice of the epoch that is saved")
 
-    def evaluate(self, policy: PreTrainedModel, tokenizer: Any, step: int, epoch: int) -> dict[str, float]:
-        loss = mean_language_loss(
-            policy,
-            self.groups,
-            tokens_per_microbatch=self.config.tokens_per_microbatch,
-            device=self.stage.device,
-        )
+    def evaluate(self, policy: Policy, step: int, epoch: int) -> dict[str, float]:
+        loss = compute_mean_loss(policy, self.groups, tokens_per_microbatch=self.config.tokens_per_microbatch)
         metrics = {"validation_loss": loss}
         if self.reward_model is not None:
-            metrics["score"], samples = mean_score_of_samples(
+            metrics["score"], samples = score_samples(
                 policy,
                 self.reward_model,
                 self.prompts,
-                renderer=self.renderer,
                 settings=self.settings,
                 generator=self.stage.generator("validation"),
                 tokens_per_microbatch=self.config.tokens_per_microbatch,
             )
             self.stage.folder.log_samples([{"epoch": epoch, **sample} for sample in samples[:8]], step=step + 1)
-        self._keep_if_best(policy, tokenizer, epoch, metrics)
+        self._keep_if_best(policy, epoch, metrics)
         return metrics
 
-    def _keep_if_best(self, policy: PreTrainedModel, tokenizer: Any, epoch: int, metrics: dict[str, float]) -> None:
+    def _keep_if_best(self, policy: Policy, epoch: int, metrics: dict[str, float]) -> None:
         merit = metrics.get("score", -metrics["validation_loss"])
         best = self.stage.notes.get("best")
         if best is None or merit > best["merit"]:
             self.stage.notes["best"] = {"merit": merit, "epoch": epoch, **metrics}
             if self.config.should_select_checkpoint:
-                self.stage.save_model(policy, tokenizer, self.config.out / "model")
+                self.stage.save_model(policy)
 
     def summary(self) -> dict[str, Any]:
         best = self.stage.notes["best"]

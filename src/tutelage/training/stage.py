@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from transformers import PreTrainedModel
 
 from tutelage.config import config_hash, dump_config
 from tutelage.errors import CheckpointError, Stopped
-from tutelage.model.adapters import adapters_merged
-from tutelage.model.loading import device_of, save_model
-from tutelage.model.precision import set_precision
+from tutelage.model.loading import device_of
+from tutelage.model.policy import PackedModel
 from tutelage.model.speed import seconds_of_product
 from tutelage.progress import progress
 from tutelage.seeds import derived_seed
@@ -28,6 +26,7 @@ from tutelage.training.allocation import FreedMemory
 from tutelage.training.config import StageConfig
 from tutelage.training.inert import inert_settings
 from tutelage.training.opening import open_run
+from tutelage.training.processes import Processes
 from tutelage.training.stopping import stop_requests
 
 _log = logging.getLogger(__name__)
@@ -44,7 +43,7 @@ class Stage:
 
     def __init__(self, name: str, config: StageConfig, *, resume: bool) -> None:
         self.name, self.config = name, config
-        self.device = device_of(config.device)
+        self.device, self.processes = device_of(config.device), Processes()
         self.run = open_run(name, config, resume=resume)
         trackers = open_trackers(config.track, config.out, config.model_dump(mode="json"))
         self.folder = RunFolder(config.out, trackers=trackers)
@@ -56,10 +55,6 @@ class Stage:
         self.freed = FreedMemory()
         self.started = time.monotonic()
         self.num_steps_done = self.num_steps_saved = 0
-
-    def set_precision(self, model: PreTrainedModel) -> PreTrainedModel:
-        """Let a model's layers multiply as the configuration says, wherever this run reads it; returns the model."""
-        return set_precision(model, self.config.dtype)
 
     def generator(self, *purpose: str | int) -> torch.Generator:
         """A CPU generator for one purpose, the same in a resumed run."""
@@ -94,8 +89,8 @@ class Stage:
                         128 + stopped_by,
                     )
 
-    def try_saving(self, model: PreTrainedModel, tokenizer: Any) -> None:
-        """Save the model once before the first step and remove it, so that what fails at the end fails now.
+    def try_saving(self, *models: PackedModel) -> None:
+        """Save each model once before the first step and remove it, so that what fails at the end fails now.
 
         It takes as long as the saving at the end and as much space on the disk for a moment. A run that is resumed has
         done it.
@@ -103,11 +98,11 @@ class Stage:
         if self._checkpoints():
             return
         trial = self.config.out / ".trial"
-        shutil.rmtree(trial, ignore_errors=True)
-        saving = atomic_directory(trial, survives="Nothing was trained yet.")
-        with saving as partial, adapters_merged(model) as merged:
-            save_model(merged, tokenizer, partial)
-        shutil.rmtree(trial)
+        for model in models:
+            shutil.rmtree(trial, ignore_errors=True)
+            with atomic_directory(trial, survives="Nothing was trained yet.") as partial:
+                model.save(partial)
+            shutil.rmtree(trial)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Metrics after `step` + 1 steps, named `stage/quantity`."""
@@ -160,15 +155,15 @@ class Stage:
                 num_steps_done,
             )
 
-    def save_model(self, model: PreTrainedModel, tokenizer: Any, folder: Path) -> None:
-        """A model folder, adapters merged; an older one of that name is replaced only when the new one is whole."""
+    def save_model(self, model: PackedModel, name: str = "model") -> None:
+        """The model's folder in `out`; an older one of that name is replaced only when the new one is whole."""
+        folder = self.config.out / name
         replaced = folder.with_name(f".{folder.name}.replaced")
         fresh = folder.with_name(f"{folder.name}.new")
         for leftover in (replaced, fresh):
             shutil.rmtree(leftover, ignore_errors=True)
-        saving = atomic_directory(fresh, survives="What was saved before is intact.")
-        with saving as partial, adapters_merged(model) as merged:
-            save_model(merged, tokenizer, partial)
+        with atomic_directory(fresh, survives="What was saved before is intact.") as partial:
+            model.save(partial)
         if folder.exists():
             folder.rename(replaced)
         fresh.rename(folder)

@@ -1,0 +1,90 @@
+"""The one training loop: gradients over micro-batches, global counts, the optimizer, the log. Methods bring terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tutelage.model.packing import Group, PackedBatch, pack, split_by_tokens
+from tutelage.objectives.tokens import LossTerm
+from tutelage.training.optim import Optimizer, require_finite
+from tutelage.training.stage import Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """One term of an objective over one batch: the mean of a loss, and its weight.
+
+    `name` of the mean among the metrics. `compute` gives the `LossTerm` of some of the `groups`, by their indices and
+    packed; its sums are divided by `count`, which is what all groups of the batch count together (tokens, rankings).
+    `coef` multiplies the mean. `records` names what the batch holds, for errors.
+    """
+
+    name: str
+    groups: Sequence[Group]
+    compute: Callable[[Sequence[int], PackedBatch], LossTerm]
+    count: int
+    records: str
+    coef: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """One step of one optimizer on the sum of its `terms`; `prefix` of its own metrics."""
+
+    optimizer: Optimizer
+    terms: Sequence[Term]
+    prefix: str = ""
+
+
+def train(
+    stage: Stage,
+    *,
+    num_steps: int,
+    take_step: Callable[[int], dict[str, float]],
+    describe: Callable[[dict[str, float]], str],
+) -> None:
+    """Every step that is left: take it, log its metrics, describe it beside the progress; `stage` saves and resumes."""
+    for step in stage.steps(num_steps):
+        metrics = take_step(step)
+        stage.note = describe(metrics)
+        stage.log(step, metrics)
+
+
+def update(stage: Stage, step: int, *updates: Update) -> dict[str, float]:
+    """Accumulate the gradients of all terms, then take a step of every optimizer; returns all means.
+
+    Refuses losses and gradients that are not finite before anything is changed by them.
+    """
+    metrics: dict[str, float] = {}
+    for one in updates:
+        for term in one.terms:
+            means = accumulate_gradients(stage, term)
+            require_finite(means[term.name], stage=stage.name, step=step, batch=term.records)
+            metrics |= means
+    for one in updates:
+        taken = one.optimizer.step(step, batch=one.terms[0].records)
+        metrics |= {f"{one.prefix}{name}": value for name, value in taken.items()}
+    return metrics
+
+
+def accumulate_gradients(stage: Stage, term: Term) -> dict[str, float]:
+    """Add the gradient of a term's weighted mean; returns the mean and those of its metrics, unweighted.
+
+    The only place where a sum is divided: by the count of the whole batch, so that neither micro-batches nor processes
+    can change the objective. The host waits for the device once.
+    """
+    count = stage.processes.sum(term.count)
+    sums: dict[str, Tensor] = {}
+    for indices in split_by_tokens(term.groups, stage.config.tokens_per_microbatch):
+        part = term.compute(indices, pack([term.groups[i] for i in indices], device=stage.device))
+        (term.coef * part.total / count).backward()
+        for name, total in {term.name: part.total.detach(), "count": part.count, **part.metrics}.items():
+            sums[name] = sums.get(name, torch.zeros((), dtype=torch.float64, device=stage.device)) + total.double()
+    totals = dict(zip(sums, torch.stack(list(sums.values())).tolist(), strict=True))
+    counted = totals.pop("count")
+    assert counted == term.count, f"{term.name}: {counted:g} were summed and {term.count} divided by"
+    return {name: total / count for name, total in totals.items()}

@@ -1,0 +1,124 @@
+"""What PPO is handed, loaded from where its configuration says: the models, the sampler, the estimator, the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tutelage.model.generator import Generator, LocalGenerator
+from tutelage.model.loading import load_tokenizer
+from tutelage.model.policy import Policy, ScoreModel, ValueModel
+from tutelage.records import Prompt
+from tutelage.store.sources import load_prompts
+from tutelage.text.render import Renderer
+from tutelage.training.advantages import AdvantageEstimator, GeneralizedAdvantages, GroupAdvantages
+from tutelage.training.config import PPOConfig
+from tutelage.training.corpus import VALIDATION_SHARE, Corpus, load_training_corpus
+from tutelage.training.data import Encoded, LeftOut, Limits, encode_prompts, require_some
+from tutelage.training.overlap import count_overlap, prompt_key, read_training_prompts
+from tutelage.training.prompting import check_prompted_alike, prompt_as_trained
+from tutelage.training.stage import Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PPOModels:
+    """`reference` is the frozen policy of the KL penalty, or the policy itself, to be read without its adapters."""
+
+    policy: Policy
+    reference: Policy
+    score_model: ScoreModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PPOData:
+    """Prompts, the text of the ptx term (None without one), and what was left out or overlaps."""
+
+    prompts: list[Encoded[Prompt]]
+    pretraining: Corpus | None
+    left_out: LeftOut
+    num_overlapping_prompts: int | None
+
+    def summary(self) -> dict[str, Any]:
+        return {
+            "num_prompts": len(self.prompts),
+            "num_prompts_in_rankings": self.num_overlapping_prompts,
+            **self.left_out.summary(),
+        }
+
+
+def load_ppo_models(stage: Stage, config: PPOConfig) -> PPOModels:
+    """The policy, its reference and the reward model. With adapters, policy and reference are one model."""
+    renderer = prompt_as_trained(load_tokenizer(config.policy), config.text, config.policy)
+    check_prompted_alike(renderer, config.policy, config.reward_model)
+    policy = Policy.load(config.policy, renderer=renderer, device=stage.device, dtype=config.dtype)
+    score_model = ScoreModel.load(config.reward_model, device=stage.device, dtype=config.dtype)
+    score_model.requires_grad_(False)
+    if config.lora.rank:
+        policy.add_adapters(rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)
+        return PPOModels(policy=policy, reference=policy, score_model=score_model)
+    reference = Policy.load(config.policy, renderer=renderer, device=stage.device, dtype=config.dtype)
+    return PPOModels(policy=policy, reference=reference.requires_grad_(False), score_model=score_model)
+
+
+def make_generator(policy: Policy) -> Generator:
+    """What samples the rollouts."""
+    return LocalGenerator(policy)
+
+
+def make_estimator(stage: Stage, config: PPOConfig) -> AdvantageEstimator:
+    """GAE with a value model that starts as the reward model, or a comparison within each prompt's responses."""
+    if config.advantages != "gae":
+        return GroupAdvantages(config)
+    value_model = ValueModel.load(config.reward_model, device=stage.device, dtype=config.dtype)
+    value_model.add_adapters(rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)
+    return GeneralizedAdvantages(value_model, config)
+
+
+def load_ppo_data(config: PPOConfig, models: PPOModels) -> PPOData:
+    """Prompts that leave room for a response in both contexts; pretraining text, which is the policy's alone."""
+    renderer, left_out = models.policy.renderer, LeftOut(skip_bad=config.skip_bad)
+    context = min(models.policy.context_limit, models.score_model.context_limit)
+    prompts = load_ppo_prompts(config, renderer, Limits(text=config.text, context=context, left_out=left_out))
+    return PPOData(
+        prompts=prompts,
+        num_overlapping_prompts=count_prompts_of_rankings(config, prompts),
+        pretraining=load_ptx_text(config, renderer, models.policy.context_limit, left_out),
+        left_out=left_out,
+    )
+
+
+def load_ppo_prompts(config: PPOConfig, renderer: Renderer, limits: Limits) -> list[Encoded[Prompt]]:
+    """The prompts that are allotted to PPO training; of a file that allots nothing, all."""
+    records = [
+        record
+        for record in limits.left_out.load(load_prompts, config.prompts)
+        if record.purpose in (None, "ppo") and record.split in (None, "train")
+    ]
+    encoded = encode_prompts(records, renderer, limits)
+    require_some(
+        encoded, f"the training split of PPO prompts ({config.prompts})", "Give prompts with purpose ppo, split train."
+    )
+    return encoded
+
+
+def count_prompts_of_rankings(config: PPOConfig, prompts: list[Encoded[Prompt]]) -> int | None:
+    """How many prompts the reward model was trained on; None where its folder does not say."""
+    trained_on = read_training_prompts(config.reward_model)
+    if trained_on is None:
+        return None
+    names = (f"PPO prompts ({config.prompts})", f"prompts of the rankings behind {config.reward_model}")
+    keys = (prompt_key(item.record) for item in prompts)
+    return count_overlap(keys, trained_on, names=names, is_allowed=config.allow_prompt_overlap)
+
+
+def load_ptx_text(config: PPOConfig, renderer: Renderer, context: int, left_out: LeftOut) -> Corpus | None:
+    """Windows of pretraining text; None where the term weighs nothing."""
+    if config.ptx.coef == 0 or config.ptx.text is None:
+        return None
+    return load_training_corpus(
+        config.ptx.text,
+        renderer,
+        context_tokens=min(config.ptx.context_tokens, context) - 1,
+        validation_share=VALIDATION_SHARE,
+        left_out=left_out,
+    )
