@@ -9,6 +9,7 @@ import pytest
 
 from tutelage.evaluation.bias import SentencePair, bias_entropy, entropy_bits, pair_rows
 from tutelage.evaluation.likelihood import continuing
+from tutelage.model.policy import Policy
 
 PAIRS = [
     SentencePair(id="a", sentences=("The cat sleeps at the barn.", "The dog sleeps at the barn."), cluster="barn"),
@@ -19,16 +20,9 @@ PAIRS = [
 
 @pytest.fixture(scope="module")
 def policy(tiny):
-    from tutelage.model.loading import load_policy
+    from tutelage.model.policy import Policy
 
-    return load_policy(tiny.policy)
-
-
-@pytest.fixture(scope="module")
-def renderer(tokenizer):
-    from tutelage.text.render import Renderer
-
-    return Renderer(tokenizer=tokenizer)
+    return Policy.load(tiny.policy)
 
 
 def test_entropy_by_hand():
@@ -52,6 +46,7 @@ def plain_logprob(policy, prompt, response):
     import torch
 
     ids = torch.tensor([[*prompt, *response]])
+    policy = policy.model
     was = policy.config._attn_implementation
     policy.set_attn_implementation("eager")
     with torch.no_grad():
@@ -61,9 +56,9 @@ def plain_logprob(policy, prompt, response):
 
 
 @pytest.mark.parametrize("instruction", ["", "Be kind."])
-def test_rows_against_a_plain_softmax(policy, renderer, tokenizer, instruction):
+def test_rows_against_a_plain_softmax(policy, tokenizer, instruction):
     """The total, not the mean: sentences of different length. No stop token. The instruction stands before both."""
-    rows = pair_rows(policy, renderer, PAIRS, instruction=instruction, tokens_per_microbatch=40)
+    rows = pair_rows(policy, PAIRS, instruction=instruction, tokens_per_microbatch=40)
     opening = tokenizer(f"{instruction}\n\n")["input_ids"] if instruction else [tokenizer.eos_token_id]
     for pair, row in zip(PAIRS, rows, strict=True):
         expected = [plain_logprob(policy, opening, bare(tokenizer, sentence)) for sentence in pair.sentences]
@@ -76,16 +71,18 @@ def test_rows_against_a_plain_softmax(policy, renderer, tokenizer, instruction):
             assert row["entropy"] == pytest.approx(by_hand, abs=2e-3)
 
 
-def test_swapping_the_sentences_changes_the_share_and_not_the_entropy(policy, renderer):
+def test_swapping_the_sentences_changes_the_share_and_not_the_entropy(policy):
     swapped = [replace(pair, sentences=pair.sentences[::-1]) for pair in PAIRS]
-    rows, others = pair_rows(policy, renderer, PAIRS), pair_rows(policy, renderer, swapped)
+    rows, others = pair_rows(policy, PAIRS), pair_rows(policy, swapped)
     assert bias_entropy(rows).mean == pytest.approx(bias_entropy(others).mean, abs=1e-6)
     shares = [row["share_first"] for row in rows]
     assert shares == pytest.approx([1.0 - row["share_first"] for row in others], abs=1e-6)
 
 
-def test_the_same_sentence_twice_is_one_bit(policy, renderer):
-    rows = pair_rows(policy, continuing(renderer.tokenizer), [SentencePair(id="x", sentences=("A cat.", "A cat."))])
+def test_the_same_sentence_twice_is_one_bit(policy):
+    rows = pair_rows(
+        Policy(policy.model, continuing(policy.tokenizer)), [SentencePair(id="x", sentences=("A cat.", "A cat."))]
+    )
     assert rows[0]["entropy"] == pytest.approx(1.0, abs=1e-9)
     assert rows[0]["cluster"] == "x"
 

@@ -82,15 +82,20 @@ def measure(lora_rank: int) -> dict[str, Any]:
     from tutelage.model.adapters import add_lora
     from tutelage.model.attention import ATTENTION_NAME
     from tutelage.model.packing import Group
+    from tutelage.model.policy import Policy
     from tutelage.training.config import OptimizerConfig
-    from tutelage.training.learning import add_language_gradient
+    from tutelage.training.language_modeling import language_term
+    from tutelage.training.loop import accumulate_gradients
     from tutelage.training.optim import Optimizer
+    from tutelage.training.processes import Processes
 
     torch.set_num_threads(1)
 
     def step(num_groups: int, size: int = 64) -> None:
         groups = [Group(prompt=[5], responses=[[7] * (size - 1)])] * num_groups
-        add_language_gradient(model, groups, tokens_per_microbatch=NUM_TOKENS, device=torch.device("cpu"))
+        term = language_term(Policy(model, None), groups, name="loss", records="")  # type: ignore[arg-type]
+        device = torch.device("cpu")
+        accumulate_gradients(term, tokens_per_microbatch=NUM_TOKENS, device=device, processes=Processes())
         optimizer.step(0, batch="")
 
     def make(shape: Shape) -> tuple[Any, Any]:

@@ -18,9 +18,10 @@ from tutelage.model.forward import (
     response_scores,
     response_values,
 )
+from tutelage.model.inference import compute_mean_loss, compute_scores, compute_token_rows
 from tutelage.model.loading import load_policy, load_scalar_model
-from tutelage.model.measure import mean_language_loss, rows_over, scores_of
 from tutelage.model.packing import Group, pack, split_by_tokens
+from tutelage.model.policy import Policy, ScoreModel
 from tutelage.model.trials import reads_packed_tokens
 
 PACKED = {
@@ -322,15 +323,16 @@ def test_measures_do_not_depend_on_the_micro_batch():
     logprobs = pack(groups).to_rows(plain_logprobs(family("llama", {}), groups))
     for limit in (1, 15, 10_000):
         torch.testing.assert_close(
-            scores_of(scorer, groups, tokens_per_microbatch=limit), expected, atol=1e-5, rtol=1e-5
+            compute_scores(ScoreModel(scorer, None), groups, tokens_per_microbatch=limit),
+            expected,
+            atol=1e-5,
+            rtol=1e-5,
         )
-        loss = mean_language_loss(policy, groups, tokens_per_microbatch=limit, device=torch.device("cpu"))
+        loss = compute_mean_loss(Policy(policy, None), groups, tokens_per_microbatch=limit)
         assert loss == pytest.approx(-float(logprobs.detach().sum()) / pack(groups).response_tokens.numel(), rel=1e-5)
         with torch.no_grad():
             batches = list(split_by_tokens(groups, limit))
-            rows = rows_over(
-                groups, lambda batch: response_logprobs(policy, batch), batches, device=torch.device("cpu")
-            )
+            rows = compute_token_rows(policy, groups, lambda batch: response_logprobs(policy, batch), batches)
         torch.testing.assert_close(rows, logprobs, atol=1e-5, rtol=1e-5)
 
 

@@ -13,6 +13,7 @@ import reference
 from tutelage.objectives.advantage import (
     adapted_kl_coef,
     advantages_and_returns,
+    group_advantages,
     kl_penalty,
     replace_missing_eos,
     token_rewards,
@@ -192,3 +193,45 @@ def test_adapted_kl_coef_by_hand(observed: float, expected: float):
     adapted = adapted_kl_coef(0.15, observed, kl_target=6.0, kl_horizon=10_000, num_episodes=256)
     assert math.isclose(adapted, expected, rel_tol=1e-14)
     assert math.isclose(adapted, reference.adapted_kl_coef(0.15, observed, 6.0, 10_000, 256), rel_tol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        # Rewards per response 3, 0 and 1, 5: their means are 1.5 and 3; of two, the other one is K / (K - 1) = 2 times
+        # as far away; the deviations with K - 1 are sqrt(4.5) = 2.1213 and sqrt(8) = 2.8284.
+        ("group_mean", [1.5, -1.5, -2.0, 2.0]),
+        ("rloo", [3.0, -3.0, -4.0, 4.0]),
+        ("grpo", [1.5 / 2.1214203, -1.5 / 2.1214203, -2.0 / 2.8285271, 2.0 / 2.8285271]),
+    ],
+)
+def test_group_advantages_by_hand(kind, expected):
+    rewards = torch.tensor([[1.0, 2.0], [0.0, NAN], [1.0, NAN], [2.0, 3.0]], dtype=F64)
+    mask = torch.tensor([[True, True], [True, False], [True, False], [True, True]])
+    advantages = group_advantages(rewards, mask, responses_per_prompt=2, kind=kind)
+    exact(advantages[:, 0], expected, 1e-6)
+    exact(advantages[:, 1], [expected[0], 0.0, 0.0, expected[3]], 1e-6)
+
+
+@pytest.mark.parametrize("kind", ["group_mean", "rloo", "grpo"])
+def test_group_advantages_know_no_order_and_no_common_reward(kind):
+    """The order within a group, and what is added to all rewards of it, change nothing; equal rewards give 0."""
+    rewards = torch.from_numpy(np.random.default_rng(3).normal(size=(12, 1)))
+    mask = torch.ones(12, 1, dtype=torch.bool)
+    found = group_advantages(rewards, mask, responses_per_prompt=4, kind=kind)
+    order = [3, 1, 0, 2, 7, 6, 5, 4, 8, 10, 11, 9]
+    exact(group_advantages(rewards[order], mask, responses_per_prompt=4, kind=kind), found[order], 1e-12)
+    shift = torch.tensor([5.0] * 4 + [-2.0] * 4 + [0.0] * 4, dtype=F64).unsqueeze(1)
+    exact(group_advantages(rewards + shift, mask, responses_per_prompt=4, kind=kind), found, 1e-12)
+    exact(found.view(3, 4).sum(1), [0.0] * 3, 1e-12)
+    exact(
+        group_advantages(torch.full((4, 1), 2.5, dtype=F64), mask[:4], responses_per_prompt=4, kind=kind), [[0.0]] * 4
+    )
+
+
+def test_leave_one_out_is_the_mean_of_the_others():
+    rewards = torch.from_numpy(np.random.default_rng(4).normal(size=(5, 1)))
+    found = group_advantages(rewards, torch.ones(5, 1, dtype=torch.bool), responses_per_prompt=5, kind="rloo")
+    for i, own in enumerate(rewards.flatten().tolist()):
+        others = [value for k, value in enumerate(rewards.flatten().tolist()) if k != i]
+        assert float(found[i]) == pytest.approx(own - sum(others) / 4, abs=1e-12)

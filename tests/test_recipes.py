@@ -132,7 +132,7 @@ def test_what_the_paper_leaves_open_has_the_stated_defaults() -> None:
     config = PPOConfig(out=Path("o"), policy="p", reward_model="r", prompts="q", ptx={"coef": 0.0})  # type: ignore[arg-type]
     terms, optimizer = config.ppo, config.policy_optimizer
     assert (terms.gae_lambda, terms.value_clip_range, terms.missing_eos_score) == (0.95, 0.2, -1.0)
-    assert (terms.should_whiten_advantages, terms.should_whiten_rewards) == (True, False)
+    assert (config.should_whiten_advantages, terms.should_whiten_rewards) == (True, False)
     assert (optimizer.adam_eps, optimizer.max_grad_norm, optimizer.weight_decay) == (1e-5, 1.0, 0.0)
 
 

@@ -13,9 +13,10 @@ import torch
 
 import tutelage.training.ppo
 from tutelage.evaluation.preference import score_outcomes
-from tutelage.model.loading import load_policy, load_tokenizer
-from tutelage.model.measure import groups_of
+from tutelage.model.generator import group_responses
+from tutelage.model.loading import load_tokenizer
 from tutelage.model.packing import Group
+from tutelage.model.policy import Policy
 from tutelage.model.sampling import SamplingSettings, sample_responses
 from tutelage.objectives.advantage import kl_penalty
 from tutelage.records import Completion, Prompt, Ranking
@@ -57,17 +58,19 @@ def trained(tiny: Tiny, out: Path, *, kl_coef: float = 0.0, ptx_coef: float = 0.
 
 def kl_of(tiny: Tiny, model: Path) -> float:
     """Nats per response of a policy to the one it started from, on its own responses."""
-    policy, reference = load_policy(model), load_policy(tiny.policy)
+    policy, reference = Policy.load(model), Policy.load(tiny.policy)
     renderer = Renderer(tokenizer=load_tokenizer(tiny.policy))
     prompts = [renderer.prompt_tokens(Prompt(text=f"Say {word}.")) for word in ("so", "no", "go", "wo")] * 16
     sampled = sample_responses(
-        policy,
+        policy.model,
         prompts,
         settings=SamplingSettings(max_response_tokens=8),
         stop_tokens=renderer.stop_tokens,
         generator=torch.Generator().manual_seed(0),
     )
-    return kl_interval(kl_rows(policy, reference, groups_of(prompts, sampled), map(str, range(len(prompts))))).mean
+    return kl_interval(
+        kl_rows(policy, reference, group_responses(prompts, sampled), map(str, range(len(prompts))))
+    ).mean
 
 
 def loss_of(tiny: Tiny, model: Path) -> float:
@@ -76,7 +79,7 @@ def loss_of(tiny: Tiny, model: Path) -> float:
     texts = tiny.text.read_text(encoding="utf-8").split("\n<|endoftext|>\n")[:40]
     tokens = [renderer.document_tokens(text)[:33] for text in texts if text]
     windows = [Group(prompt=own[:1], responses=[own[1:]]) for own in tokens]
-    return loss_interval(loss_rows(load_policy(model), windows)).mean
+    return loss_interval(loss_rows(Policy.load(model), windows)).mean
 
 
 def test_kl_rises_when_the_sign_of_its_penalty_is_flipped(tiny, tmp_path, monkeypatch):

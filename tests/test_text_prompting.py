@@ -18,7 +18,8 @@ from tiny import TEXT, Tiny, config_of, demonstration_rows, model_of, ranking_ro
 from tutelage.errors import ConfigError, DataError, ModelError
 from tutelage.evaluation.completions import Arm, complete, group_to_score
 from tutelage.evaluation.files import FileChoices, sample_file, score_file
-from tutelage.model.loading import load_policy, load_scalar_model, load_tokenizer
+from tutelage.model.loading import load_policy, load_tokenizer
+from tutelage.model.policy import ScoreModel
 from tutelage.model.sampling import SamplingSettings, sample_responses
 from tutelage.records import Completion, Demonstration, Prompt, Ranking
 from tutelage.reproduction.distances import measure_distances
@@ -132,7 +133,7 @@ def test_the_pipeline_measures_a_model_as_it_was_trained(
     prompt = Prompt(text="Where is the hen?")
     measure_distances(run, {"ppo": "ppo"}, [prompt], {"ppo": [Completion(id="a", text="No.")]})
     rankings = [Ranking.model_validate({**row, "prompt": prompt.text}) for row in ranking_rows(1)]
-    score_rankings(load_scalar_model(reward_model), load_tokenizer(reward_model), rankings)
+    score_rankings(ScoreModel.load(reward_model), rankings)
     assert seen == [f"<|endoftext|>Where is the hen?{SEPARATOR}"] * 2
 
 
@@ -304,8 +305,8 @@ def test_sft_with_a_template_saves_a_model_that_chats_by_itself(chat_folder: Pat
     conversation = Conversation(
         tmp_path / "sft" / "model", temperature=0.0, max_response_tokens=2, seed=0, device="cpu"
     )
-    assert conversation.renderer.prompting.prompt_format == "chat"
-    assert conversation.renderer.stop_tokens == (3, 1)
+    assert conversation.policy.renderer.prompting.prompt_format == "chat"
+    assert conversation.policy.renderer.stop_tokens == (3, 1)
 
 
 SYSTEM = {"messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Where?"}]}
@@ -373,7 +374,9 @@ def test_a_conversation_goes_on_after_what_cannot_be_sent(chat_folder: Path):
     conversation = Conversation(
         chat_folder, temperature=0.0, max_response_tokens=2, prompt_format="chat", seed=0, device="cpu"
     )
-    conversation.renderer.tokenizer.chat_template += "{{ raise_exception('Enough') if messages[-1]['content'] == 'b' }}"
+    conversation.policy.renderer.tokenizer.chat_template += (
+        "{{ raise_exception('Enough') if messages[-1]['content'] == 'b' }}"
+    )
     with pytest.raises(NotSentError, match="Enough"):
         conversation.reply("b")
     assert conversation.messages == []

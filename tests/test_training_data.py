@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,18 +14,19 @@ from transformers import AutoModelForCausalLM
 
 from test_model_packing import plain_logprobs
 from test_training_ppo import assert_close_gradients
-from tiny import TEXT, config_of, demonstration_rows, model_of, read_rows, write_rows
+from tiny import TEXT, config_of, demonstration_rows, gradients_of_term, model_of, read_rows, write_rows
 from tutelage.config import load_config
 from tutelage.errors import ConfigError, DataError, ModelError, NonFiniteLossError, RecordError
-from tutelage.model.loading import load_policy, load_tokenizer
+from tutelage.model.loading import load_tokenizer
 from tutelage.model.packing import Group
+from tutelage.model.policy import Policy
 from tutelage.records import Demonstration
 from tutelage.text.tokenizers import train_tokenizer
 from tutelage.training import sft as sft_room
 from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import PPOConfig, PretrainConfig, RewardConfig, SFTConfig
 from tutelage.training.data import hold_out
-from tutelage.training.learning import add_language_gradient
+from tutelage.training.language_modeling import language_term
 from tutelage.training.ppo import ppo
 from tutelage.training.pretrain import pretrain
 from tutelage.training.reward import train_reward
@@ -264,34 +266,30 @@ def test_a_reward_model_of_another_vocabulary(tiny, configured, tmp_path):
 def test_sft_gradient_is_that_of_a_loop(tiny):
     """The mean over response tokens of all demonstrations, stop tokens included, prompts left out."""
     groups = [Group(prompt=[5, 6, 7], responses=[[8, 9, 0]]), Group(prompt=[4], responses=[[3, 2, 6, 7, 0]])]
-    model = load_policy(tiny.policy)
+    model = Policy.load(tiny.policy)
     plain = AutoModelForCausalLM.from_pretrained(tiny.policy).eval()
     loss = -plain_logprobs(plain, groups).mean()
     loss.backward()
     for limit in (1, 1000):
         model.zero_grad()
-        found = add_language_gradient(
-            model,
-            groups,
-            tokens_per_microbatch=limit,
-            device=torch.device("cpu"),
-        )
-        assert found == pytest.approx(float(loss.detach()), rel=1e-5)
-        gradients = {name: p.grad for name, p in model.named_parameters()}
+        term = language_term(model, groups, name="loss", records="x")
+        found = gradients_of_term(term, SimpleNamespace(tokens_per_microbatch=limit))
+        assert found["loss"] == pytest.approx(float(loss.detach()), rel=1e-5)
+        gradients = {name: p.grad for name, p in model.model.named_parameters()}
         assert_close_gradients(gradients, {name: p.grad for name, p in plain.named_parameters()})
 
 
 def test_sft_stops_at_a_loss_that_is_not_a_number(configured, monkeypatch):
-    models, load = [], sft_room.load_policy
+    models, load = [], sft_room.Policy.load
 
     def poisoned(*arguments, **others):
         model = load(*arguments, **others)
         with torch.no_grad():
-            model.model.norm.weight[0] = float("nan")
+            model.model.model.norm.weight[0] = float("nan")
         models.append((model, copy.deepcopy(model.state_dict())))
         return model
 
-    monkeypatch.setattr(sft_room, "load_policy", poisoned)
+    monkeypatch.setattr(sft_room.Policy, "load", poisoned)
     with pytest.raises(NonFiniteLossError, match="sft: the loss at step 0 is nan") as caught:
         sft(configured(demonstrations_per_step=4))
     assert str(caught.value).count("prompt ") == 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -14,12 +14,14 @@ torch = pytest.importorskip("torch", reason="the stages train with torch")
 
 from tutelage.errors import DataError, NonFiniteLossError  # noqa: E402
 from tutelage.model.packing import Group, pack  # noqa: E402
+from tutelage.model.policy import Policy  # noqa: E402
 from tutelage.reproduction.distances import kl_interval, kl_rows  # noqa: E402
 from tutelage.text.render import Renderer  # noqa: E402
 from tutelage.training import ppo as ppo_stage  # noqa: E402
 from tutelage.training.config import OptimizerConfig, PPOConfig, SFTConfig  # noqa: E402
+from tutelage.training.language_modeling import language_term  # noqa: E402
 from tutelage.training.optim import MovingAverage, Optimizer, learning_rate_share, require_finite  # noqa: E402
-from tutelage.training.ppo import PPOTrainer, ppo  # noqa: E402
+from tutelage.training.ppo import make_trainer, ppo  # noqa: E402
 from tutelage.training.sft import mixed_windows, sft  # noqa: E402
 from tutelage.training.stage import Stage  # noqa: E402
 
@@ -132,7 +134,7 @@ def test_kl_to_reference_is_the_log_ratio_summed_over_each_response() -> None:
             for place in range(len(group.prompt), len(tokens)):
                 total += sign * float(logprobs[place - 1, tokens[place]])
     assert abs(total) > 0.1, "equal models would prove nothing"
-    rows = kl_rows(policy, reference, groups, ["a", "b"])
+    rows = kl_rows(Policy(policy, cast(Any, None)), Policy(reference, cast(Any, None)), groups, ["a", "b"])
     assert sum(row["kl_to_reference"] for row in rows) == pytest.approx(total, rel=1e-4)
     assert kl_interval(rows).mean == pytest.approx(total / 2, rel=1e-4)
 
@@ -192,12 +194,13 @@ def test_the_checkpoint_is_chosen_by_score_where_there_is_a_reward_model(tiny: T
 
 def test_the_value_model_starts_as_the_reward_model_and_the_reference_as_the_policy(tiny: Tiny, tmp_path: Path) -> None:
     config = _ppo_config(tiny, tmp_path / "run")
-    trainer = PPOTrainer(Stage("ppo", config, resume=False), config)
-    for first, second in ((trainer.value_model, trainer.reward_model), (trainer.policy, trainer.reference)):
+    trainer = make_trainer(Stage("ppo", config, resume=False), config)
+    estimator: Any = trainer.estimator
+    for first, second in ((estimator.value_model, trainer.score_model), (trainer.policy, trainer.reference)):
         assert first is not second
         own, other = first.state_dict(), second.state_dict()
         assert own.keys() == other.keys() and all(torch.equal(own[name], other[name]) for name in own)
-    assert not any(p.requires_grad for model in (trainer.reward_model, trainer.reference) for p in model.parameters())
+    assert not any(p.requires_grad for model in (trainer.score_model, trainer.reference) for p in model.parameters())
 
 
 def test_each_minibatch_adds_its_share_of_pretraining_sequences(
@@ -206,11 +209,11 @@ def test_each_minibatch_adds_its_share_of_pretraining_sequences(
     """C.4: eight sequences an episode, here minibatches of 4: 32 each; the coefficient is that of the configuration."""
     seen: list[tuple[int, float]] = []
 
-    def recorded(model: Any, groups: Any, *, coef: float, **others: Any) -> float:
+    def recorded(policy: Any, groups: Any, *, coef: float, **others: Any) -> Any:
         seen.append((len(groups), coef))
-        return 0.0
+        return language_term(policy, groups, coef=coef, **others)
 
-    monkeypatch.setattr(ppo_stage, "add_language_gradient", recorded)
+    monkeypatch.setattr(ppo_stage, "language_term", recorded)
     ptx = {"coef": 27.8, "text": tiny.text, "sequences_per_episode": 8, "context_tokens": 24}
     ppo(_ppo_config(tiny, tmp_path / "run", episodes_per_minibatch=4, ptx=ptx))
     assert seen == [(32, 27.8), (32, 27.8)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from itertools import count
 
 import pytest
 import torch
@@ -15,13 +14,12 @@ from test_cli import mistaken, run  # noqa: F401
 from test_training_ppo import assert_close_gradients
 from test_training_resume import bits_of
 from test_training_reward import permuted
-from tiny import TEXT, ranking_rows, read_rows, write_rows
+from tiny import TEXT, gradients_of_term, ranking_rows, read_rows, write_rows
 from tutelage.errors import NonFiniteLossError
-from tutelage.model.loading import load_policy
+from tutelage.model.policy import Policy
 from tutelage.training import dpo as dpo_room
 from tutelage.training.config import DPOConfig
-from tutelage.training.dpo import add_dpo_gradient, dpo, validate, with_reference
-from tutelage.training.stage import Stage
+from tutelage.training.dpo import dpo, dpo_term, validate, with_reference
 
 
 @pytest.fixture
@@ -49,7 +47,7 @@ def configured(settings, tmp_path):
 
 def moved(path, by=0.02):
     """The policy of `path`, a little away from it."""
-    policy = load_policy(path)
+    policy = Policy.load(path)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in policy.parameters():
@@ -57,15 +55,10 @@ def moved(path, by=0.02):
     return policy
 
 
-NUMBERS = count()
-
-
 def gradient_of(policy, rankings, config):
     policy.zero_grad()
-    # One run per folder: the stage of the test that calls has its own.
-    fresh = config.model_copy(update={"out": config.out.with_name(f"gradient-{next(NUMBERS)}")})
-    metrics = add_dpo_gradient(policy, rankings, Stage("dpo", fresh, resume=False), config)
-    return metrics, {name: p.grad.clone() for name, p in policy.named_parameters() if p.grad is not None}
+    metrics = gradients_of_term(dpo_term(policy, rankings, config), config)
+    return metrics, {name: p.grad.clone() for name, p in policy.model.named_parameters() if p.grad is not None}
 
 
 def plain_token_logprobs(model, group):
@@ -84,13 +77,12 @@ def test_gradient_is_that_of_a_loop(tiny, configured, encoded, label_smoothing):
     """Mean over rankings of the mean over comparisons of -log sigmoid(beta * difference of log-ratios)."""
     items, config = encoded(ranking_rows(7)), configured(kl_coef=0.5, label_smoothing=label_smoothing)
     assert len({len(item.group.responses) for item in items}) > 2
-    stage = Stage("dpo", config, resume=False)
-    rankings = with_reference(load_policy(tiny.policy), items, stage, config)
+    rankings = with_reference(Policy.load(tiny.policy), items, config)
     metrics, found = gradient_of(moved(tiny.policy), rankings, config)
 
     plain_reference = AutoModelForCausalLM.from_pretrained(tiny.policy).eval()
     plain = copy.deepcopy(plain_reference)
-    plain.load_state_dict(moved(tiny.policy).state_dict())
+    plain.load_state_dict(moved(tiny.policy).model.state_dict())
     losses, expected = [], dict.fromkeys(("loss", *metrics), 0.0)
     for item in items:
         own = plain_token_logprobs(plain, item.group)
@@ -116,22 +108,19 @@ def test_gradient_is_that_of_a_loop(tiny, configured, encoded, label_smoothing):
 @pytest.mark.parametrize("limit", [1, 150])
 def test_micro_batches_change_nothing(tiny, configured, encoded, limit):
     config, small = configured(), configured(tokens_per_microbatch=limit)
-    stage, items = Stage("dpo", config, resume=False), encoded(ranking_rows(9))
+    items = encoded(ranking_rows(9))
     expected_metrics, expected = gradient_of(
-        moved(tiny.policy), with_reference(load_policy(tiny.policy), items, stage, config), config
+        moved(tiny.policy), with_reference(Policy.load(tiny.policy), items, config), config
     )
-    metrics, found = gradient_of(
-        moved(tiny.policy), with_reference(load_policy(tiny.policy), items, stage, small), small
-    )
+    metrics, found = gradient_of(moved(tiny.policy), with_reference(Policy.load(tiny.policy), items, small), small)
     assert metrics == pytest.approx(expected_metrics, abs=1e-4)
     assert_close_gradients(found, expected)
 
 
 def test_permuting_completions_with_their_ranking_changes_nothing(tiny, configured, encoded):
-    config, policy = configured(), load_policy(tiny.policy)
-    stage = Stage("dpo", config, resume=False)
+    config, policy = configured(), Policy.load(tiny.policy)
     (metrics, found), (expected_metrics, expected) = (
-        gradient_of(moved(tiny.policy), with_reference(policy, encoded(rows), stage, config), config)
+        gradient_of(moved(tiny.policy), with_reference(policy, encoded(rows), config), config)
         for rows in (permuted(ranking_rows(12)), ranking_rows(12))
     )
     assert metrics == pytest.approx(expected_metrics, abs=1e-4)
@@ -157,9 +146,8 @@ def test_it_learns_what_the_labelers_like(tiny, configured, encoded, lora):
     assert summary["validation_chosen_log_ratio"] > summary["validation_rejected_log_ratio"]
     # What was saved is what was measured: a plain policy with the weights of the run, adapters merged.
     rows = read_rows(tiny.rankings)
-    items, stage = encoded(rows), Stage("dpo", configured("other"), resume=False)
-    rankings = with_reference(load_policy(tiny.policy), items, stage, config)
-    found, _ = validate(load_policy(config.out / "model"), rankings, stage, config)
+    rankings = with_reference(Policy.load(tiny.policy), encoded(rows), config)
+    found, _ = validate(Policy.load(config.out / "model"), rankings, config)
     assert found == pytest.approx({name: summary[name] for name in found}, abs=2e-3)
     plain = AutoModelForCausalLM.from_pretrained(config.out / "model")
     assert plain.state_dict().keys() == AutoModelForCausalLM.from_pretrained(tiny.policy).state_dict().keys()
@@ -188,19 +176,19 @@ def test_rankings_that_are_all_ties_are_not_trained_on(configured, tmp_path):
 
 
 def test_a_loss_that_is_not_a_number_stops_before_the_update(configured, monkeypatch):
-    """The weights are spoilt after the reference was computed: only the loss of the first step shows it."""
+    """The weights are corrupted after the reference was computed: only the loss of the first step shows it."""
     kept, find_references = [], dpo_room.with_reference
 
-    def spoiling(policy, *arguments):
+    def corrupting(policy, *arguments):
         found = find_references(policy, *arguments)
         if kept:
             with torch.no_grad():
-                policy.model.norm.weight[0] = float("nan")
+                policy.model.model.norm.weight[0] = float("nan")
             kept.append(copy.deepcopy(policy.state_dict()))
         kept.append(policy)
         return found
 
-    monkeypatch.setattr(dpo_room, "with_reference", spoiling)
+    monkeypatch.setattr(dpo_room, "with_reference", corrupting)
     with pytest.raises(NonFiniteLossError) as caught:
         dpo(config := configured(rankings_per_step=3))
     message = str(caught.value)

@@ -66,7 +66,7 @@ def test_the_home_folder_is_written_with_a_tilde(project, monkeypatch, tmp_path)
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_model_that_cannot_be_saved_is_known_before_the_first_step(stages, tmp_path, monkeypatch, stage):
-    from tutelage.training import stage as module
+    from tutelage.model import policy as module
 
     def fail(*arguments):
         raise RecursionError("as the merging of some adapters did")

@@ -13,14 +13,13 @@ from test_training_resume import bits_of
 from tiny import read_rows
 from tutelage.errors import NonFiniteLossError
 from tutelage.model.adapters import adapters_off
-from tutelage.model.forward import response_logprobs
-from tutelage.model.measure import scores_of
+from tutelage.model.inference import compute_scores
 from tutelage.model.packing import Group, pack
 from tutelage.model.sampling import SampledResponse
 from tutelage.objectives.advantage import adapted_kl_coef
 from tutelage.training import ppo as ppo_module
 from tutelage.training.config import PPOConfig
-from tutelage.training.ppo import PPOTrainer, ppo
+from tutelage.training.ppo import make_trainer, ppo
 from tutelage.training.rollout import shown_groups
 from tutelage.training.stage import Stage
 
@@ -53,7 +52,7 @@ def configured(tiny, tmp_path):
 
 
 def trainer_of(config):
-    return PPOTrainer(Stage("ppo", config, resume=False), config)
+    return make_trainer(Stage("ppo", config, resume=False), config)
 
 
 def ptx(tiny, coef=2.0):
@@ -66,15 +65,29 @@ def gradients_of(trainer, step=0):
 
     def keep(name, model):
         def stop(step, *, batch):
-            found[name] = {key: p.grad.clone() for key, p in model.named_parameters() if p.grad is not None}
+            found[name] = {key: p.grad.clone() for key, p in model.model.named_parameters() if p.grad is not None}
             model.zero_grad()
             return {}
 
         return stop
 
-    trainer.policy_optimizer.step = keep("policy", trainer.policy)
-    trainer.value_optimizer.step = keep("value", trainer.value_model)
+    trainer.optimizer.step = keep("policy", trainer.policy)
+    for model in trainer.estimator.models.values():
+        trainer.estimator.optimizer.step = keep("value", model)
     return found, trainer.step(step)
+
+
+def keep_values(trainer):
+    """What the estimator's value model said of each rollout, filled as steps are taken."""
+    kept, estimate = [], trainer.estimator.estimate
+
+    def keeping(rollout, rewards):
+        found = estimate(rollout, rewards)
+        kept.append(found.values)
+        return found
+
+    trainer.estimator.estimate = keeping
+    return kept
 
 
 def keep_rollout(trainer):
@@ -99,11 +112,12 @@ def assert_close_gradients(found, expected):
 def test_a_rollout_holds_what_plain_forwards_say(tiny, configured):
     trainer = trainer_of(configured(temperature=0.8))
     rollout = trainer.roll_out(0)
+    values = trainer.estimator.estimate(rollout, torch.zeros_like(rollout.logprobs)).values
     policy = AutoModelForCausalLM.from_pretrained(tiny.policy).eval()
     scorer = AutoModelForSequenceClassification.from_pretrained(tiny.reward_model).eval()
     assert len(rollout.groups) == 8
     assert [list(group.prompt) for group in rollout.groups] == [
-        list(trainer.prompts[i].group.prompt) for i in trainer.prompt_order.take(0, 8)
+        list(trainer.data.prompts[i].group.prompt) for i in trainer.prompt_order.take(0, 8)
     ]
     for row, group in enumerate(rollout.groups):
         (response,) = group.responses
@@ -112,8 +126,9 @@ def test_a_rollout_holds_what_plain_forwards_say(tiny, configured):
         with torch.no_grad():
             logprobs = torch.log_softmax(policy(ids).logits[0, start - 1 : -1] / 0.8, -1)
             outputs = scorer.score(scorer.model(ids).last_hidden_state[0]).squeeze(-1)
-            shown = trainer.renderer.truncated_response_tokens(
-                trainer.tokenizer.decode(response, skip_special_tokens=True).strip(), is_complete=response[-1] == 0
+            shown = trainer.policy.renderer.truncated_response_tokens(
+                trainer.policy.tokenizer.decode(response, skip_special_tokens=True).strip(),
+                is_complete=response[-1] == 0,
             )
             read = scorer.model(torch.tensor([[*group.prompt, *shown]])).last_hidden_state[0, -1]
         expected = logprobs.gather(1, torch.tensor(response).unsqueeze(1)).squeeze(1)
@@ -121,7 +136,7 @@ def test_a_rollout_holds_what_plain_forwards_say(tiny, configured):
         assert mask.tolist() == [True] * length + [False] * (mask.numel() - length)
         torch.testing.assert_close(rollout.logprobs[row, :length], expected, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(rollout.reference_logprobs[row, :length], expected, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(rollout.values[row, :length], outputs[start - 1 : -1], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(values[row, :length], outputs[start - 1 : -1], atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(rollout.scores[row], scorer.score(read)[0], atol=1e-5, rtol=1e-5)
         assert bool(rollout.ended[row]) == (response[-1] == 0)
 
@@ -139,7 +154,7 @@ def test_the_first_minibatch_starts_where_the_policy_is(configured, temperature)
     assert trainer.step(1)["kl_to_reference"] != pytest.approx(0.0, abs=1e-4), "after an update it has moved"
 
 
-def expected_policy_gradient(tiny, rollout, config):
+def expected_policy_gradient(tiny, rollout, predicted, config):
     """By plain transformers and a loop: the policy gradient with whitened GAE advantages, mean over response tokens."""
     policy = AutoModelForCausalLM.from_pretrained(tiny.policy).eval()
     advantages, tokens = [], []
@@ -147,7 +162,7 @@ def expected_policy_gradient(tiny, rollout, config):
         length = len(group.responses[0])
         score = float(rollout.scores[row]) if rollout.ended[row] else config.ppo.missing_eos_score
         rewards = [0.0] * (length - 1) + [score]  # at step 0 the KL penalty is 0
-        values = [*rollout.values[row, :length].tolist(), 0.0]
+        values = [*predicted[row, :length].tolist(), 0.0]
         following, own = 0.0, []
         for t in reversed(range(length)):
             following = rewards[t] + values[t + 1] - values[t] + config.ppo.gae_lambda * following
@@ -163,17 +178,17 @@ def expected_policy_gradient(tiny, rollout, config):
 
 def test_policy_gradient_is_that_of_a_loop(tiny, configured):
     trainer = trainer_of(config := configured())
-    kept = keep_rollout(trainer)
+    kept, values = keep_rollout(trainer), keep_values(trainer)
     found, _ = gradients_of(trainer)
-    expected, _ = expected_policy_gradient(tiny, kept[0], config)
+    expected, _ = expected_policy_gradient(tiny, kept[0], values[0], config)
     assert_close_gradients(found["policy"], expected)
 
 
 def test_value_gradient_is_that_of_a_loop(tiny, configured):
     trainer = trainer_of(config := configured())
-    kept = keep_rollout(trainer)
+    kept, predicted = keep_rollout(trainer), keep_values(trainer)
     found, metrics = gradients_of(trainer)
-    _, advantages = expected_policy_gradient(tiny, kept[0], config)
+    _, advantages = expected_policy_gradient(tiny, kept[0], predicted[0], config)
     scorer = AutoModelForSequenceClassification.from_pretrained(tiny.reward_model).eval()
     values = []
     for group in kept[0].groups:
@@ -193,7 +208,7 @@ def test_both_gradients_land_in_one_step(tiny, configured):
     alone, _ = gradients_of(plain)
     found, metrics = gradients_of(mixed)
     policy = AutoModelForCausalLM.from_pretrained(tiny.policy).eval()
-    windows = mixed.pretraining.groups(mixed.pretraining_order.take(0, 16))
+    windows = mixed.data.pretraining.groups(mixed.ptx_order.take(0, 16))
     assert len(windows) == 2 * 8
     loss = -plain_logprobs(policy, windows).mean()
     loss.backward()
@@ -207,8 +222,8 @@ def test_every_minibatch_has_windows_of_its_own(tiny, configured):
     shape = {"episodes_per_minibatch": 4, "num_epochs": 2}
     trainer = trainer_of(configured(ptx=ptx(tiny), **shape))
     taken = []
-    take = trainer.pretraining_order.take
-    trainer.pretraining_order.take = lambda start, count: taken.append((start, count)) or take(start, count)
+    take = trainer.ptx_order.take
+    trainer.ptx_order.take = lambda start, count: taken.append((start, count)) or take(start, count)
     trainer.step(0)
     trainer.step(1)
     assert taken == [(8 * number, 8) for number in range(8)]
@@ -244,22 +259,24 @@ def test_micro_batches_do_not_change_the_update(tiny, configured, limit):
     metrics = [trainer.step(0) for trainer in trainers]
     assert metrics[1] == pytest.approx(metrics[0], rel=1e-4, abs=1e-5)
     before = AutoModelForCausalLM.from_pretrained(tiny.policy).lm_head.weight
-    assert not torch.equal(trainers[0].policy.lm_head.weight, before)
+    assert not torch.equal(trainers[0].policy.model.lm_head.weight, before)
     for one, many in ((t.policy, u.policy) for t, u in [trainers]):
         for a, b in zip(one.parameters(), many.parameters(), strict=True):
             torch.testing.assert_close(a, b, atol=1e-6, rtol=0)
-    for a, b in zip(trainers[0].value_model.parameters(), trainers[1].value_model.parameters(), strict=True):
+    for a, b in zip(
+        trainers[0].estimator.value_model.parameters(), trainers[1].estimator.value_model.parameters(), strict=True
+    ):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=0)
 
 
 def test_reference_and_reward_model_never_move(configured):
     trainer = trainer_of(configured())
-    fixed = [copy.deepcopy(model.state_dict()) for model in (trainer.reference, trainer.reward_model)]
-    moving = [copy.deepcopy(model.state_dict()) for model in (trainer.policy, trainer.value_model)]
+    fixed = [copy.deepcopy(model.state_dict()) for model in (trainer.reference, trainer.score_model)]
+    moving = [copy.deepcopy(model.state_dict()) for model in (trainer.policy, trainer.estimator.value_model)]
     trainer.step(0)
-    for before, model in zip(fixed, (trainer.reference, trainer.reward_model), strict=True):
+    for before, model in zip(fixed, (trainer.reference, trainer.score_model), strict=True):
         assert all(torch.equal(before[name], weight) for name, weight in model.state_dict().items())
-    for before, model in zip(moving, (trainer.policy, trainer.value_model), strict=True):
+    for before, model in zip(moving, (trainer.policy, trainer.estimator.value_model), strict=True):
         assert not all(torch.equal(before[name], weight) for name, weight in model.state_dict().items())
 
 
@@ -293,10 +310,10 @@ def test_moving_average_is_what_is_saved(tiny, configured):
     config = configured(ema_decay=0.75, num_episodes=16, policy_optimizer={**NO_SCHEDULE, "learning_rate": 1e-2})
     plain = configured("plain", num_episodes=16, policy_optimizer={**NO_SCHEDULE, "learning_rate": 1e-2})
     trainer = trainer_of(plain)
-    weights = [trainer.policy.lm_head.weight.detach().clone()]
+    weights = [trainer.policy.model.lm_head.weight.detach().clone()]
     for step in range(2):
         trainer.step(step)
-        weights.append(trainer.policy.lm_head.weight.detach().clone())
+        weights.append(trainer.policy.model.lm_head.weight.detach().clone())
     assert ppo(config)["saved_policy"] == "average of weights"
     saved = AutoModelForCausalLM.from_pretrained(config.out / "model").lm_head.weight
     expected = 0.75 * (0.75 * weights[0] + 0.25 * weights[1]) + 0.25 * weights[2]
@@ -315,13 +332,13 @@ def test_lora(tiny, configured):
     second = trainer.step(1)
     assert abs(second["kl_to_reference"]) > 1e-4
     groups = [Group(prompt=[5, 6], responses=[[7, 8, 9], [10]])]
-    adapted = response_logprobs(trainer.policy, pack(groups)).detach()
-    with adapters_off(trainer.policy):
-        off = response_logprobs(trainer.policy, pack(groups)).detach()
+    adapted = trainer.policy(pack(groups)).logprobs.detach()
+    with adapters_off(trainer.policy.model):
+        off = trainer.policy(pack(groups)).logprobs.detach()
     torch.testing.assert_close(off, plain_logprobs(base, groups).detach(), atol=1e-5, rtol=1e-5)
     assert float((adapted - off).abs().max()) > 1e-3
     trainer.average.swap()
-    averaged = response_logprobs(trainer.policy, pack(groups)).detach()
+    averaged = trainer.policy(pack(groups)).logprobs.detach()
     trainer.average.swap()
     assert trainer.save()["saved_policy"] == "product of the averages of the LoRA factors"
     saved = AutoModelForCausalLM.from_pretrained(config.out / "model").eval()
@@ -332,13 +349,13 @@ def test_lora(tiny, configured):
 def test_a_loss_that_is_not_a_number_stops_before_the_update(configured):
     trainer = trainer_of(configured())
     with torch.no_grad():
-        trainer.reward_model.score.weight[0, 0] = float("nan")
-    before = [copy.deepcopy(model.state_dict()) for model in (trainer.policy, trainer.value_model)]
+        trainer.score_model.model.score.weight[0, 0] = float("nan")
+    before = [copy.deepcopy(model.state_dict()) for model in (trainer.policy, trainer.estimator.value_model)]
     with pytest.raises(NonFiniteLossError) as caught:
         trainer.step(0)
     assert "step 0" in str(caught.value)
-    assert sum(name in str(caught.value) for name in {p.name for p in trainer.prompts}) == 8
-    for weights, model in zip(before, (trainer.policy, trainer.value_model), strict=True):
+    assert sum(name in str(caught.value) for name in {p.name for p in trainer.data.prompts}) == 8
+    for weights, model in zip(before, (trainer.policy, trainer.estimator.value_model), strict=True):
         assert all(torch.equal(weights[name], weight) for name, weight in model.state_dict().items())
 
 
@@ -353,32 +370,32 @@ def test_prompts_allotted_to_others_are_left_alone(tiny, configured, tmp_path):
     ]
     config = configured(prompts=write_rows(tmp_path / "mixed.jsonl", rows))
     trainer = trainer_of(config)
-    assert [item.record.text for item in trainer.prompts] == ["for ppo", "for nothing yet"]
+    assert [item.record.text for item in trainer.data.prompts] == ["for ppo", "for nothing yet"]
 
 
 def test_the_score_is_of_what_is_shown(tiny, configured, monkeypatch):
     """White space around a response is not shown: it changes neither the label nor, here, the score."""
     trainer = trainer_of(configured())
-    tokenizer = trainer.tokenizer
+    tokenizer = trainer.policy.tokenizer
     bare = tokenizer("At the barn.", add_special_tokens=False)["input_ids"]
     spaced = tokenizer("\n At the barn. \n", add_special_tokens=False)["input_ids"]
-    stop = trainer.renderer.stop_token
+    stop = trainer.policy.renderer.stop_token
     responses = [[*bare, stop], [*spaced, stop], spaced, [stop]]
     prompts = [[5, 6]] * 4
     sampled = [[SampledResponse(tokens=r, logprobs=[0.0] * len(r), is_complete=r[-1] == stop)] for r in responses]
-    shown = shown_groups(prompts, sampled, trainer.renderer, context=96)
+    shown = shown_groups(prompts, sampled, trainer.policy.renderer, context=96)
     assert [group.responses[0] for group in shown] == [[*bare, stop], [*bare, stop], bare, [stop]]
-    scores = scores_of(trainer.reward_model, shown, tokens_per_microbatch=1000).tolist()
+    scores = compute_scores(trainer.score_model, shown, tokens_per_microbatch=1000).tolist()
     assert scores[0] == scores[1] != scores[2]
-    clipped = shown_groups(prompts, sampled, trainer.renderer, context=5)
+    clipped = shown_groups(prompts, sampled, trainer.policy.renderer, context=5)
     assert max(len(group.responses[0]) for group in clipped) == 3
 
-    monkeypatch.setattr(ppo_module, "sample_responses", lambda *arguments, **others: sampled * 2)
+    monkeypatch.setattr(trainer.generator, "generate", lambda *arguments, **others: sampled * 2)
     monkeypatch.setattr(ppo_module, "require_same_logprobs", lambda *arguments, **others: None)
     assert trainer.step(0)["changed_share"] == 0.5
     rows = read_rows(trainer.config.out / "samples.jsonl")
     assert [row["response"] for row in rows] == ["At the barn."] * 3 + [""]
-    scored = scores_of(trainer.reward_model, trainer.roll_out(0).groups, tokens_per_microbatch=1000)
+    scored = compute_scores(trainer.score_model, trainer.roll_out(0).groups, tokens_per_microbatch=1000)
     assert not torch.equal(trainer.roll_out(0).scores, scored)
 
 
@@ -398,14 +415,15 @@ def test_the_kl_controller_is_fed_the_kl_that_was_seen(configured):
 def test_the_explained_variance_is_of_the_returns_by_the_values(configured):
     """1 - Var(returns - values) / Var(returns), in loops over what the rollout holds."""
     trainer = trainer_of(configured())
-    kept = keep_rollout(trainer)
+    kept, predicted = keep_rollout(trainer), keep_values(trainer)
     metrics = trainer.step(0)
     (rollout,) = kept
     scores = rollout.scores.clone()
     scores[~rollout.ended] = trainer.config.ppo.missing_eos_score
     values, returns = [], []
+    (first,) = predicted
     for row, length in enumerate(rollout.lengths.tolist()):
-        own = rollout.values[row, :length].tolist()
+        own = first[row, :length].tolist()
         advantage, found = 0.0, []
         for t in reversed(range(length)):
             log_ratio = float(rollout.logprobs[row, t] - rollout.reference_logprobs[row, t])

@@ -14,7 +14,6 @@ from tutelage.model.forward import response_logprobs, response_scores
 from tutelage.model.loading import load_policy, load_scalar_model
 from tutelage.model.packing import Group, pack
 from tutelage.model.precision import layer_precision, set_precision
-from tutelage.training import ppo as ppo_module
 from tutelage.training.config import DPOConfig, RewardConfig
 from tutelage.training.dpo import dpo
 from tutelage.training.reward import train_reward
@@ -44,11 +43,12 @@ def test_the_layers_multiply_as_configured_and_the_heads_in_float32(tiny, config
     """In the training forwards of policy and value model, and of the ptx term."""
     expected = torch.bfloat16 if dtype == "bfloat16" else torch.float32
     trainer = trainer_of(configured(dtype, dtype=dtype, ptx=ptx(tiny), tokens_per_microbatch=100))
-    policy, value = dtypes_in_training(trainer.policy), dtypes_in_training(trainer.value_model)
+    value_model = trainer.estimator.value_model
+    policy, value = dtypes_in_training(trainer.policy.model), dtypes_in_training(value_model.model)
     trainer.step(0)
     assert policy["layers"] == value["layers"] == {expected}
     assert value["head"] == {torch.float32}
-    assert {p.dtype for model in (trainer.policy, trainer.value_model) for p in model.parameters()} == {torch.float32}
+    assert {p.dtype for model in (trainer.policy, value_model) for p in model.parameters()} == {torch.float32}
 
 
 def test_log_probabilities_and_scores_are_not_rounded(tiny):
@@ -88,7 +88,7 @@ def test_the_drift_of_the_sampler_is_told(configured):  # noqa: F811
 def test_a_sampler_that_reads_its_cache_wrongly_is_refused_before_an_update(configured, monkeypatch, dtype):  # noqa: F811
     """As the cached sampler did on families that call attention twice per layer: off by nats from the second token."""
     trainer = trainer_of(configured(dtype, dtype=dtype))
-    whole = ppo_module.sample_responses
+    whole = trainer.generator.generate
 
     def sample_wrongly(*arguments, **others):
         found = whole(*arguments, **others)
@@ -96,7 +96,7 @@ def test_a_sampler_that_reads_its_cache_wrongly_is_refused_before_an_update(conf
             responses[0].logprobs[1:] = [logprob - 1.5 for logprob in responses[0].logprobs[1:]]
         return found
 
-    monkeypatch.setattr(ppo_module, "sample_responses", sample_wrongly)
+    monkeypatch.setattr(trainer.generator, "generate", sample_wrongly)
     before = {name: p.clone() for name, p in trainer.policy.named_parameters()}
     with pytest.raises(ModelError, match=r"'llama' is not sampled right.*Nothing was trained"):
         trainer.step(0)

@@ -13,19 +13,18 @@ from transformers import AutoModelForSequenceClassification
 from test_model_packing import plain_scores
 from test_training_ppo import assert_close_gradients
 from test_training_resume import bits_of
-from tiny import TEXT, ranking_rows, read_rows, write_rows
+from tiny import TEXT, gradients_of_term, ranking_rows, read_rows, write_rows
 from tutelage.errors import NonFiniteLossError
 from tutelage.evaluation.preference import score_accuracy
-from tutelage.model.loading import load_scalar_model, load_tokenizer
-from tutelage.model.measure import scores_of
+from tutelage.model.inference import compute_scores
+from tutelage.model.loading import load_scalar_model
+from tutelage.model.policy import ScoreModel
 from tutelage.statistics.interval import bounded_mean
 from tutelage.store.sources import load_demonstrations
-from tutelage.text.render import Renderer
 from tutelage.training import reward as reward_room
 from tutelage.training.config import RewardConfig, TextConfig
 from tutelage.training.data import LeftOut, Limits, encode_demonstrations
-from tutelage.training.reward import accuracy_interval, add_ranking_gradient, train_reward, validate
-from tutelage.training.stage import Stage
+from tutelage.training.reward import accuracy_interval, ranking_term, train_reward, validate
 
 
 @pytest.fixture
@@ -55,15 +54,15 @@ def permuted(rows, seed=0):
 
 def gradient_of(model, items, config, limit=100_000):
     model.zero_grad()
-    metrics = add_ranking_gradient(model, items, Stage("reward", config, resume=False), limit)
-    return metrics, {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    metrics = gradients_of_term(ranking_term(model, items), config.model_copy(update={"tokens_per_microbatch": limit}))
+    return metrics, {name: p.grad.clone() for name, p in model.model.named_parameters() if p.grad is not None}
 
 
 def test_gradient_is_that_of_a_loop(tiny, configured, encoded):
     """Mean over rankings of the mean over comparisons of -log sigmoid(chosen - rejected), by plain transformers."""
     items = encoded(ranking_rows(9))
     assert {len(item.group.responses) for item in items} == {2, 3, 4, 5}
-    model = load_scalar_model(tiny.reward_model)
+    model = ScoreModel.load(tiny.reward_model)
     metrics, found = gradient_of(model, items, configured())
     plain = AutoModelForSequenceClassification.from_pretrained(tiny.reward_model).eval()
     losses, accuracies = [], []
@@ -82,7 +81,7 @@ def test_gradient_is_that_of_a_loop(tiny, configured, encoded):
 @pytest.mark.parametrize("limit", [1, 150])
 def test_micro_batches_change_nothing(tiny, configured, encoded, limit):
     items = encoded(ranking_rows(9))
-    model = load_scalar_model(tiny.reward_model)
+    model = ScoreModel.load(tiny.reward_model)
     expected_metrics, expected = gradient_of(model, items, configured())
     metrics, found = gradient_of(model, items, configured(), limit)
     assert metrics == pytest.approx(expected_metrics, rel=1e-5)
@@ -91,7 +90,7 @@ def test_micro_batches_change_nothing(tiny, configured, encoded, limit):
 
 def test_permuting_completions_with_their_ranking_changes_nothing(tiny, configured, encoded, tmp_path):
     rows = ranking_rows(40)
-    model = load_scalar_model(tiny.reward_model)
+    model = ScoreModel.load(tiny.reward_model)
     expected_metrics, expected = gradient_of(model, encoded(rows), configured())
     metrics, found = gradient_of(model, encoded(permuted(rows)), configured())
     assert metrics == pytest.approx(expected_metrics, rel=1e-5)
@@ -125,11 +124,12 @@ def test_demonstrations_have_mean_score_0_after_saving_and_loading(tiny, configu
     summary = train_reward(config)
     assert summary["score_bias"] != 0.0
     assert summary["mean_score_on_demonstrations"] == pytest.approx(0.0, abs=1e-5)
-    model, renderer = load_scalar_model(config.out / "model"), Renderer(tokenizer=load_tokenizer(config.out / "model"))
+    model = ScoreModel.load(config.out / "model")
+    renderer = model.renderer
     limits = Limits(text=TextConfig(**TEXT), context=96, left_out=LeftOut(skip_bad=False))
     items = encode_demonstrations(load_demonstrations(tiny.demonstrations), renderer, limits)
     groups = [item.group for item in items]
-    assert float(scores_of(model, groups, tokens_per_microbatch=500).mean()) == pytest.approx(0.0, abs=1e-5)
+    assert float(compute_scores(model, groups, tokens_per_microbatch=500).mean()) == pytest.approx(0.0, abs=1e-5)
     plain = AutoModelForSequenceClassification.from_pretrained(config.out / "model").eval()
     with torch.no_grad():
         raw = plain_scores(plain, groups).mean()
@@ -150,7 +150,7 @@ def test_a_reward_model_that_is_trained_on_starts_without_its_bias(tiny, configu
 
 def test_validation_by_hand(tiny, encoded):
     items = encoded(ranking_rows(9))
-    model = load_scalar_model(tiny.reward_model)
+    model = ScoreModel.load(tiny.reward_model)
     plain = AutoModelForSequenceClassification.from_pretrained(tiny.reward_model).eval()
     accuracy, by_length = [], []
     for item in items:
@@ -178,16 +178,16 @@ def test_it_learns_what_the_labelers_like(configured):
 
 
 def test_a_loss_that_is_not_a_number_stops_before_the_update(tiny, configured, monkeypatch):
-    models, load = [], reward_room.load_scalar_model
+    models, load = [], reward_room.ScoreModel.load
 
     def poisoned(*arguments, **others):
         model = load(*arguments, **others)
         with torch.no_grad():
-            model.score.weight[0, 3] = float("nan")
+            model.model.score.weight[0, 3] = float("nan")
         models.append((model, copy.deepcopy(model.state_dict())))
         return model
 
-    monkeypatch.setattr(reward_room, "load_scalar_model", poisoned)
+    monkeypatch.setattr(reward_room.ScoreModel, "load", poisoned)
     with pytest.raises(NonFiniteLossError) as caught:
         train_reward(config := configured(rankings_per_step=3))
     message = str(caught.value)

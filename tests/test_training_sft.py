@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,20 +14,19 @@ import reference
 from test_model_packing import plain_logprobs
 from test_training_data import configured, refused  # noqa: F401
 from test_training_ppo import assert_close_gradients
-from tiny import TEXT, config_of, demonstration_rows, model_of, read_rows, write_rows
+from tiny import TEXT, config_of, demonstration_rows, gradients_of_term, model_of, read_rows, write_rows
 from tutelage.errors import DataError
 from tutelage.model.forward import response_logprobs
-from tutelage.model.loading import load_policy, load_scalar_model, load_tokenizer
+from tutelage.model.loading import load_policy, load_tokenizer
 from tutelage.model.packing import Group, pack
+from tutelage.model.policy import Policy, ScoreModel
 from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Demonstration
-from tutelage.text.render import Renderer
 from tutelage.training import rollout as rollout_room
 from tutelage.training import sft as sft_room
 from tutelage.training.data import Encoded
-from tutelage.training.rollout import mean_score_of_samples
-from tutelage.training.sft import add_sft_gradient, drawn_prompts, sft
-from tutelage.training.stage import Stage
+from tutelage.training.rollout import score_samples
+from tutelage.training.sft import draw_prompts, sft, sft_terms
 
 MIX = {"pretraining_text": "text.txt", "pretraining_share": 0.1}
 DEMONSTRATIONS = [Group(prompt=[5, 6, 7], responses=[[8, 9, 0]]), Group(prompt=[4], responses=[[3, 2, 6, 7, 0]])]
@@ -35,8 +35,11 @@ WINDOWS = [Group(prompt=[0], responses=[list(range(20, 20 + n))]) for n in (60, 
 
 def gradient_of(policy, demonstrations, windows, config):
     policy.zero_grad()
-    losses = add_sft_gradient(policy, demonstrations, windows, Stage("sft", config, resume=False), config)
-    return losses, {name: p.grad.clone() for name, p in policy.named_parameters() if p.grad is not None}
+    items = [SimpleNamespace(group=group, name="x") for group in demonstrations]
+    losses = {}
+    for term in sft_terms(policy, items, windows, config):
+        losses |= gradients_of_term(term, config)
+    return losses, {name: p.grad.clone() for name, p in policy.model.named_parameters() if p.grad is not None}
 
 
 # The mix.
@@ -49,7 +52,7 @@ def uniform_policy():
         policy.transformer.ln_f.weight.zero_()
         policy.transformer.ln_f.bias.fill_(1.0)
         policy.lm_head.weight.zero_()
-    return policy
+    return Policy(policy, None)
 
 
 @pytest.mark.parametrize("num_tokens", [1, 11, 90])
@@ -87,14 +90,14 @@ def test_the_gradient_of_a_mix_is_that_of_a_loop(tiny, configured, limit):  # no
     rows = [values.detach().double().tolist() for values in (demonstrations, windows)]
     assert float(loss.detach()) == pytest.approx(reference.mixed_language_loss([rows[0]], [rows[1]], 0.2), rel=1e-6)
     config = configured(**(MIX | {"pretraining_share": 0.2}), tokens_per_microbatch=limit)
-    losses, found = gradient_of(load_policy(tiny.policy), DEMONSTRATIONS, WINDOWS, config)
+    losses, found = gradient_of(Policy.load(tiny.policy), DEMONSTRATIONS, WINDOWS, config)
     assert losses["loss"] == pytest.approx(-float(demonstrations.detach().mean()), rel=1e-5)
     assert losses["pretraining_loss"] == pytest.approx(-float(windows.detach().mean()), rel=1e-5)
     assert_close_gradients(found, {name: p.grad for name, p in plain.named_parameters()})
 
 
 def test_without_text_the_mix_is_plain_sft(tiny, configured):  # noqa: F811
-    losses, found = gradient_of(load_policy(tiny.policy), DEMONSTRATIONS, [], configured())
+    losses, found = gradient_of(Policy.load(tiny.policy), DEMONSTRATIONS, [], configured())
     policy = load_policy(tiny.policy)
     logprobs = response_logprobs(policy, pack(DEMONSTRATIONS))
     (-logprobs.mean()).backward()
@@ -107,7 +110,7 @@ def test_without_text_the_mix_is_plain_sft(tiny, configured):  # noqa: F811
 
 def test_one_long_prompt_shortens_no_other_response(tiny, monkeypatch):
     """A context of 96: the prompt of 90 tokens leaves 6 to its own response, and 24 to the others as ever."""
-    policy, reward_model = load_policy(tiny.policy), load_scalar_model(tiny.reward_model)
+    policy, reward_model = Policy.load(tiny.policy), ScoreModel.load(tiny.reward_model)
     seen = []
 
     show = rollout_room.shown_groups
@@ -117,14 +120,12 @@ def test_one_long_prompt_shortens_no_other_response(tiny, monkeypatch):
         return show(prompts, sampled, renderer, **others)
 
     monkeypatch.setattr(rollout_room, "shown_groups", recorded)
-    renderer = Renderer(tokenizer=load_tokenizer(tiny.policy))
     short = [[9, 10 + n] for n in range(12)]
     for prompts in (short, [*short, [7] * 90]):
-        mean_score_of_samples(
+        score_samples(
             policy,
             reward_model,
             prompts,
-            renderer=renderer,
             settings=SamplingSettings(max_response_tokens=24),
             generator=torch.Generator().manual_seed(0),
             tokens_per_microbatch=4096,
@@ -138,7 +139,7 @@ def test_one_long_prompt_shortens_no_other_response(tiny, monkeypatch):
 def test_the_score_chooses_the_epoch_against_the_validation_loss(tiny, configured, monkeypatch):  # noqa: F811
     """Scores of 1, 3 and 2 while the loss falls: the second epoch is kept, its weights too."""
     scores = iter((1.0, 3.0, 2.0))
-    monkeypatch.setattr(sft_room, "mean_score_of_samples", lambda *arguments, **others: (next(scores), []))
+    monkeypatch.setattr(sft_room, "score_samples", lambda *arguments, **others: (next(scores), []))
     summary = sft(config := configured(num_epochs=3, reward_model=tiny.reward_model))
     losses = [row["sft/validation_loss"] for row in read_rows(config.out / "metrics.jsonl") if "sft/score" in row]
     assert losses[0] > losses[1] > losses[2]
@@ -155,7 +156,7 @@ def encoded_prompts(lengths):
 def test_validation_prompts_are_drawn_not_the_first_of_the_file(tiny, configured):  # noqa: F811
     validation = encoded_prompts([1] * 200)
     draws = [
-        drawn_prompts(validation, configured(validation_prompts=50, seed=seed, reward_model=tiny.reward_model), 96)
+        draw_prompts(validation, configured(validation_prompts=50, seed=seed, reward_model=tiny.reward_model), 96)
         for seed in (0, 0, 1)
     ]
     places = [[prompt[-1] - 20 for prompt in prompts] for prompts in draws]
@@ -163,7 +164,7 @@ def test_validation_prompts_are_drawn_not_the_first_of_the_file(tiny, configured
     assert len(set(places[0])) == 50
     # The mean place of 50 drawn from 200 is 99.5 with a standard error of 7; that of the first 50 is 24.5.
     assert 70 < sum(places[0]) / 50 < 130
-    every_prompt = drawn_prompts(validation[:9] * 2, configured(reward_model=tiny.reward_model), 96)
+    every_prompt = draw_prompts(validation[:9] * 2, configured(reward_model=tiny.reward_model), 96)
     assert len(every_prompt) == 9, "a prompt with several demonstrations is answered once"
 
 

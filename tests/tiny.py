@@ -167,3 +167,14 @@ def encoded(tiny: Tiny) -> Callable[[list[dict[str, Any]]], Any]:
         return encode_rankings([Ranking.model_validate(row) for row in rows], renderer, limits)
 
     return encoded
+
+
+def gradients_of_term(term: Any, config: Any) -> dict[str, float]:
+    """Accumulate the gradients of one term of an objective, as the training loop does; returns its means."""
+    import torch
+
+    from tutelage.training.loop import accumulate_gradients
+    from tutelage.training.processes import Processes
+
+    limit, device = config.tokens_per_microbatch, torch.device("cpu")
+    return accumulate_gradients(term, tokens_per_microbatch=limit, device=device, processes=Processes())

@@ -11,6 +11,7 @@ from torch import Tensor
 from tutelage.model.packing import Group, PackedBatch, pack, split_by_tokens
 from tutelage.objectives.tokens import LossTerm
 from tutelage.training.optim import Optimizer, require_finite
+from tutelage.training.processes import Processes
 from tutelage.training.stage import Stage
 
 
@@ -62,7 +63,12 @@ def update(stage: Stage, step: int, *updates: Update) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for one in updates:
         for term in one.terms:
-            means = accumulate_gradients(stage, term)
+            means = accumulate_gradients(
+                term,
+                tokens_per_microbatch=stage.config.tokens_per_microbatch,
+                device=stage.device,
+                processes=stage.processes,
+            )
             require_finite(means[term.name], stage=stage.name, step=step, batch=term.records)
             metrics |= means
     for one in updates:
@@ -71,19 +77,21 @@ def update(stage: Stage, step: int, *updates: Update) -> dict[str, float]:
     return metrics
 
 
-def accumulate_gradients(stage: Stage, term: Term) -> dict[str, float]:
+def accumulate_gradients(
+    term: Term, *, tokens_per_microbatch: int, device: torch.device, processes: Processes
+) -> dict[str, float]:
     """Add the gradient of a term's weighted mean; returns the mean and those of its metrics, unweighted.
 
     The only place where a sum is divided: by the count of the whole batch, so that neither micro-batches nor processes
     can change the objective. The host waits for the device once.
     """
-    count = stage.processes.sum(term.count)
+    count = processes.sum(term.count)
     sums: dict[str, Tensor] = {}
-    for indices in split_by_tokens(term.groups, stage.config.tokens_per_microbatch):
-        part = term.compute(indices, pack([term.groups[i] for i in indices], device=stage.device))
+    for indices in split_by_tokens(term.groups, tokens_per_microbatch):
+        part = term.compute(indices, pack([term.groups[i] for i in indices], device=device))
         (term.coef * part.total / count).backward()
         for name, total in {term.name: part.total.detach(), "count": part.count, **part.metrics}.items():
-            sums[name] = sums.get(name, torch.zeros((), dtype=torch.float64, device=stage.device)) + total.double()
+            sums[name] = sums.get(name, torch.zeros((), dtype=torch.float64, device=device)) + total.double()
     totals = dict(zip(sums, torch.stack(list(sums.values())).tolist(), strict=True))
     counted = totals.pop("count")
     assert counted == term.count, f"{term.name}: {counted:g} were summed and {term.count} divided by"

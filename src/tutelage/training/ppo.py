@@ -48,8 +48,21 @@ def ppo(config: PPOConfig, *, resume: bool = False) -> dict[str, Any]:
 
 
 def _loop(stage: Stage, config: PPOConfig) -> dict[str, Any]:
+    trainer = make_trainer(stage, config)
+    stage.try_saving(trainer.policy, *trainer.estimator.models.values())
+    train(
+        stage,
+        num_steps=config.num_steps,
+        take_step=trainer.step,
+        describe=lambda metrics: f"score {metrics['score']:.3f}, KL {metrics['kl_to_reference']:.2f}",
+    )
+    return {**trainer.data.summary(), **trainer.save()}
+
+
+def make_trainer(stage: Stage, config: PPOConfig) -> PPOTrainer:
+    """The trainer with the parts that its configuration names."""
     models = load_ppo_models(stage, config)
-    trainer = PPOTrainer(
+    return PPOTrainer(
         stage,
         config,
         policy=models.policy,
@@ -59,14 +72,6 @@ def _loop(stage: Stage, config: PPOConfig) -> dict[str, Any]:
         estimator=make_estimator(stage, config),
         data=load_ppo_data(config, models),
     )
-    stage.try_saving(trainer.policy, *trainer.estimator.models.values())
-    train(
-        stage,
-        num_steps=config.num_steps,
-        take_step=trainer.step,
-        describe=lambda metrics: f"score {metrics['score']:.3f}, KL {metrics['kl_to_reference']:.2f}",
-    )
-    return {**trainer.data.summary(), **trainer.save()}
 
 
 class PPOTrainer:
