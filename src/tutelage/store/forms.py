@@ -14,23 +14,41 @@ Row = Mapping[str, Any]
 Record = TypeVar("Record", Prompt, Demonstration, Ranking)
 Turns = Literal["all", "last"]
 _IDENTITIES = ("user_id", "labeler_id", "prompt_id")
+_NOT_TRAINED = "is marked not to be trained on"
+
+
+# What a row asks stands under one or more of these; what of it a form does not read must stand in what it does read.
+PROMPT_KEYS = (
+    *("prompt", "instruction", "input", "inputs", "question", "query"),
+    *("context", "contexts", "passage", "passages", "document", "documents"),
+    *("messages", "conversations", "conversation", "turns", "dialogue"),
+)
 
 
 class UnusableRow(ValueError):
     """A well-formed row that holds no record: it is left out and reported, never an error."""
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A part of a row that gives no record, beside others that do: it is reported as an unusable row is."""
+
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form(Generic[Record]):
     """One form of rows: its name and keys for messages, the test on a row, the conversion of a row.
 
-    `convert` raises `UnusableRow` or pydantic's `ValidationError`, nothing else.
+    `convert` raises `UnusableRow` or pydantic's `ValidationError`, nothing else. `reads` names those of `PROMPT_KEYS`
+    that it puts into the prompt in its own way.
     """
 
     name: str
     keys: str
     matches: Callable[[Row], bool]
-    convert: Callable[[Row], Sequence[Record]]
+    convert: Callable[[Row], Sequence[Record | LeftOut]]
+    reads: tuple[str, ...] = ()
 
 
 def has_keys(*keys: str) -> Callable[[Row], bool]:
@@ -40,11 +58,14 @@ def has_keys(*keys: str) -> Callable[[Row], bool]:
 
 def extra_keys(row: Row, model: type[BaseModel], *, used: Sequence[str]) -> dict[str, Any]:
     """What else stands in a foreign row and may be kept: keys without a meaning in `model`, and identities as text."""
-    kept = {key: value for key, value in row.items() if key not in used and key not in model.model_fields}
-    for key in _IDENTITIES:
-        if key in model.model_fields and isinstance(row.get(key), (str, int)):
-            kept[key] = str(row[key])
-    return kept
+    known = (*used, *PROMPT_KEYS, *model.model_fields)
+    return {key: value for key, value in row.items() if key not in known} | identities(row, model)
+
+
+def identities(row: Row, model: type[BaseModel]) -> dict[str, str]:
+    """Who and what a foreign row is of, as text, where `model` has a field for it."""
+    known = [key for key in _IDENTITIES if key in model.model_fields and isinstance(row.get(key), (str, int))]
+    return {key: str(row[key]) for key in known}
 
 
 def validated(model: type[Record], row: Row) -> list[Record]:
@@ -62,24 +83,44 @@ def prompt_turns(messages: Sequence[Message]) -> tuple[Message, ...]:
 
 def dialogue_demonstrations(
     messages: Sequence[Message], turns: Turns, *, first: int = 0, **kept: Any
-) -> list[Demonstration]:
+) -> list[Demonstration | LeftOut]:
     """Assistant turns of a dialogue as demonstrations, each with what was said before it: "all" of them or the "last".
 
-    Turns before index `first`, blank ones and those that no user turn comes before give none. Raises `UnusableRow`
-    where none is left.
+    Turns before index `first` and those that no user turn comes before give none; of blank ones, and of those marked
+    not to be trained on, it is said. Raises `UnusableRow` where none is left.
     """
-    indices = [index for index in _responses(messages) if index >= first]
-    if not indices:
-        raise UnusableRow("no assistant turn with text follows a user turn, so there is no demonstration")
-    chosen = indices if turns == "all" else indices[-1:]
+    found = [(index, _no_response(messages[index])) for index in _responses(messages) if index >= first]
+    chosen = [index for index, reason in found if reason is None]
+    if not chosen:
+        raise UnusableRow(
+            "every turn of the assistant is marked not to be trained on"
+            if any(reason == _NOT_TRAINED for _, reason in found)
+            else "no assistant turn with text follows a user turn, so there is no demonstration"
+        )
+    if turns == "last":
+        found = [(chosen[-1], None)]
     return [
-        Demonstration(messages=tuple(messages[:index]), response=messages[index].content, **kept) for index in chosen
+        Demonstration(messages=tuple(messages[:index]), response=messages[index].content, **kept)
+        if reason is None
+        else LeftOut(f"turn {index + 1} of the dialogue {reason}")
+        for index, reason in found
     ]
+
+
+def is_trained(message: Message) -> bool:
+    """Whether a turn may be trained on; see `turns.plain_turns`."""
+    return (message.model_extra or {}).get("train") is not False
+
+
+def _no_response(message: Message) -> str | None:
+    if not message.content.strip():
+        return "is blank, so there is no demonstration"
+    return None if is_trained(message) else _NOT_TRAINED
 
 
 def _responses(messages: Sequence[Message]) -> Iterator[int]:
     has_prompt = False
     for index, message in enumerate(messages):
-        if message.role == "assistant" and has_prompt and message.content.strip():
+        if message.role == "assistant" and has_prompt:
             yield index
         has_prompt = has_prompt or message.role == "user"

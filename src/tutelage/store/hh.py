@@ -7,7 +7,7 @@ import re
 from pydantic import BaseModel
 
 from tutelage.records import Message, Prompt, Ranking
-from tutelage.store.forms import Row, UnusableRow, prompt_turns
+from tutelage.store.forms import Row, UnusableRow, identities, prompt_turns
 from tutelage.store.trl import last_messages_ranking
 
 _TURN = re.compile(r"(?:^|\n\n)(Human|Assistant):")
@@ -47,4 +47,5 @@ def rankings_of_dialogues(row: Row) -> list[Ranking]:
 
 def prompts_of_dialogues(row: Row) -> list[Prompt]:
     """The chosen dialogue up to its last user turn."""
-    return [Prompt(messages=prompt_turns(turns_of(DialoguePair.model_validate(row).chosen)))]
+    messages = prompt_turns(turns_of(DialoguePair.model_validate(row).chosen))
+    return [Prompt.model_validate({"messages": messages, **identities(row, Prompt)})]

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from pydantic import AliasChoices, BaseModel, Field, field_validator
+from pydantic import AliasChoices, BaseModel, Field
 
 from tutelage.records import Demonstration, Message, Prompt
 from tutelage.store.documents import END_OF_TEXT
-from tutelage.store.forms import Row, Turns, UnusableRow, dialogue_demonstrations, extra_keys, prompt_turns
+from tutelage.store.forms import (
+    LeftOut,
+    Row,
+    Turns,
+    UnusableRow,
+    dialogue_demonstrations,
+    extra_keys,
+    identities,
+    prompt_turns,
+)
+from tutelage.store.parquet import without_nulls
 
-_ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "chatgpt": "assistant"}
 _DIALOGUE_KEYS = ("turns", "conversations")
 
 
@@ -27,29 +36,17 @@ class Instruction(Instance):
 
 
 class PassageQuestion(BaseModel):
-    """A question on a passage with one response or more; the first is taken."""
+    """A question on a passage with one response or more; the first that is not blank is taken."""
 
     passage: str
     question: str
     answers: list[str] = []
 
 
-class Turn(BaseModel):
-    """One turn of a dialogue in one of the spellings that are about."""
-
-    role: str = Field(validation_alias=AliasChoices("role", "from"))
-    text: str = Field(validation_alias=AliasChoices("text", "value", "content"))
-
-    @field_validator("role")
-    @classmethod
-    def _rename(cls, role: str) -> str:
-        return _ROLES.get(role, role)
-
-
 class TurnsRow(BaseModel):
     """A dialogue, under `turns` or `conversations`."""
 
-    turns: list[Turn] = Field(validation_alias=AliasChoices(*_DIALOGUE_KEYS))
+    turns: list[Message] = Field(validation_alias=AliasChoices(*_DIALOGUE_KEYS))
 
 
 def is_dialogue(row: Row) -> bool:
@@ -68,28 +65,31 @@ def demonstrations_of_response(row: Row) -> list[Demonstration]:
 
 
 def _instances(row: Row) -> list[tuple[str, str]]:
-    parsed = Instruction.model_validate(row)
+    parsed = Instruction.model_validate(without_nulls(row))
     return [
         (f"{parsed.instruction}\n\n{one.input}" if one.input.strip() else parsed.instruction, one.output)
         for one in parsed.instances or [parsed]
     ]
 
 
-def demonstrations_of_instruction(row: Row) -> list[Demonstration]:
+def demonstrations_of_instruction(row: Row) -> list[Demonstration | LeftOut]:
     """`instruction` with `instances`, or with `input` and `output`: one demonstration an output that is not blank."""
     used = ("instruction", "instances", "input", "output")
     kept = extra_keys(row, Demonstration, used=used)
-    found = [
-        Demonstration(prompt=prompt, response=output, **kept) for prompt, output in _instances(row) if output.strip()
-    ]
-    if not found:
+    instances = _instances(row)
+    if not any(output.strip() for _, output in instances):
         raise UnusableRow("every output is blank, so there is no demonstration")
-    return found
+    return [
+        Demonstration(prompt=prompt, response=output, **kept)
+        if output.strip()
+        else LeftOut(f"the output of instance {number} is blank, so there is no demonstration")
+        for number, (prompt, output) in enumerate(instances, start=1)
+    ]
 
 
 def prompts_of_instruction(row: Row) -> list[Prompt]:
     """`instruction` with each of its inputs."""
-    return [Prompt(text=prompt) for prompt, _ in _instances(row)]
+    return [Prompt.model_validate({"text": prompt, **identities(row, Prompt)}) for prompt, _ in _instances(row)]
 
 
 def _question_prompt(parsed: PassageQuestion) -> str:
@@ -99,29 +99,35 @@ def _question_prompt(parsed: PassageQuestion) -> str:
 
 
 def demonstrations_of_question(row: Row) -> list[Demonstration]:
-    """`passage`, a blank line and `question` are the prompt, the first of `answers` is the response."""
+    """`passage`, a blank line and `question` are the prompt, the first of `answers` with text is the response.
+
+    All `answers` are kept beside it.
+    """
     parsed = PassageQuestion.model_validate(row)
-    if not parsed.answers or not parsed.answers[0].strip():
+    response = next((answer for answer in parsed.answers if answer.strip()), None)
+    if response is None:
         raise UnusableRow("there is no answer, so there is no demonstration")
     kept = extra_keys(row, Demonstration, used=("passage", "question"))
-    return [Demonstration(prompt=_question_prompt(parsed), response=parsed.answers[0], **kept)]
+    return [Demonstration(prompt=_question_prompt(parsed), response=response, **kept)]
 
 
 def prompts_of_question(row: Row) -> list[Prompt]:
     """The passage, a blank line and the question."""
-    return [Prompt(text=_question_prompt(PassageQuestion.model_validate(row)))]
+    text = _question_prompt(PassageQuestion.model_validate(row))
+    return [Prompt.model_validate({"text": text, **identities(row, Prompt)})]
 
 
 def _messages(row: Row) -> list[Message]:
-    turns = TurnsRow.model_validate(row).turns
-    return [Message.model_validate({"role": turn.role, "content": turn.text}) for turn in turns]
+    if len([key for key in _DIALOGUE_KEYS if row.get(key)]) > 1:
+        raise UnusableRow("'turns' and 'conversations' are both there; which of them is the dialogue is not known")
+    return TurnsRow.model_validate(row).turns
 
 
-def demonstrations_of_dialogue(row: Row, turns: Turns) -> list[Demonstration]:
+def demonstrations_of_dialogue(row: Row, turns: Turns) -> list[Demonstration | LeftOut]:
     """`turns` or `conversations`: the demonstrations of a dialogue."""
     return dialogue_demonstrations(_messages(row), turns, **extra_keys(row, Demonstration, used=_DIALOGUE_KEYS))
 
 
 def prompts_of_dialogue(row: Row) -> list[Prompt]:
     """A dialogue up to its last user turn."""
-    return [Prompt(messages=prompt_turns(_messages(row)))]
+    return [Prompt.model_validate({"messages": prompt_turns(_messages(row)), **identities(row, Prompt)})]

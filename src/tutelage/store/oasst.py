@@ -9,9 +9,11 @@ from pydantic import BaseModel
 
 from tutelage.records import Completion, Demonstration, Message, Prompt, Ranking
 from tutelage.store.annotated import tie_groups
-from tutelage.store.forms import Row, UnusableRow
+from tutelage.store.forms import LeftOut, Row, UnusableRow
 
 _ROLES = {"prompter": "user", "assistant": "assistant"}
+# Trees that moderators stopped, or that those who reviewed them found too bad to go on with.
+_STOPPED_STATES = ("aborted_low_grade", "halted_by_moderator")
 NumberedRow = tuple[int, dict[str, Any]]
 
 
@@ -19,25 +21,28 @@ class Node(BaseModel):
     """A message of a tree with the messages that answer it."""
 
     message_id: str
+    parent_id: str | None = None
     text: str
     role: Literal["prompter", "assistant"]
     rank: float | None = None
     lang: str | None = None
     user_id: str | None = None
     deleted: bool | None = None
+    review_result: bool | None = None
     synthetic: bool | None = None
     model_name: str | None = None
     replies: list[Node] = []
 
     @property
     def is_kept(self) -> bool:
-        return not self.deleted and bool(self.text.strip())
+        return not self.deleted and self.review_result is not False and bool(self.text.strip())
 
 
 class Tree(BaseModel):
     """A tree, under the key `prompt`."""
 
     prompt: Node
+    tree_state: str | None = None
 
 
 def is_tree(row: Row) -> bool:
@@ -52,14 +57,15 @@ def _is_message(row: Row) -> bool:
 def trees_from_messages(rows: Iterator[NumberedRow]) -> Iterator[NumberedRow]:
     """Rows that are single messages, joined to one row a tree (numbered by its last message); other rows as they are.
 
-    The messages of a tree must follow each other, as they do in the published files.
+    The messages of a tree must follow each other, as they do in the published files. A message whose parent is not
+    among them is a row of its own, which gives no record: what was said before it is not known.
     """
     tree: list[dict[str, Any]] = []
     last = 0
     for number, row in rows:
         is_message = _is_message(row)
         if tree and not (is_message and row["message_tree_id"] == tree[0]["message_tree_id"]):
-            yield last, _joined(tree)
+            yield from ((last, joined) for joined in _joined(tree))
             tree = []
         if is_message:
             tree.append(row)
@@ -67,21 +73,49 @@ def trees_from_messages(rows: Iterator[NumberedRow]) -> Iterator[NumberedRow]:
         else:
             yield number, row
     if tree:
-        yield last, _joined(tree)
+        yield from ((last, joined) for joined in _joined(tree))
 
 
-def _joined(messages: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _joined(messages: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     nodes = {message["message_id"]: {**message, "replies": []} for message in messages}
     roots: list[dict[str, Any]] = []
     for node in nodes.values():
         parent = nodes.get(node.get("parent_id"))
         (roots if parent is None else parent["replies"]).append(node)
-    return {"message_tree_id": messages[0]["message_tree_id"], "prompt": roots[0]}
+    for root in roots:
+        shared = {key: root[key] for key in ("message_tree_id", "tree_state") if key in root}
+        yield {**shared, "prompt": root}
+
+
+def _tree(row: Row) -> Node:
+    tree = Tree.model_validate(row)
+    if tree.tree_state in _STOPPED_STATES:
+        raise UnusableRow(f"'tree_state' is {tree.tree_state!r}: the tree was given up")
+    if tree.prompt.parent_id is not None:
+        raise UnusableRow(
+            f"message {tree.prompt.message_id} answers one that is not among the messages beside it, so what was said "
+            "before it is not known; the messages of a tree must follow each other"
+        )
+    return tree.prompt
+
+
+def _lost(row: Row) -> list[LeftOut]:
+    """Messages that are not used though others answer them: with them, all that was said after them is lost."""
+    lost, waiting = [], [_tree(row)]
+    while waiting:
+        node = waiting.pop()
+        if node.is_kept:
+            waiting.extend(node.replies)
+        elif node.replies:
+            lost.append(
+                LeftOut(f"message {node.message_id} is deleted, refused in review or blank; so are its replies")
+            )
+    return lost
 
 
 def _prompters(row: Row) -> Iterator[tuple[Node, tuple[Message, ...]]]:
     """Every prompter message with the dialogue up to and with it, in the order of the tree."""
-    waiting: list[tuple[Node, tuple[Message, ...]]] = [(Tree.model_validate(row).prompt, ())]
+    waiting: list[tuple[Node, tuple[Message, ...]]] = [(_tree(row), ())]
     while waiting:
         node, before = waiting.pop()
         if not node.is_kept:
@@ -110,15 +144,15 @@ def _ranking(node: Node, path: tuple[Message, ...]) -> Ranking | None:
     return Ranking(messages=path, completions=completions, ranking=groups, prompt_id=node.message_id, **extra)
 
 
-def rankings_of_tree(row: Row) -> list[Ranking]:
+def rankings_of_tree(row: Row) -> list[Ranking | LeftOut]:
     """The ranking of the replies to each prompter message. Raises `UnusableRow` where none has two ranked replies."""
     rankings = [ranking for node, path in _prompters(row) if (ranking := _ranking(node, path))]
     if not rankings:
         raise UnusableRow("no message of the tree has two ranked replies, so there is no ranking")
-    return rankings
+    return [*rankings, *_lost(row)]
 
 
-def demonstrations_of_tree(row: Row) -> list[Demonstration]:
+def demonstrations_of_tree(row: Row) -> list[Demonstration | LeftOut]:
     """The best reply to each prompter message: the one of the lowest rank, or the only one. Raises `UnusableRow`."""
     found = []
     for node, path in _prompters(row):
@@ -134,10 +168,10 @@ def demonstrations_of_tree(row: Row) -> list[Demonstration]:
         found.append(Demonstration(messages=path, response=best.text, **extra))
     if not found:
         raise UnusableRow("no message of the tree has one reply or ranked replies, so there is no demonstration")
-    return found
+    return [*found, *_lost(row)]
 
 
-def prompts_of_tree(row: Row) -> list[Prompt]:
+def prompts_of_tree(row: Row) -> list[Prompt | LeftOut]:
     """Every prompter message with the dialogue before it. Raises `UnusableRow` where all are deleted or blank."""
     prompts = [
         Prompt(messages=path, user_id=node.user_id, language=node.lang, id=node.message_id)
@@ -145,4 +179,4 @@ def prompts_of_tree(row: Row) -> list[Prompt]:
     ]
     if not prompts:
         raise UnusableRow("every prompt of the tree is deleted or blank")
-    return prompts
+    return [*prompts, *_lost(row)]

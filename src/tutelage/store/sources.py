@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from tutelage.errors import DataError, RecordError
 from tutelage.records import Demonstration, Prompt, Ranking
 from tutelage.store import annotated, hh, hub, instructions, oasst, trl
-from tutelage.store.forms import Form, Record, Row, Turns, UnusableRow, has_keys, validated
+from tutelage.store.forms import Form, LeftOut, Record, Row, Turns, UnusableRow, has_keys, validated
 from tutelage.store.jsonl import OnSkip, SkipLog, read_rows, record_error
+from tutelage.store.meaning import records_of
 
 NumberedRow = tuple[int, dict[str, Any]]
 
@@ -25,14 +26,21 @@ def _is_ranking(row: Row) -> bool:
 _TREE = "prompt {role, replies} (OASST)"
 
 RANKING_FORMS: tuple[Form[Ranking], ...] = (
-    Form(name="ranking", keys="completions + ranking", matches=_is_ranking, convert=partial(validated, Ranking)),
+    Form(
+        name="ranking",
+        keys="completions + ranking",
+        matches=_is_ranking,
+        convert=partial(validated, Ranking),
+        reads=("prompt", "messages"),
+    ),
     Form(
         name="annotations",
         keys="prompt + completions + annotations",
         matches=has_keys("completions", "annotations"),
         convert=annotated.rankings_of_annotations,
+        reads=("prompt", "passages"),
     ),
-    Form(name="OASST", keys=_TREE, matches=oasst.is_tree, convert=oasst.rankings_of_tree),
+    Form(name="OASST", keys=_TREE, matches=oasst.is_tree, convert=oasst.rankings_of_tree, reads=("prompt",)),
     Form(
         name="HH",
         keys="chosen + rejected (HH dialogues)",
@@ -44,6 +52,7 @@ RANKING_FORMS: tuple[Form[Ranking], ...] = (
         keys="prompt + chosen + rejected (TRL)",
         matches=has_keys("chosen", "rejected"),
         convert=trl.rankings_of_pair,
+        reads=("prompt",),
     ),
 )
 
@@ -56,13 +65,15 @@ def demonstration_forms(turns: Turns) -> tuple[Form[Demonstration], ...]:
             keys="prompt or messages + response",
             matches=has_keys("response"),
             convert=instructions.demonstrations_of_response,
+            reads=("prompt", "messages"),
         ),
-        Form(name="OASST", keys=_TREE, matches=oasst.is_tree, convert=oasst.demonstrations_of_tree),
+        Form(name="OASST", keys=_TREE, matches=oasst.is_tree, convert=oasst.demonstrations_of_tree, reads=("prompt",)),
         Form(
             name="TRL completion",
             keys="prompt + completion (TRL)",
             matches=has_keys("prompt", "completion"),
             convert=partial(trl.demonstrations_of_completion, turns=turns),
+            reads=("prompt",),
         ),
         Form(
             name="question",
@@ -81,28 +92,46 @@ def demonstration_forms(turns: Turns) -> tuple[Form[Demonstration], ...]:
             keys="messages (TRL)",
             matches=has_keys("messages"),
             convert=partial(trl.demonstrations_of_messages, turns=turns),
+            reads=("messages",),
         ),
         Form(
             name="dialogue",
             keys="turns or conversations",
             matches=instructions.is_dialogue,
             convert=partial(instructions.demonstrations_of_dialogue, turns=turns),
+            reads=("turns", "conversations"),
         ),
     )
 
 
 PROMPT_FORMS: tuple[Form[Prompt], ...] = (
-    Form(name="prompt", keys="text", matches=has_keys("text"), convert=partial(validated, Prompt)),
     Form(
         name="annotations",
         keys="prompt + completions + annotations",
         matches=has_keys("prompt", "completions", "annotations"),
         convert=annotated.prompts_of_annotations,
+        reads=("prompt", "passages"),
     ),
-    Form(name="OASST", keys=_TREE, matches=oasst.is_tree, convert=oasst.prompts_of_tree),
-    Form(name="pair", keys="chosen + rejected", matches=trl.has_shared_prompt, convert=trl.prompts_of_pair),
+    Form(name="OASST", keys=_TREE, matches=oasst.is_tree, convert=oasst.prompts_of_tree, reads=("prompt",)),
+    Form(
+        name="pair",
+        keys="chosen + rejected",
+        matches=trl.has_shared_prompt,
+        convert=trl.prompts_of_pair,
+        reads=("prompt",),
+    ),
     Form(name="HH", keys="chosen + rejected (HH)", matches=hh.is_dialogue_pair, convert=hh.prompts_of_dialogues),
-    Form(name="TRL prompt", keys="prompt", matches=has_keys("prompt"), convert=trl.prompts_of_prompt),
+    # Before `prompt`, which beside it is its first turn only.
+    Form(
+        name="messages",
+        keys="messages",
+        matches=has_keys("messages"),
+        convert=trl.prompts_of_messages,
+        reads=("messages",),
+    ),
+    Form(
+        name="TRL prompt", keys="prompt", matches=has_keys("prompt"), convert=trl.prompts_of_prompt, reads=("prompt",)
+    ),
     Form(
         name="question",
         keys="passage + question",
@@ -115,13 +144,15 @@ PROMPT_FORMS: tuple[Form[Prompt], ...] = (
         matches=has_keys("instruction"),
         convert=instructions.prompts_of_instruction,
     ),
-    Form(name="messages", keys="messages", matches=has_keys("messages"), convert=trl.prompts_of_messages),
     Form(
         name="dialogue",
         keys="turns or conversations",
         matches=instructions.is_dialogue,
         convert=instructions.prompts_of_dialogue,
+        reads=("turns", "conversations"),
     ),
+    # The last: beside an instruction or a dialogue, `text` is the whole row written out, its response too.
+    Form(name="prompt", keys="text", matches=has_keys("text"), convert=partial(validated, Prompt)),
 )
 
 
@@ -173,7 +204,9 @@ def _load(
         num_rows = 0
         for num_rows, (number, row) in enumerate(oasst.trees_from_messages(rows), start=1):
             for record in _converted(row, name, number, forms, noun, log, is_first=num_rows == 1):
-                if should_skip_ties and isinstance(record, Ranking) and not record.pairs():
+                if isinstance(record, LeftOut):
+                    log.leave_out(number, f"{name}, line {number}: {record.reason}")
+                elif should_skip_ties and isinstance(record, Ranking) and not record.pairs():
                     log.leave_out(number, f"{name}, line {number}: every completion ties, so there is no comparison")
                 else:
                     yield record
@@ -201,12 +234,12 @@ def _opened(
 
 def _converted(
     row: Row, name: str, number: int, forms: Sequence[Form[Record]], noun: str, log: SkipLog, *, is_first: bool
-) -> Sequence[Record]:
+) -> Sequence[Record | LeftOut]:
     form = next((form for form in forms if form.matches(row)), None)
     try:
         if form is None:
             raise _unknown_form(row, name, number, forms, noun, is_first)
-        return form.convert(row)
+        return records_of(form, row, is_trained=noun != "prompts")
     except ValidationError as error:
         log.refuse(record_error(name, number, error))
     except UnusableRow as error:

@@ -8,16 +8,26 @@ from pydantic import BaseModel
 
 from tutelage.records import Completion, Demonstration, Message, Prompt, Ranking
 from tutelage.store.forms import (
+    LeftOut,
     Row,
     Turns,
     UnusableRow,
     dialogue_demonstrations,
     extra_keys,
+    identities,
+    is_trained,
     prompt_turns,
 )
 
 Side = str | tuple[Message, ...]
 _NOT_OF_PROMPTS = ("prompt", "completion", "completions", "chosen", "rejected", "response", "ranking", "comparisons")
+# How sure somebody was of either side, in the spellings that are about.
+_SCORE_KEYS = (
+    ("score_chosen", "score_rejected"),
+    ("chosen_score", "rejected_score"),
+    ("chosen_rating", "rejected_rating"),
+    ("chosen-rating", "rejected-rating"),
+)
 
 
 class PromptCompletion(BaseModel):
@@ -54,12 +64,27 @@ def _as_messages(side: Side, role: str) -> tuple[Message, ...]:
 def pair_ranking(
     row: Row, prompt: Mapping[str, object], chosen: str, rejected: str, used: Sequence[str]
 ) -> list[Ranking]:
-    """One comparison as a ranking of two completions. Raises `UnusableRow` where both are the same text."""
+    """One comparison as a ranking of two completions, which tie where their scores do.
+
+    Raises `UnusableRow` where both are the same text or `rejected` has the higher score.
+    """
     if chosen == rejected:
         raise UnusableRow("chosen and rejected are the same text, so there is no comparison")
     completions = (Completion(id="c1", text=chosen), Completion(id="c2", text=rejected))
     kept = extra_keys(row, Ranking, used=used)
-    return [Ranking.model_validate({**prompt, **kept, "completions": completions, "ranking": (("c1",), ("c2",))})]
+    ranking = (("c1", "c2"),) if _is_tie(row) else (("c1",), ("c2",))
+    return [Ranking.model_validate({**prompt, **kept, "completions": completions, "ranking": ranking})]
+
+
+def _is_tie(row: Row) -> bool:
+    """Whether a pair ties, by its scores or as it says. Raises `UnusableRow` where its scores turn it around."""
+    given = [(row.get(chosen), row.get(rejected), f"{chosen!r} and {rejected!r}") for chosen, rejected in _SCORE_KEYS]
+    given.append((row.get("margin"), 0, "'margin' and 0"))
+    known = [(first, second, names) for first, second, names in given if first is not None and second is not None]
+    for first, second, names in known:
+        if isinstance(first, int | float) and isinstance(second, int | float) and first < second:
+            raise UnusableRow(f"{names} say that the rejected side is the better one; which of them holds is not known")
+    return any(first == second for first, second, _ in known) or row.get("tie") is True or row.get("is_tie") is True
 
 
 def last_messages_ranking(
@@ -67,25 +92,34 @@ def last_messages_ranking(
 ) -> list[Ranking]:
     """Two dialogues that differ in their last assistant turn, as a comparison after `before` and what they share."""
     shared = tuple(chosen[:-1])
+    if any(side and side[-1].role != "assistant" for side in (chosen, rejected)):
+        raise UnusableRow("chosen or rejected does not end with a turn of the assistant")
     if not chosen or not rejected or shared != tuple(rejected[:-1]):
         raise UnusableRow("chosen and rejected differ before their last turn, so they share no prompt")
-    if chosen[-1].role != "assistant" or rejected[-1].role != "assistant":
-        raise UnusableRow("chosen or rejected does not end with a turn of the assistant")
+    if not (is_trained(chosen[-1]) and is_trained(rejected[-1])):
+        raise UnusableRow("the last turn of chosen or rejected is marked not to be trained on")
     if not before and not shared:
         raise UnusableRow("nothing stands before the last turn, so there is no prompt")
     messages = {"messages": (*before, *shared)}
     return pair_ranking(row, messages, chosen[-1].content, rejected[-1].content, used)
 
 
-def _unrepeated(prompt: Side | None, chosen: Sequence[Message]) -> tuple[Message, ...]:
-    """The messages of `prompt`, or none where `chosen` repeats them at its head, as many sets do."""
+def _unrepeated(prompt: Side | None, after: Sequence[Message]) -> tuple[Message, ...]:
+    """The messages of `prompt` without those that `after` repeats at its head, as many sets do.
+
+    Raises `UnusableRow` where the user would speak twice, because `after` begins again with other words.
+    """
     if prompt is None:
         return ()
-    if isinstance(prompt, str):
-        is_repeated = any(message.role == "user" and message.content == prompt for message in chosen[:-1])
-    else:
-        is_repeated = tuple(chosen[: len(prompt)]) == prompt
-    return () if is_repeated else _as_messages(prompt, "user")
+    if isinstance(prompt, str) and any(turn.role == "user" and turn.content == prompt for turn in after[:-1]):
+        return ()
+    messages = _as_messages(prompt, "user")
+    for repeated in range(min(len(messages), len(after) - 1), 0, -1):
+        if tuple(after[:repeated]) == messages[-repeated:]:
+            return messages[:-repeated]
+    if messages and after and messages[-1].role == "user" and after[0].role != "assistant":
+        raise UnusableRow("what follows 'prompt' begins with another turn than the assistant's, and does not repeat it")
+    return messages
 
 
 def rankings_of_pair(row: Row) -> list[Ranking]:
@@ -100,7 +134,7 @@ def rankings_of_pair(row: Row) -> list[Ranking]:
     return last_messages_ranking(row, _unrepeated(parsed.prompt, chosen), chosen, rejected, used)
 
 
-def demonstrations_of_completion(row: Row, turns: Turns) -> list[Demonstration]:
+def demonstrations_of_completion(row: Row, turns: Turns) -> list[Demonstration | LeftOut]:
     """`prompt` + `completion`: as text one demonstration, as messages those of the completion's assistant turns."""
     parsed = PromptCompletion.model_validate(row)
     kept = extra_keys(row, Demonstration, used=("prompt", "completion"))
@@ -108,11 +142,13 @@ def demonstrations_of_completion(row: Row, turns: Turns) -> list[Demonstration]:
         if not parsed.completion.strip():
             raise UnusableRow("the completion is blank, so there is no demonstration")
         return [Demonstration(prompt=parsed.prompt, response=parsed.completion, **kept)]
-    prompt, completion = _as_messages(parsed.prompt, "user"), _as_messages(parsed.completion, "assistant")
-    return dialogue_demonstrations(prompt + completion, turns, first=len(prompt), **kept)
+    completion = _as_messages(parsed.completion, "assistant")
+    prompt = _as_messages(parsed.prompt, "user")
+    dialogue = (*_unrepeated(parsed.prompt, completion), *completion)
+    return dialogue_demonstrations(dialogue, turns, first=len(prompt), **kept)
 
 
-def demonstrations_of_messages(row: Row, turns: Turns) -> list[Demonstration]:
+def demonstrations_of_messages(row: Row, turns: Turns) -> list[Demonstration | LeftOut]:
     """`messages`: the demonstrations of a dialogue."""
     kept = extra_keys(row, Demonstration, used=("messages",))
     return dialogue_demonstrations(Dialogue.model_validate(row).messages, turns, **kept)
@@ -133,6 +169,8 @@ def prompts_of_messages(row: Row) -> list[Prompt]:
     """`messages` up to the last user turn; the other keys of a prompt are read as they are."""
     messages = prompt_turns(Dialogue.model_validate(row).messages)
     kept = {key: value for key, value in row.items() if key not in _NOT_OF_PROMPTS}
+    if isinstance(row.get("prompt_id"), (str, int)):
+        kept.setdefault("id", str(kept.pop("prompt_id")))
     return [Prompt.model_validate({**kept, "messages": messages})]
 
 
@@ -140,7 +178,8 @@ def prompts_of_pair(row: Row) -> list[Prompt]:
     """`chosen` as messages: the dialogue up to its last user turn, after `prompt` where that is not repeated."""
     parsed = ChosenRejected.model_validate(row)
     chosen = _as_messages(parsed.chosen, "assistant")
-    return [Prompt(messages=prompt_turns((*_unrepeated(parsed.prompt, chosen), *chosen)))]
+    messages = prompt_turns((*_unrepeated(parsed.prompt, chosen), *chosen))
+    return [Prompt.model_validate({"messages": messages, **identities(row, Prompt)})]
 
 
 def has_shared_prompt(row: Row) -> bool:

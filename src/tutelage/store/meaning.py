@@ -1,0 +1,124 @@
+"""Keys that turn the meaning of a row, beside the form that it has: each is read, or the row is refused by its name.
+
+A form reads the keys that it is named for. What other keys say is settled here, once for every form. A key that stands
+in no list below says nothing about what is trained on; such keys are kept as they are, or left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from tutelage.records import Message, Prompt, flat_text
+from tutelage.store.forms import PROMPT_KEYS, Form, LeftOut, Record, Row, UnusableRow, prompt_turns
+from tutelage.store.turns import is_absent, is_trained_on, plain_turns
+
+SYSTEM_KEYS = ("system", "system_prompt", "system_message")
+# Read as turns before the prompt.
+BEFORE_KEYS = (*SYSTEM_KEYS, "history")
+# No form reads them: what a model is asked with them is another thing than the text alone.
+UNREAD_KEYS = ("tools", "functions", "image", "images", "video", "videos", "audio", "audios", "files")
+
+
+def records_of(form: Form[Record], row: Row, *, is_trained: bool) -> list[Record | LeftOut]:
+    """The records of a row with all that turns its meaning. Raises as `form.convert`, `UnusableRow` among it.
+
+    `is_trained` where the records are trained on: prompts are only asked, whatever was thought of a response to them.
+    """
+    kept = {key: plain_turns(key, value) for key, value in row.items() if value is not None}
+    _require_usable(kept, is_trained)
+    before = _before(kept)
+    found = form.convert(kept)
+    records = [each for each in found if not isinstance(each, LeftOut)]
+    _require_all_said(kept, form.reads, records)
+    return [each if isinstance(each, LeftOut) else preceded(each, before) for each in found]
+
+
+def _require_usable(row: Row, is_trained: bool) -> None:
+    for key in UNREAD_KEYS:
+        if not is_absent(row.get(key)):
+            raise UnusableRow(f"{key!r} is part of what is asked, and no form reads it")
+    if row.get("deleted"):
+        raise UnusableRow("'deleted' is set")
+    if not is_trained:
+        return
+    if not is_trained_on(row, "the row"):
+        raise UnusableRow("the row is marked not to be trained on (train, training, loss or weight)")
+    label = row.get("label", True)
+    if label is False:
+        raise UnusableRow("'label' is false: the response is one to avoid (KTO)")
+    if label is not True and not isinstance(label, str):
+        raise UnusableRow("'label' is neither true nor text; whether the response is a good one is not known")
+
+
+def _before(row: dict[str, Any]) -> tuple[Message, ...]:
+    """The turns that stand before the prompt; takes their keys out of `row`."""
+    given = {key: row.pop(key) for key in BEFORE_KEYS if key in row}
+    systems = {key: given[key] for key in SYSTEM_KEYS if not is_absent(given.get(key))}
+    for key, text in systems.items():
+        if not isinstance(text, str):
+            raise UnusableRow(f"{key!r} is not text, so it is not known what it asks of the model")
+    if len(set(systems.values())) > 1:
+        raise UnusableRow(f"{' and '.join(map(repr, systems))} differ; which one holds is not known")
+    first = tuple(Message(role="system", content=text) for text in list(systems.values())[:1])
+    return first + tuple(_history(given.get("history")))
+
+
+def _history(history: object) -> Iterator[Message]:
+    if is_absent(history):
+        return
+    pairs = history if isinstance(history, list) else [history]
+    for pair in pairs:
+        if not (isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(text, str) for text in pair)):
+            raise UnusableRow("'history' must be pairs [user, assistant] of text; in another form it is not read")
+        yield Message(role="user", content=pair[0])
+        yield Message(role="assistant", content=pair[1])
+
+
+def preceded(record: Record, before: Sequence[Message]) -> Record:
+    """The record with `before` as the first turns of its prompt. Raises `UnusableRow` where two beginnings collide."""
+    if not before:
+        return record
+    turns = record.messages or (Message(role="user", content=_text(record) or ""),)
+    if record.messages is not None and any(message.role != "system" for message in before):
+        raise UnusableRow("'history' stands beside a dialogue; which of them comes first is not known")
+    if turns[0].role == "system":
+        if turns[0].content.strip() != before[0].content.strip():
+            raise UnusableRow("the row has a system prompt, and its dialogue begins with another one")
+        turns = turns[1:]
+    fields = {key: value for key, value in record if key not in ("text", "prompt")}
+    if isinstance(record, Prompt) and record.id == Prompt(text=record.text, messages=record.messages).id:
+        # The id was that of the content, which is another one now.
+        del fields["id"]
+    return cast(Record, type(record).model_validate(fields | {"messages": (*before, *turns)}))
+
+
+def _require_all_said(row: Row, reads: Sequence[str], records: Sequence[Record]) -> None:
+    """What a row asks under keys that its form does not read must stand in the prompts that were read."""
+    prompts = " ".join(_words(flat_text(_text(record), record.messages)) for record in records)
+    for key in PROMPT_KEYS:
+        if key not in reads and not is_absent(row.get(key)):
+            said = _said(row[key])
+            if said is None or any(_words(text) not in prompts for text in said):
+                raise UnusableRow(f"{key!r} is not read in this form, and what it says does not stand in the prompt")
+
+
+def _text(record: Record) -> str | None:
+    return record.text if isinstance(record, Prompt) else record.prompt
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _said(value: object) -> list[str] | None:
+    """The texts of a value; of a dialogue those up to its last user turn; None where it holds anything else."""
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, (list, tuple)):
+        return None
+    if value and all(isinstance(turn, Mapping) and "role" in turn and "content" in turn for turn in value):
+        messages = [Message.model_validate(turn) for turn in value]
+        return [message.content for message in prompt_turns(messages)]
+    parts = [_said(part) for part in value]
+    return None if None in parts else [text for part in parts for text in part or ()]
