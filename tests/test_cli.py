@@ -208,12 +208,16 @@ def test_malformed_records(run, config, tiny, tmp_path):
     assert f"left out: {bad}, line 3: field 'response' is 7" in said.stderr
 
 
-def test_the_first_records_left_out_are_listed_and_the_others_counted(run, config, tiny, tmp_path):
-    bad = tmp_path / "bad.jsonl"
-    bad.write_text(tiny.demonstrations.read_text() + "{\n" * 8)
+def test_what_was_left_out_is_told_by_reasons_and_counted(run, config, tiny, tmp_path):
+    bad, good = tmp_path / "bad.jsonl", tiny.demonstrations.read_text()
+    number = good.count("\n") + 1
+    others = [{"prompt": "p", "response": "r", key: ["x"]} for key in ("tools", "images", "audio", "video", "files")]
+    bad.write_text(good + "{\n" * 8 + "".join(json.dumps(row) + "\n" for row in others))
     said = run("sft", config(demonstrations=str(bad)), "--skip-bad")
-    assert said.stderr.count("left out: ") == 6
-    assert "left out: 3 more" in said.stderr
+    told = [line.removeprefix("left out: ") for line in said.stderr.splitlines() if line.startswith("left out: ")]
+    assert len(told) == 6 and told[0].startswith(f"{bad}, line {number}: field '(line)' is '{{'")
+    assert told[0].endswith("[this and 7 more]") and told[1].startswith(f"{bad}, line {number + 8}: 'tools' is part of")
+    assert told[-1] == "1 more for 1 other reasons"
 
 
 def test_keys_that_are_unknown_or_contradict_each_other(run, config, tmp_path):

@@ -295,6 +295,37 @@ def test_every_example_of_the_records_is_read(tmp_path: Path) -> None:
             assert _read(kind, path) >= len(block.splitlines()), f"not read as {kind}: {block}"
 
 
+def _rows_under(header: str) -> list[list[str]]:
+    """The rows of that table of docs/records.md whose first column is called `header`."""
+    text = _text("docs/records.md").replace("\\|", "/")
+    table = text.split(f"\n| {header} |")[1].split("\n\n")[0]
+    return [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+
+
+def test_the_table_of_forms_has_every_form_in_its_order() -> None:
+    from tutelage.store.sources import PROMPT_FORMS, RANKING_FORMS, demonstration_forms
+
+    kinds = {"rankings": RANKING_FORMS, "demonstrations": demonstration_forms("all"), "prompts": PROMPT_FORMS}
+    written = [(_quoted(cells[0])[0], cells[2].split(", ")) for cells in _rows_under("form")]
+    for kind, forms in kinds.items():
+        told = [name for name, gives in written if kind in gives]
+        assert told == [form.name for form in forms], kind
+    assert {kind for _, gives in written for kind in gives} == set(kinds)
+
+
+def test_the_table_of_keys_has_every_key_that_turns_the_meaning() -> None:
+    from tutelage.store import forms, meaning, trl, turns
+
+    told = {name for cells in _rows_under("keys") for name in _quoted(cells[0])}
+    known = {*meaning.BEFORE_KEYS, *meaning.UNREAD_KEYS, *forms.PROMPT_KEYS, *turns.TRAIN_KEYS, *turns.MASK_KEYS}
+    known |= {key for pair in trl.SCORE_KEYS for key in pair} | {"deleted", "label", "margin", "tie", "is_tie"}
+    # Those that only a turn can have stand with the roles, below the table.
+    assert told == known - {"train_detail", "training_detail"}
+    text = _text("docs/records.md")
+    roles = {*turns.ROLES, *turns.TOOL_ROLES, "train_detail", "training_detail", "tool_calls"}
+    assert all(f"`{name}`" in text for name in roles)
+
+
 def test_every_field_of_the_records_is_named() -> None:
     from tutelage import records
 

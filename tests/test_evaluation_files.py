@@ -135,6 +135,18 @@ def test_a_bad_line_is_named_or_left_out(tiny: Tiny, tmp_path: Path, bad: dict, 
     assert len(choices.left_out) == 1 and "line 2" in choices.left_out[0]
 
 
+def test_what_turns_the_meaning_of_a_line_is_scored_with_it_or_left_out(tiny: Tiny, tmp_path: Path) -> None:
+    plain = {"messages": [{"role": "user", "content": "who?"}], "response": "the dog"}
+    before = {"role": "system", "content": "the cat is lost"}
+    lines = [plain, plain | {"system": before["content"]}, plain | {"messages": [before, *plain["messages"]]}]
+    source = str(write_rows(tmp_path / "in.jsonl", [*lines, plain | {"tools": ["search"]}]))
+    choices = FileChoices()
+    assert score_file(tiny.reward_model, source, tmp_path / "out.jsonl", choices=choices).startswith("3 lines")
+    bare, beside, inside = [row["score"] for row in read_rows(tmp_path / "out.jsonl")]
+    assert beside == pytest.approx(inside, abs=1e-5) and abs(beside - bare) > 1e-3
+    assert choices.left_out == [f"{source}, line 4: 'tools' is part of what the model is given, and no form reads it"]
+
+
 def test_a_line_beyond_the_context_is_refused_or_left_out(tiny: Tiny, tmp_path: Path) -> None:
     good = {"prompt": "who?", "response": "the dog"}
     source = str(write_rows(tmp_path / "in.jsonl", [good, {"prompt": "who?", "completions": ["no", LONG]}]))

@@ -9,7 +9,7 @@ import pytest
 from planted_faults import find_problem, parse_faults, read_faults
 
 FAULTS = read_faults()
-ROOMS = {"evaluation", "labeling", "model", "objectives", "reproduction", "statistics", "text"}
+ROOMS = {"evaluation", "labeling", "model", "objectives", "reproduction", "statistics", "store", "text"}
 
 
 def test_every_snippet_is_in_the_source_exactly_once():

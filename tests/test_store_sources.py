@@ -481,7 +481,9 @@ def test_an_unknown_form_names_the_keys_and_the_forms(loaded, tmp_path):
 
 def test_a_row_of_an_unknown_form_among_others_is_a_bad_record(loaded):
     rows = [{"text": "a"}, {"x": 1}, {"prompt": "b"}]
-    with pytest.raises(RecordError, match=r"line 2: field '\(keys\)' is \['x'\]; they must be one of: prompt [+] .*; text\. "):
+    with pytest.raises(
+        RecordError, match=r"line 2: field '\(keys\)' is \['x'\]; they must be one of: prompt [+] .*; text\. "
+    ):
         loaded(load_prompts, *rows)
     records, skipped = loaded(load_prompts, *rows, skip_bad=True)
     assert ([one.text for one in records], len(skipped)) == (["a", "b"], 1)

@@ -163,8 +163,7 @@ def test_every_record_says_how_it_came_about(studio: Studio, tmp_path: Path) -> 
     assert origin["ui_version"] and origin["labeled_at"] and origin["display_seed"] == 7
 
 
-def test_trl_pairs_of_a_prompt_stand_together_and_ties_apart(studio: Studio, tmp_path: Path) -> None:
-    _labeled(studio)
+def _label_dialogue(studio: Studio) -> None:
     messages = (Message(role="user", content="Hi"), Message(role="assistant", content="Yes?"))
     dialogue = Prompt(id="p0", messages=(*messages, Message(role="user", content="Where?")))
     pair = (Completion(id="a", text="There."), Completion(id="b", text="Here."))
@@ -174,6 +173,29 @@ def test_trl_pairs_of_a_prompt_stand_together_and_ties_apart(studio: Studio, tmp
     browser.send("/tasks/compare")
     assert "Where?" in browser.page.text
     browser.send(None, preference="A", go="submit")
+
+
+@pytest.mark.parametrize("reader", ["pyarrow.json", "datasets"])
+def test_text_prompts_and_dialogues_of_one_export_load_together(studio: Studio, tmp_path: Path, reader: str) -> None:
+    """`datasets` reads JSON through Arrow, where text beside lists under one key is an error."""
+    module = pytest.importorskip(reader, reason="Arrow is an extra")
+    _labeled(studio)
+    _label_dialogue(studio)
+    export_labels(studio, tmp_path / "out", file_format="trl")
+    for name in ("preferences", "ties", "demonstrations"):
+        path = tmp_path / f"out/{name}.jsonl"
+        if reader == "datasets":
+            cache = str(tmp_path / "cache")
+            table = module.load_dataset("json", data_files=str(path), split="train", cache_dir=cache).data.table
+        else:
+            table = module.read_json(path)
+        assert table.num_rows == len(path.read_text().splitlines()) > 0
+        assert str(table.schema.field("prompt").type) == "list<item: struct<role: string, content: string>>", name
+
+
+def test_trl_pairs_of_a_prompt_stand_together_and_ties_apart(studio: Studio, tmp_path: Path) -> None:
+    _labeled(studio)
+    _label_dialogue(studio)
     manifest = export_labels(studio, tmp_path / "out", file_format="trl")
     rows = [json.loads(line) for line in (tmp_path / "out/preferences.jsonl").read_text().splitlines()]
     order = [row["prompt_id"] for row in rows]

@@ -184,6 +184,7 @@ def import_(
     Example: tutelage label import label-studio.json --as labels --batch pilot
     """
     studio = studio_of(data, url)
+    from tutelage.store.reasons import Reasons
     from tutelage.studio import imports
 
     left_out: list[str] = []
@@ -194,10 +195,8 @@ def import_(
     else:
         done = imports.import_labels(studio, found, name=batch, purpose=purpose, group=group)
     typer.echo(f"{source}: {done.num_new} {into} taken in, {done.num_known} were there already")
-    for message in left_out[:5]:
-        typer.echo(f"left out: {message}", err=True)
-    if len(left_out) > 5:
-        typer.echo(f"left out: {len(left_out) - 5} more", err=True)
+    for reason in Reasons(left_out).lines(5):
+        typer.echo(f"left out: {reason}", err=True)
 
 
 @app.command()

@@ -112,9 +112,11 @@ def score(
 
 def _show_left_out(messages: list[str]) -> None:
     if messages:
+        from tutelage.store.reasons import Reasons
+
         typer.echo(f"  left out: {len(messages):,} records; the first:")
-        for message in messages[:_LEFT_OUT_SHOWN]:
-            typer.echo(f"    {message}")
+        for reason in Reasons(messages).lines(_LEFT_OUT_SHOWN):
+            typer.echo(f"    {reason}")
 
 
 def chat(

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Curate prompts, and describe them.")
 
-_LEFT_OUT_SHOWN = 5
-
 
 @app.command()
 def build(
@@ -100,5 +98,5 @@ def _show(manifest: Manifest, out: Path) -> None:
     num_left_out = sum(source.num_left_out for source in manifest.sources)
     if num_left_out:
         typer.echo(f"  left out: {num_left_out:,} records (all are listed in {out / 'rejected.jsonl'}); the first:")
-        for record in manifest.left_out[:_LEFT_OUT_SHOWN]:
-            typer.echo(f"    {record.message}")
+        for reason in manifest.left_out_by_reason:
+            typer.echo(f"    {reason}")

@@ -19,8 +19,6 @@ Overrides = Annotated[
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint of the run folder.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave malformed records out, count and list them.")]
 
-_LEFT_OUT_SHOWN = 5
-
 
 def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Train")(pretrain)
@@ -116,12 +114,10 @@ def _show(summary: dict[str, Any]) -> None:
         if isinstance(value, (int, float, str)) and key not in ("config_hash",):
             table.add_row(key.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else str(value))
     Console().print(table)
-    show_left_out(summary.get("skipped", ()))
+    show_left_out(summary.get("skipped_by_reason", ()))
 
 
-def show_left_out(messages: Sequence[str]) -> None:
-    """The first few records that were left out, on standard error."""
-    for message in messages[:_LEFT_OUT_SHOWN]:
-        typer.echo(f"left out: {message}", err=True)
-    if len(messages) > _LEFT_OUT_SHOWN:
-        typer.echo(f"left out: {len(messages) - _LEFT_OUT_SHOWN} more", err=True)
+def show_left_out(reasons: Sequence[str]) -> None:
+    """Why records were left out, on standard error."""
+    for reason in reasons:
+        typer.echo(f"left out: {reason}", err=True)

@@ -22,6 +22,7 @@ from tutelage.prompts.tables import in_order, set_name
 from tutelage.records import Prompt
 from tutelage.store.atomic import atomic_directory, atomic_file, clean_partial
 from tutelage.store.jsonl import write_records
+from tutelage.store.reasons import Reasons
 
 PROMPTS_FILE, MANIFEST_FILE, REJECTED_FILE = "prompts.jsonl", "manifest.json", "rejected.jsonl"
 _LEFT_OUT_SHOWN = 20
@@ -115,6 +116,7 @@ def _manifest(
         config=config,
         sources=sources,
         left_out=tuple(LeftOut(path=path, line=line, message=message) for path, line, message in left_out),
+        left_out_by_reason=tuple(Reasons(message for _, _, message in ledger.left_out()).lines(_LEFT_OUT_SHOWN)),
         num_read=ledger.num_prompts,
         num_kept=tally.num_kept,
         num_users=sum(1 for _ in ledger.users()),

@@ -35,6 +35,7 @@ class Manifest(_Frozen):
     config: PromptsConfig
     sources: tuple[Source, ...]
     left_out: tuple[LeftOut, ...]
+    left_out_by_reason: tuple[str, ...]  # each reason with its first record and how many others share it
     num_read: int
     num_kept: int
     num_users: int

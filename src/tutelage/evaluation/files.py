@@ -17,15 +17,17 @@ from tutelage.model.policy import ScoreModel
 from tutelage.model.sampling import SamplingSettings
 from tutelage.progress import progress
 from tutelage.records import Completion, Prompt
-from tutelage.store.annotated import prompts_of_annotations
 from tutelage.store.documents import END_OF_TEXT
+from tutelage.store.forms import Form, Row, UnusableRow
 from tutelage.store.jsonl import SkipLog, Skipped, read_rows, record_error, write_rows
+from tutelage.store.meaning import records_of
 from tutelage.store.outputs import require_free_file
-from tutelage.store.sources import load_prompts
+from tutelage.store.sources import PROMPT_FORMS, load_prompts
 from tutelage.text.prompting import PromptFormat
 from tutelage.text.render import Renderer, make_renderer
 
 TooLong = Literal["error", "skip"]
+_ANNOTATED = next(form for form in PROMPT_FORMS if form.name == "annotations")
 _OF_PROMPTS = ("user_id", "source", "use_case", "language", "split", "purpose")
 
 
@@ -144,6 +146,20 @@ class _Line:
     completions: list[Completion]
 
 
+def _prompts(row: Row) -> list[Prompt]:
+    text, messages = row.get("prompt", row.get("text")), row.get("messages")
+    return [Prompt.model_validate({"text": text} if messages is None else {"messages": messages})]
+
+
+_LINE: Form[Prompt] = Form(
+    name="line",
+    keys="prompt + completions, or prompt + response",
+    matches=lambda row: True,
+    convert=_prompts,
+    reads=("prompt", "messages"),
+)
+
+
 def _lines(source: str, choices: FileChoices) -> Iterator[_Line]:
     log = SkipLog(source, skip_bad=choices.skip_bad, on_skip=choices.note)
     for number, row in read_rows(source, log):
@@ -152,6 +168,8 @@ def _lines(source: str, choices: FileChoices) -> Iterator[_Line]:
             yield _Line(name=f"{source}, line {number}", row=row, prompt=prompt, completions=completions)
         except ValidationError as error:
             log.refuse(record_error(source, number, error))
+        except UnusableRow as error:
+            log.leave_out(number, f"{source}, line {number}: {error}")
         except RecordError as error:
             log.refuse(error)
 
@@ -167,11 +185,9 @@ def _prompt_and_completions(source: str, number: int, row: dict[str, Any]) -> tu
             rule="a line to score needs 'prompt' (or 'messages') and 'completions' or 'response'",
             remedy="Add what is missing.",
         )
-    if _is_annotated(row):
-        # As in training: passages stand before the question, and a dialogue written out is parted into its turns.
-        prompt = prompts_of_annotations(row)[0]
-    else:
-        prompt = Prompt.model_validate({"text": text} if messages is None else {"messages": messages})
+    # As in training: what turns the meaning of the prompt is part of it, passages and dialogues written out among it.
+    form = _ANNOTATED if _is_annotated(row) else _LINE
+    prompt = next(each for each in records_of(form, row, is_trained=False) if isinstance(each, Prompt))
     if "completions" not in row:
         return prompt, [_response(row)]
     # Completions stand as records or as bare text.

@@ -13,7 +13,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, FiniteFloat, model_validator
 
 from tutelage.records import Completion, Message, Prompt, Ranking
-from tutelage.store.forms import Row, UnusableRow
+from tutelage.store.forms import LeftOut, Row, UnusableRow
+from tutelage.store.meaning import require_usable
 
 _DIALOGUE = re.compile(r"(?:^|\n\n)(User|Assistant): ")
 _ROLES = {"User": "user", "Assistant": "assistant"}
@@ -128,7 +129,7 @@ def _judgement(annotation: Annotation, ids: list[str]) -> dict[str, Any]:
     return judgement
 
 
-def rankings_of_annotations(row: Row) -> list[Ranking]:
+def rankings_of_annotations(row: Row) -> list[Ranking | LeftOut]:
     """One ranking a labeler; `policy` is the system's name. Raises `UnusableRow` where there is nothing to rank."""
     parsed = AnnotatedRow.model_validate(row)
     if len(parsed.completions) < 2:
@@ -146,7 +147,15 @@ def rankings_of_annotations(row: Row) -> list[Ranking]:
     }
     if parsed.source is not None:
         shared["source"] = parsed.source
-    return [Ranking.model_validate({**shared, **_labeler(one), **_judgement(one, ids)}) for one in parsed.annotations]
+    found: list[Ranking | LeftOut] = []
+    for number, (one, said) in enumerate(zip(parsed.annotations, row["annotations"], strict=True), start=1):
+        try:
+            require_usable(said, is_trained=True)
+        except UnusableRow as error:
+            found.append(LeftOut(f"annotation {number}: {error}"))
+        else:
+            found.append(Ranking.model_validate({**shared, **_labeler(one), **_judgement(one, ids)}))
+    return found
 
 
 def _labeler(annotation: Annotation) -> dict[str, Any]:

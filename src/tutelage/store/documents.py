@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tutelage.errors import DataError, RecordError
+from tutelage.store.forms import UnusableRow
 from tutelage.store.jsonl import OnSkip, SkipLog, is_record_file, lines_of, read_rows
+from tutelage.store.meaning import require_usable
 
 END_OF_TEXT = "<|endoftext|>"
 _TEXT_SUFFIXES = (".txt", ".txt.gz", ".txt.xz")
@@ -15,7 +17,8 @@ _TEXT_SUFFIXES = (".txt", ".txt.gz", ".txt.xz")
 def load_text_documents(path: Path | str, *, skip_bad: bool = False, on_skip: OnSkip | None = None) -> Iterator[str]:
     """The documents of a text file, parted by lines `<|endoftext|>`, or the `text` of every row of a file of records.
 
-    Blank documents are left out. Raises `RecordError` for text that is not UTF-8 or a row without `text`, `DataError`
+    Blank documents are left out; so are rows that are deleted, more than text or not to be trained on, which `on_skip`
+    is told. Raises `RecordError` for text that is not UTF-8 or a row without `text`, `DataError`
     for a file that is missing or of another kind.
     """
     path = Path(path)
@@ -61,7 +64,12 @@ def _text_documents(path: Path, log: SkipLog) -> Iterator[str]:
 def _row_documents(path: Path, log: SkipLog) -> Iterator[str]:
     for number, row in read_rows(path, log):
         text = row.get("text")
-        if isinstance(text, str):
-            yield text
-        else:
+        if not isinstance(text, str):
             log.refuse(_refusal(path, number, "text", text, "it must be text"))
+            continue
+        try:
+            require_usable(row, is_trained=True)
+        except UnusableRow as error:
+            log.leave_out(number, f"{path}, line {number}: {error}")
+        else:
+            yield text

@@ -18,10 +18,12 @@ from pydantic import BaseModel, ValidationError
 from tutelage.errors import DataError, RecordError
 from tutelage.store.atomic import atomic_file
 from tutelage.store.parquet import read_parquet_rows, write_parquet
+from tutelage.store.reasons import Reasons
 
 Model = TypeVar("Model", bound=BaseModel)
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.xz", ".json", ".json.gz", ".parquet")
 _REMEDY = "Correct it, or choose to skip bad records."
+_NUM_REASONS_TOLD = 5
 _BROKEN_ARCHIVE = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
 _log = logging.getLogger(__name__)
 
@@ -39,11 +41,11 @@ OnSkip = Callable[[Skipped], None]
 
 
 class SkipLog:
-    """Raises what is wrong with a record, or passes it on as `Skipped`; what nobody collects ends in one warning."""
+    """Raises what is wrong with a record, or passes it on as `Skipped`; what nobody collects ends in a warning."""
 
     def __init__(self, path: Path | str, *, skip_bad: bool, on_skip: OnSkip | None) -> None:
         self.path, self.skip_bad, self.on_skip = str(path), skip_bad, on_skip
-        self.num_skipped, self._first = 0, ""
+        self._reasons = Reasons()
 
     def refuse(self, error: RecordError) -> None:
         """A record that breaks the rules: an error, unless the caller chose to skip such records."""
@@ -53,14 +55,15 @@ class SkipLog:
 
     def leave_out(self, line: int, message: str) -> None:
         """A record that is left out whatever the caller chose: it is well formed but holds nothing to use."""
-        self._first = self._first or message
-        self.num_skipped += 1
         if self.on_skip is not None:
             self.on_skip(Skipped(path=self.path, line=line, message=message))
+        else:
+            self._reasons.add(message)
 
     def close(self) -> None:
-        if self.num_skipped and self.on_skip is None:
-            _log.warning("%s: %d records left out; the first: %s", self.path, self.num_skipped, self._first)
+        if num_skipped := self._reasons.num_messages:
+            told = "; ".join(self._reasons.lines(_NUM_REASONS_TOLD))
+            _log.warning("%s: %d records left out; the first: %s", self.path, num_skipped, told)
 
 
 def is_record_file(path: Path) -> bool:

@@ -26,7 +26,7 @@ def records_of(form: Form[Record], row: Row, *, is_trained: bool) -> list[Record
     `is_trained` where the records are trained on: prompts are only asked, whatever was thought of a response to them.
     """
     kept = {key: plain_turns(key, value) for key, value in row.items() if value is not None}
-    _require_usable(kept, is_trained)
+    require_usable(kept, is_trained=is_trained)
     before = _before(kept)
     found = form.convert(kept)
     records = [each for each in found if not isinstance(each, LeftOut)]
@@ -34,10 +34,11 @@ def records_of(form: Form[Record], row: Row, *, is_trained: bool) -> list[Record
     return [each if isinstance(each, LeftOut) else preceded(each, before) for each in found]
 
 
-def _require_usable(row: Row, is_trained: bool) -> None:
+def require_usable(row: Row, *, is_trained: bool) -> None:
+    """Raises `UnusableRow` for a row that is more than text or deleted, or, if `is_trained`, marked as not for that."""
     for key in UNREAD_KEYS:
         if not is_absent(row.get(key)):
-            raise UnusableRow(f"{key!r} is part of what is asked, and no form reads it")
+            raise UnusableRow(f"{key!r} is part of what the model is given, and no form reads it")
     if row.get("deleted"):
         raise UnusableRow("'deleted' is set")
     if not is_trained:
@@ -95,12 +96,14 @@ def preceded(record: Record, before: Sequence[Message]) -> Record:
 
 def _require_all_said(row: Row, reads: Sequence[str], records: Sequence[Record]) -> None:
     """What a row asks under keys that its form does not read must stand in the prompts that were read."""
+    unread = [key for key in PROMPT_KEYS if key not in reads and not is_absent(row.get(key))]
+    if not unread:
+        return
     prompts = " ".join(_words(flat_text(_text(record), record.messages)) for record in records)
-    for key in PROMPT_KEYS:
-        if key not in reads and not is_absent(row.get(key)):
-            said = _said(row[key])
-            if said is None or any(_words(text) not in prompts for text in said):
-                raise UnusableRow(f"{key!r} is not read in this form, and what it says does not stand in the prompt")
+    for key in unread:
+        said = _said(row[key])
+        if said is None or any(_words(text) not in prompts for text in said):
+            raise UnusableRow(f"{key!r} is not read in this form, and what it says does not stand in the prompt")
 
 
 def _text(record: Record) -> str | None:

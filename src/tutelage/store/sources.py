@@ -76,6 +76,13 @@ def demonstration_forms(turns: Turns) -> tuple[Form[Demonstration], ...]:
             reads=("prompt",),
         ),
         Form(
+            name="messages",
+            keys="messages (TRL)",
+            matches=has_keys("messages"),
+            convert=partial(trl.demonstrations_of_messages, turns=turns),
+            reads=("messages",),
+        ),
+        Form(
             name="question",
             keys="passage + question + answers",
             matches=has_keys("passage", "question", "answers"),
@@ -86,13 +93,6 @@ def demonstration_forms(turns: Turns) -> tuple[Form[Demonstration], ...]:
             keys="instruction + instances, or instruction + output",
             matches=lambda row: "instruction" in row and ("instances" in row or "output" in row),
             convert=instructions.demonstrations_of_instruction,
-        ),
-        Form(
-            name="messages",
-            keys="messages (TRL)",
-            matches=has_keys("messages"),
-            convert=partial(trl.demonstrations_of_messages, turns=turns),
-            reads=("messages",),
         ),
         Form(
             name="dialogue",

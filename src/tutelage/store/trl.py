@@ -22,7 +22,7 @@ from tutelage.store.forms import (
 Side = str | tuple[Message, ...]
 _NOT_OF_PROMPTS = ("prompt", "completion", "completions", "chosen", "rejected", "response", "ranking", "comparisons")
 # How sure somebody was of either side, in the spellings that are about.
-_SCORE_KEYS = (
+SCORE_KEYS = (
     ("score_chosen", "score_rejected"),
     ("chosen_score", "rejected_score"),
     ("chosen_rating", "rejected_rating"),
@@ -78,7 +78,7 @@ def pair_ranking(
 
 def _is_tie(row: Row) -> bool:
     """Whether a pair ties, by its scores or as it says. Raises `UnusableRow` where its scores turn it around."""
-    given = [(row.get(chosen), row.get(rejected), f"{chosen!r} and {rejected!r}") for chosen, rejected in _SCORE_KEYS]
+    given = [(row.get(chosen), row.get(rejected), f"{chosen!r} and {rejected!r}") for chosen, rejected in SCORE_KEYS]
     given.append((row.get("margin"), 0, "'margin' and 0"))
     known = [(first, second, names) for first, second, names in given if first is not None and second is not None]
     for first, second, names in known:

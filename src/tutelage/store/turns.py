@@ -8,12 +8,12 @@ from typing import Any
 from tutelage.store.forms import UnusableRow
 
 TURN_KEYS = ("prompt", "completion", "chosen", "rejected", "messages", "turns", "conversations")
-_ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "chatgpt": "assistant", "developer": "system"}
-_TOOL_ROLES = ("tool", "function", "observation", "function_call", "tool_call", "ipython")
-_ROLE_KEYS, _CONTENT_KEYS = ("role", "from"), ("text", "value", "content")
-_TRAIN_KEYS = ("train", "training", "loss", "weight")
+ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "chatgpt": "assistant", "developer": "system"}
+TOOL_ROLES = ("tool", "function", "observation", "function_call", "tool_call", "ipython")
+_ROLE_KEYS, _CONTENT_KEYS = ("role", "from"), ("content", "value", "text")
+TRAIN_KEYS = ("train", "training", "loss", "weight")
 # A mask says which parts count, and nobody says whether 1 is the part that does.
-_MASK_KEYS = ("mask", "masked", "loss_mask", "train_detail", "training_detail")
+MASK_KEYS = ("mask", "masked", "loss_mask", "train_detail", "training_detail")
 _UNREAD_KEYS = ("tool_calls", "function_call", "image", "images", "video", "videos", "audio", "audios", "deleted")
 
 
@@ -29,10 +29,10 @@ def is_absent(value: object) -> bool:
 
 def is_trained_on(marked: Mapping[str, Any], where: str) -> bool:
     """Whether a row or a turn may be trained on, by its marks. Raises `UnusableRow` where that is not yes or no."""
-    for key in _MASK_KEYS:
+    for key in MASK_KEYS:
         if not is_absent(marked.get(key)):
             raise UnusableRow(f"{where} has {key!r}; which parts of it count is not known")
-    marks = {key: marked[key] for key in _TRAIN_KEYS if marked.get(key) is not None}
+    marks = {key: marked[key] for key in TRAIN_KEYS if marked.get(key) is not None}
     for key, value in marks.items():
         if not isinstance(value, bool | int | float) or value not in (0, 1):
             raise UnusableRow(
@@ -54,7 +54,7 @@ def plain_turns(key: str, value: Any) -> Any:
 
 def _plain_turn(turn: Mapping[str, Any], where: str) -> dict[str, Any]:
     role = next((turn[key] for key in _ROLE_KEYS if key in turn), None)
-    if isinstance(role, str) and role in _TOOL_ROLES:
+    if isinstance(role, str) and role in TOOL_ROLES:
         raise UnusableRow(f"{where} is of a tool (role {role!r}); only those of system, user and assistant are read")
     for key in _UNREAD_KEYS:
         if not is_absent(turn.get(key)):
@@ -62,10 +62,10 @@ def _plain_turn(turn: Mapping[str, Any], where: str) -> dict[str, Any]:
     content = next((turn[key] for key in _CONTENT_KEYS if turn.get(key) is not None), None)
     if isinstance(content, list):
         raise UnusableRow(f"{where} is a list of parts; only text is read")
-    marks = (*_ROLE_KEYS, *_CONTENT_KEYS, *_TRAIN_KEYS)
+    marks = (*_ROLE_KEYS, *_CONTENT_KEYS, *TRAIN_KEYS)
     plain = {key: value for key, value in turn.items() if key not in marks and value is not None}
     if role is not None:
-        plain["role"] = _ROLES.get(role, role) if isinstance(role, str) else role
+        plain["role"] = ROLES.get(role, role) if isinstance(role, str) else role
     if content is not None:
         plain["content"] = content
     return plain if is_trained_on(turn, where) else plain | {"train": False}

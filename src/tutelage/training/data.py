@@ -12,6 +12,7 @@ from tutelage.errors import DataError, RenderError
 from tutelage.model.packing import Group
 from tutelage.records import Demonstration, Prompt, Ranking, content_id, flat_text
 from tutelage.store.jsonl import Skipped
+from tutelage.store.reasons import Reasons
 from tutelage.text.render import Renderer, naming
 from tutelage.training.config import TextConfig
 from tutelage.training.overlap import count_overlap, prompt_key
@@ -20,6 +21,7 @@ _log = logging.getLogger(__name__)
 # Prompts. Over 30 of them an accuracy of 0.7 has a 95 % interval of 0.16 to either side: wider than most differences
 # between two checkpoints.
 FEW_FOR_A_DECISION = 30
+_NUM_REASONS_TOLD = 5
 R = TypeVar("R", Demonstration, Prompt, Ranking)
 T = TypeVar("T")
 
@@ -56,7 +58,11 @@ class LeftOut:
         return list(load(source, skip_bad=self.skip_bad, on_skip=self.note))
 
     def summary(self) -> dict[str, Any]:
-        return {"num_skipped": len(self.messages), "skipped": self.messages[:100]}
+        return {
+            "num_skipped": len(self.messages),
+            "skipped": self.messages[:100],
+            "skipped_by_reason": Reasons(self.messages).lines(_NUM_REASONS_TOLD),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
