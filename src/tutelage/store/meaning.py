@@ -7,7 +7,7 @@ in no list below says nothing about what is trained on; such keys are kept as th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from tutelage.records import Message, Prompt, flat_text
 from tutelage.store.forms import PROMPT_KEYS, Form, LeftOut, Record, Row, UnusableRow, prompt_turns
@@ -80,7 +80,7 @@ def preceded(record: Record, before: Sequence[Message]) -> Record:
     """The record with `before` as the first turns of its prompt. Raises `UnusableRow` where two beginnings collide."""
     if not before:
         return record
-    turns = record.messages or (Message(role="user", content=_text(record) or ""),)
+    turns: tuple[Message, ...] = record.messages or (Message(role="user", content=_text(record) or ""),)
     if record.messages is not None and any(message.role != "system" for message in before):
         raise UnusableRow("'history' stands beside a dialogue; which of them comes first is not known")
     if turns[0].role == "system":
@@ -91,7 +91,7 @@ def preceded(record: Record, before: Sequence[Message]) -> Record:
     if isinstance(record, Prompt) and record.id == Prompt(text=record.text, messages=record.messages).id:
         # The id was that of the content, which is another one now.
         del fields["id"]
-    return cast(Record, type(record).model_validate(fields | {"messages": (*before, *turns)}))
+    return type(record).model_validate(fields | {"messages": (*before, *turns)})
 
 
 def _require_all_said(row: Row, reads: Sequence[str], records: Sequence[Record]) -> None:

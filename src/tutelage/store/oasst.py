@@ -83,8 +83,7 @@ def _joined(messages: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         parent = nodes.get(node.get("parent_id"))
         (roots if parent is None else parent["replies"]).append(node)
     for root in roots:
-        shared = {key: root[key] for key in ("message_tree_id", "tree_state") if key in root}
-        yield {**shared, "prompt": root}
+        yield {"message_tree_id": root["message_tree_id"], "tree_state": root.get("tree_state"), "prompt": root}
 
 
 def _tree(row: Row) -> Node:
