@@ -18,6 +18,7 @@ from tutelage.evaluation.files import FileChoices, sample_file, score_file
 from tutelage.model.loading import device_of, load_policy, load_tokenizer
 from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Prompt
+from tutelage.store.sources import load_rankings
 from tutelage.text.render import make_renderer
 
 SHORT = SamplingSettings(max_response_tokens=8)
@@ -107,13 +108,24 @@ def test_scores_are_of_what_the_reward_model_was_trained_on(tiny: Tiny, tmp_path
 
 
 def test_a_ranking_is_read_as_it_stands_whatever_is_beside_it(tiny: Tiny, tmp_path: Path) -> None:
-    """A row with a ranking is our own form: its passages are no part of the prompt, to the trainer neither."""
-    own = {"prompt": "who?", "completions": [{"id": "a", "text": "the cat"}, {"id": "b", "text": "the dog"}]}
+    """A row with a ranking is our own form: passages are not put before its prompt, to the trainer neither.
+
+    Those that do not stand in the prompt already are refused: what it asks is not known then.
+    """
+    own = {
+        "prompt": "at noon\nthe cat ran.\n\nwho?",
+        "completions": [{"id": "a", "text": "the cat"}, {"id": "b", "text": "the dog"}],
+    }
     beside = {"passages": [["at noon", "the cat ran."]], "annotations": [{"kind": "rank", "value": [1, 2]}]}
     source = write_rows(tmp_path / "in.jsonl", [own, {**own, **beside, "ranking": [["a"], ["b"]]}])
     score_file(tiny.reward_model, str(source), tmp_path / "out.jsonl", choices=FileChoices())
     first, second = ([c["score"] for c in row["completions"]] for row in read_rows(tmp_path / "out.jsonl"))
     assert second == pytest.approx(first, abs=1e-5)
+    other = {**own, **beside, "prompt": "who?", "ranking": [["a"], ["b"]]}
+    source, choices = write_rows(tmp_path / "other.jsonl", [own, other]), FileChoices(overwrite=True)
+    assert score_file(tiny.reward_model, str(source), tmp_path / "out.jsonl", choices=choices).startswith("1 lines")
+    assert list(load_rankings(write_rows(tmp_path / "third.jsonl", [other]), on_skip=choices.note)) == []
+    assert [message.split(": ")[1][:29] for message in choices.left_out] == ["'passages' is not read in thi"] * 2
 
 
 @pytest.mark.parametrize(
