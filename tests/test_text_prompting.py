@@ -21,7 +21,7 @@ from tutelage.evaluation.files import FileChoices, sample_file, score_file
 from tutelage.model.loading import load_policy, load_tokenizer
 from tutelage.model.policy import ScoreModel
 from tutelage.model.sampling import SamplingSettings, sample_responses
-from tutelage.records import Completion, Demonstration, Prompt, Ranking
+from tutelage.records import Completion, Demonstration, Message, Prompt, Ranking
 from tutelage.reproduction.distances import measure_distances
 from tutelage.reproduction.models import policy_of_checkpoint, score_rankings
 from tutelage.serving.chat import Conversation, NotSentError
@@ -424,3 +424,51 @@ def test_the_response_that_is_scored_ends_as_the_template_closes_it(chat_folder:
     group = group_to_score(renderer, Prompt(text="Where?"), [Completion(id="a", text="No.")])
     assert group.responses[0][-1] == 3
     assert load_policy(chat_folder).generation_config.eos_token_id == [1, 3]
+
+
+# The system prompt.
+
+
+WORDS = "You are a careful hen."
+
+
+def test_a_system_prompt_stands_before_every_prompt_without_one(tokenizer):
+    plain = make_renderer(tokenizer, system_prompt=WORDS)
+    assert plain.decode(plain.prompt_tokens(Prompt(text="Where?"))) == f"{WORDS}\n\nWhere?\n\n"
+    asked = Prompt(messages=(Message(role="user", content="Where?"),))
+    assert plain.decode(plain.prompt_tokens(asked)) == f"System: {WORDS}\n\nUser: Where?\n\nAssistant:"
+    own = Prompt(messages=(Message(role="system", content="Be brief."), *(asked.messages or ())))
+    assert WORDS not in plain.decode(plain.prompt_tokens(own))
+    chat = make_renderer(chat_models.chat_tokenizer("chatml"), prompt_format="chat", system_prompt=WORDS)
+    bare = make_renderer(chat_models.chat_tokenizer("chatml"), prompt_format="chat")
+    stated = Prompt(messages=(Message(role="system", content=WORDS), *(asked.messages or ())))
+    assert chat.prompt_tokens(Prompt(text="Where?")) == bare.prompt_tokens(stated) != bare.prompt_tokens(asked)
+
+
+def test_the_folder_keeps_the_system_prompt_and_everybody_uses_it(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    text = {"max_prompt_tokens": 40, "max_response_tokens": 10, "system_prompt": WORDS}
+    files = {"demonstrations": tiny.demonstrations, "validation": tiny.demonstrations, "allow_prompt_overlap": True}
+    config = {"out": tmp_path / "run", "model": tiny.policy, "text": text, "num_epochs": 1, "device": "cpu", **files}
+    sft(SFTConfig.model_validate(config))
+    folder = tmp_path / "run" / "model"
+    assert read_prompting(load_tokenizer(folder)) == Prompting(system_prompt=WORDS)
+    seen = spy_on_prompts(monkeypatch)
+    Conversation(folder, temperature=0.0, max_response_tokens=2, seed=0, device="cpu").reply("Where is the hen?")
+    assert seen == [f"<|endoftext|>{WORDS}\n\nWhere is the hen?\n\n"]
+    with pytest.raises(ConfigError, match=r"system_prompt ask for plain.*Be brief"):
+        prompt_as_trained(load_tokenizer(folder), TextConfig(system_prompt="Be brief."), folder)
+
+
+def test_a_folder_written_before_there_were_system_prompts_has_none(trained: Path):
+    tokenizer = load_tokenizer(trained)
+    said = tokenizer.init_kwargs["tutelage"]
+    del said["system_prompt"]
+    assert read_prompting(tokenizer) == PLAIN
+
+
+def test_a_template_without_a_system_turn_is_refused_at_once(chat_folder: Path):
+    with pytest.raises(ModelError, match="takes no system turn"):
+        make_renderer(load_tokenizer(chat_folder), prompt_format="chat", system_prompt=WORDS)
+    make_renderer(load_tokenizer(chat_folder), prompt_format="chat")

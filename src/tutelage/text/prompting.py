@@ -18,13 +18,15 @@ STOP_TOKENS_KEY = "stop_token_ids"  # written by `model.stops` too, from generat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompting:
-    """Format and separator that a model was trained with; see `Renderer`."""
+    """Format, separator and system prompt that a model was trained with; see `Renderer`."""
 
     prompt_format: PromptFormat = "plain"
     separator: str = "\n\n"
+    system_prompt: str = ""
 
     def __str__(self) -> str:
-        return "chat" if self.prompt_format == "chat" else f"plain with separator {self.separator!r}"
+        shape = "chat" if self.prompt_format == "chat" else f"plain with separator {self.separator!r}"
+        return f"{shape} and system prompt {self.system_prompt!r}" if self.system_prompt else shape
 
     def is_like(self, other: Prompting) -> bool:
         """Whether prompts come out the same: a chat template has no use for the separator."""
@@ -36,16 +38,21 @@ def read_prompting(tokenizer: Any) -> Prompting | None:
     said = tokenizer.init_kwargs.get(PROMPTING_KEY)
     if said is None:
         return None
-    keys = set(Prompting.__slots__)
-    if not isinstance(said, dict) or set(said) != keys or said["prompt_format"] not in get_args(PromptFormat):
+    needed, known = {"prompt_format", "separator"}, set(Prompting.__slots__)
+    is_known = isinstance(said, dict) and needed <= set(said) <= known
+    if not is_known or said["prompt_format"] not in get_args(PromptFormat):
         raise ModelError(
             f"tokenizer_config.json says {PROMPTING_KEY!r}: {said!r}, which is not how a model can be prompted; it "
-            "needs 'prompt_format' (plain or chat) and 'separator'. Correct it, or take the key out"
+            "needs 'prompt_format' (plain or chat) and 'separator', and may have 'system_prompt'. Correct it, or take "
+            "the key out"
         )
-    return Prompting(prompt_format=said["prompt_format"], separator=str(said["separator"]))
+    others = {key: str(said[key]) for key in said if key != "prompt_format"}
+    return Prompting(prompt_format=said["prompt_format"], **others)
 
 
-def asked_prompting(tokenizer: Any, prompt_format: PromptFormat | None, separator: str | None) -> Prompting:
+def asked_prompting(
+    tokenizer: Any, prompt_format: PromptFormat | None, separator: str | None, system_prompt: str | None = None
+) -> Prompting:
     """What is asked for; what is None is as the model was trained, and plain for a model that does not say.
 
     A model that does not say, but has a chat template, may be one for dialogues: it is warned of.
@@ -60,6 +67,7 @@ def asked_prompting(tokenizer: Any, prompt_format: PromptFormat | None, separato
     return Prompting(
         prompt_format=prompt_format or base.prompt_format,
         separator=base.separator if separator is None else separator,
+        system_prompt=base.system_prompt if system_prompt is None else system_prompt,
     )
 
 

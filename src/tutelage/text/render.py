@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tutelage.errors import ModelError, RenderError
@@ -26,9 +26,11 @@ class Renderer:
     """Renders records for one tokenizer.
 
     `prompt_format` "plain": the prompt's text, then `separator`; a dialogue becomes "User: ..." turns. "chat": the
-    tokenizer's own chat template. The paper does not give the separators of its prompts. A response is its text and
-    then a stop token, which ends it in training and when sampled; it is never a padding token, because nothing here
-    is padded. What a text says stays text: no control token comes from it, whichever format is used.
+    tokenizer's own chat template. `system_prompt` stands before every prompt that has none of its own: as a turn of the
+    dialogue, or as text and an empty line before a plain prompt. The paper has none, and does not give its separators.
+    A response is its text and then a stop token, which ends it in training and when sampled; it is never a padding
+    token, because nothing here is padded. What a text says stays text: no control token comes from it, whichever
+    format is used.
 
     `stop_tokens`: what ends a response when it is sampled; the first ends it in training. In "chat" that is the token
     with which the template closes an assistant's turn, else the tokenizer's end of sequence.
@@ -39,6 +41,7 @@ class Renderer:
     tokenizer: Any
     prompt_format: PromptFormat = "plain"
     separator: str = "\n\n"
+    system_prompt: str = ""
     stop_tokens: tuple[int, ...] = field(init=False)
     opening: list[int] = field(init=False)  # what the tokenizer puts before a text (a BOS token, usually nothing)
     _encoder: TextEncoder = field(init=False, repr=False, compare=False)
@@ -50,7 +53,7 @@ class Renderer:
                 "set `eos_token` in tokenizer_config.json"
             )
         if self.prompt_format == "chat":
-            check_template(self.tokenizer)
+            check_template(self.tokenizer, has_system_prompt=bool(self.system_prompt))
         stop_tokens = _stop_tokens(self.tokenizer, self.prompt_format)
         object.__setattr__(self, "stop_tokens", stop_tokens)
         object.__setattr__(self, "opening", _opening(self.tokenizer))
@@ -63,7 +66,7 @@ class Renderer:
 
     @property
     def prompting(self) -> Prompting:
-        return Prompting(prompt_format=self.prompt_format, separator=self.separator)
+        return Prompting(prompt_format=self.prompt_format, separator=self.separator, system_prompt=self.system_prompt)
 
     def prompt_tokens(self, record: Prompt | Demonstration | Ranking) -> list[int]:
         """A prompt, up to where its response begins. Raises `RenderError` for one that cannot be rendered."""
@@ -74,9 +77,13 @@ class Renderer:
                 "the last turn of the prompt is the assistant's, so that a response would answer nobody; end the "
                 "prompt with a user's turn"
             )
+        has_own = messages[0].role == "system"
+        if self.system_prompt and not has_own:
+            messages = (Message(role="system", content=self.system_prompt), *messages)
         if self.prompt_format == "chat":
             return self._chat(messages)
-        rendered = f"{text}{self.separator}" if text is not None else self._dialogue(messages)
+        before = f"{self.system_prompt}\n\n" if self.system_prompt else ""
+        rendered = f"{before}{text}{self.separator}" if text is not None else self._dialogue(messages)
         return self.opening + self._encoder.encode(rendered)
 
     def response_tokens(self, text: str) -> list[int]:
@@ -124,13 +131,18 @@ class Renderer:
 
 
 def make_renderer(
-    tokenizer: Any, *, prompt_format: PromptFormat | None = None, separator: str | None = None
+    tokenizer: Any,
+    *,
+    prompt_format: PromptFormat | None = None,
+    separator: str | None = None,
+    system_prompt: str | None = None,
 ) -> Renderer:
     """The renderer of a model's tokenizer: as the model was prompted in training, or plain where it does not say.
 
     What is given goes before that; a contradiction is warned of.
     """
-    trained, asked = read_prompting(tokenizer), asked_prompting(tokenizer, prompt_format, separator)
+    trained = read_prompting(tokenizer)
+    asked = asked_prompting(tokenizer, prompt_format, separator, system_prompt)
     if trained is not None and not asked.is_like(trained):
         _log.warning(
             "prompts are rendered as %s, but this model was trained with %s: its responses and scores mean little. "
@@ -138,7 +150,7 @@ def make_renderer(
             asked,
             trained,
         )
-    return Renderer(tokenizer=tokenizer, prompt_format=asked.prompt_format, separator=asked.separator)
+    return Renderer(tokenizer=tokenizer, **asdict(asked))
 
 
 def _stop_tokens(tokenizer: Any, prompt_format: PromptFormat) -> tuple[int, ...]:

@@ -28,8 +28,11 @@ def render(tokenizer: Any, turns: Turns, *, with_generation_prompt: bool) -> str
         ) from error
 
 
-def check_template(tokenizer: Any) -> None:
-    """Refuse, with `ModelError`, a template that is missing, renders nothing, or does not open the assistant's turn."""
+def check_template(tokenizer: Any, *, has_system_prompt: bool = False) -> None:
+    """Refuse, with `ModelError`, a template that is missing, renders nothing, or does not open the assistant's turn.
+
+    With a system prompt, also one that takes no system turn or leaves it out.
+    """
     if not tokenizer.chat_template:
         raise ModelError("prompt_format is 'chat', but the tokenizer has no chat template; use prompt_format: plain")
     user = [{"role": "user", "content": _USER_WORD}]
@@ -40,6 +43,8 @@ def check_template(tokenizer: Any) -> None:
             f"the tokenizer's chat template cannot render one turn of a user ({first_line(error.__cause__ or error)}); "
             "correct chat_template, or use prompt_format: plain"
         ) from error
+    if has_system_prompt:
+        _check_system_turn(tokenizer, user)
     if _USER_WORD not in prompt:
         raise ModelError(
             "the tokenizer's chat template leaves out what a user says; correct chat_template, or use prompt_format: "
@@ -52,6 +57,19 @@ def check_template(tokenizer: Any) -> None:
         raise ModelError(
             f"the tokenizer's chat template opens an assistant's turn with {missing!r}, but leaves that out of a "
             "prompt: it does not read `add_generation_prompt`. Correct chat_template, or use prompt_format: plain"
+        )
+
+
+def _check_system_turn(tokenizer: Any, user: Turns) -> None:
+    turns = [{"role": "system", "content": _ASSISTANT_WORD}, *user]
+    try:
+        is_shown = _ASSISTANT_WORD in render(tokenizer, turns, with_generation_prompt=True)
+    except RenderError:
+        is_shown = False
+    if not is_shown:
+        raise ModelError(
+            "a system_prompt is given, but the tokenizer's chat template takes no system turn; correct chat_template, "
+            "leave system_prompt out, or use prompt_format: plain"
         )
 
 

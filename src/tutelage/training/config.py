@@ -59,6 +59,7 @@ class TextConfig(Config):
     # prompt and response; the paper does not give its own separators.
     prompt_format: Literal["plain", "chat"] | None = None
     separator: str | None = None
+    system_prompt: str | None = None  # before every prompt without one; the paper has none
     max_prompt_tokens: int = Field(1024, gt=0)  # longer prompts are filtered [App. C]
     max_response_tokens: int = Field(1024, gt=0)  # [App. C]
     too_long: Literal["error", "skip"] = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +22,23 @@ def prompt_as_trained(tokenizer: Any, text: TextConfig, model: Path | str) -> Re
     The tokenizer says so from here on, and with it every folder that it is saved in. Raises `ConfigError` where `text`
     contradicts how the model was trained: only SFT teaches that anew.
     """
-    trained, asked = read_prompting(tokenizer), asked_prompting(tokenizer, text.prompt_format, text.separator)
+    trained, asked = read_prompting(tokenizer), _asked(tokenizer, text)
     if trained is not None and not asked.is_like(trained):
         raise ConfigError(
-            f"text.prompt_format and text.separator ask for {asked}, but model {str(model)!r} was trained with "
-            f"{trained}. Leave both out to prompt it as it was trained, or train it with them first: `tutelage sft`"
+            f"text.prompt_format, text.separator and text.system_prompt ask for {asked}, but model {str(model)!r} was "
+            f"trained with {trained}. Leave them out to prompt it as it was trained, or train it with them first: "
+            "`tutelage sft`"
         )
     return _recorded(tokenizer, asked)
 
 
 def teach_prompting(tokenizer: Any, text: TextConfig, model: Path | str) -> Renderer:
     """As `prompt_as_trained`, for the stage that may teach a model to be prompted in another way; it is warned of."""
-    trained, asked = read_prompting(tokenizer), asked_prompting(tokenizer, text.prompt_format, text.separator)
+    trained, asked = read_prompting(tokenizer), _asked(tokenizer, text)
     if trained is not None and not asked.is_like(trained):
         _log.warning(
-            "model %r was trained with prompts that are %s; from here on they are %s. Leave text.prompt_format and "
-            "text.separator out to keep them",
+            "model %r was trained with prompts that are %s; from here on they are %s. Leave text.prompt_format, "
+            "text.separator and text.system_prompt out to keep them",
             str(model),
             trained,
             asked,
@@ -51,11 +53,15 @@ def check_prompted_alike(renderer: Renderer, model: Path | str, reward_model: Pa
         raise ModelError(
             f"reward_model {str(reward_model)!r} was trained with prompts that are {trained}, but policy "
             f"{str(model)!r} is prompted with {renderer.prompting}; it scores the policy's own tokens, so both must be "
-            "prompted alike. Train the reward model with the policy's text.prompt_format and text.separator"
+            "prompted alike. Train the reward model with the policy's text.prompt_format, separator and system_prompt"
         )
 
 
+def _asked(tokenizer: Any, text: TextConfig) -> Prompting:
+    return asked_prompting(tokenizer, text.prompt_format, text.separator, text.system_prompt)
+
+
 def _recorded(tokenizer: Any, asked: Prompting) -> Renderer:
-    renderer = Renderer(tokenizer=tokenizer, prompt_format=asked.prompt_format, separator=asked.separator)
+    renderer = Renderer(tokenizer=tokenizer, **asdict(asked))
     write_prompting(tokenizer, asked, renderer.stop_tokens)
     return renderer
