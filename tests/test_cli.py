@@ -19,7 +19,7 @@ import torch
 import tutelage
 from tiny import CONTEXT, read_rows, write_rows
 from tutelage.cli import machine, main
-from tutelage.model.loading import load_policy, load_tokenizer, save_model
+from tutelage.model.policy import Policy, ScoreModel
 from tutelage.serving.chat import Conversation, NotSentError
 from tutelage.text.tokenizers import train_tokenizer
 
@@ -275,15 +275,19 @@ def test_empty_splits(run, config, tmp_path):
 
 
 def test_weights_and_losses_that_are_not_numbers(run, config, tiny, tmp_path):
-    """A policy with spoilt weights is refused; where only the loss shows it, its batch is named and nothing saved."""
-    model, spoilt = load_policy(tiny.policy), tmp_path / "spoilt"
+    """A policy with corrupted weights is refused; where only the loss shows it, its batch is named and nothing saved."""
+    policy, broken = Policy.load(tiny.policy), tmp_path / "broken"
     with torch.no_grad():
-        model.model.norm.weight[0] = float("nan")
-    save_model(model, load_tokenizer(tiny.policy), spoilt)
-    message = mistaken(run("sft", config(model=str(spoilt))))
-    assert f"model '{spoilt}' gives logits that are not numbers" in message
+        policy.model.model.norm.weight[0] = float("nan")
+    policy.save(broken)
+    message = mistaken(run("sft", config(model=str(broken))))
+    assert f"model '{broken}' gives logits that are not numbers" in message
+    scorer, headless = ScoreModel.load(tiny.reward_model), tmp_path / "headless"
+    with torch.no_grad():
+        scorer.model.score.weight[0, 0] = float("nan")
+    scorer.save(headless)
     path, rankings = tmp_path / "reward.yaml", str(tiny.rankings)
-    settings = {"out": str(tmp_path / "reward"), "model": str(spoilt), "rankings": rankings, "validation": rankings}
+    settings = {"out": str(tmp_path / "reward"), "model": str(headless), "rankings": rankings, "validation": rankings}
     settings |= {"allow_prompt_overlap": True}
     path.write_text(yaml.safe_dump({**settings, "rankings_per_step": 5, "text": TEXT, "device": "cpu"}))
     message = mistaken(run("reward", path))
