@@ -162,17 +162,23 @@ def load_config(model: type[Model], path: Path | str | None, overrides: Iterable
     """
     values = {} if path is None else _read_mapping(Path(path))
     complaints = [wrong for override in overrides if (wrong := _apply_override(values, override))]
-    try:
-        config = _validated(model, values)
-    except TypeError as error:
-        complaints.append(f"(all): every key must be text ({error})")
-    except ValidationError as error:
-        complaints += [_complaint(model, fault) for fault in _all_faults(model, values, error)]
-    if complaints:
+    config, faults = check_values(model, values)
+    if config is None or complaints:
+        complaints += faults
         raise ConfigError(
             f"{path or 'what --set says'} cannot be used:\n" + "\n".join(f"  {complaint}" for complaint in complaints)
         )
     return config
+
+
+def check_values(model: type[Model], values: dict[str, Any]) -> tuple[Model | None, list[str]]:
+    """The configuration, or None and everything that is wrong with `values`: the key, its value and the rule."""
+    try:
+        return _validated(model, values), []
+    except TypeError as error:
+        return None, [f"(all): every key must be text ({error})"]
+    except ValidationError as error:
+        return None, [_complaint(model, fault) for fault in _all_faults(model, values, error)]
 
 
 def _validated(model: type[Model], values: dict[str, Any]) -> Model:

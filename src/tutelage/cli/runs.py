@@ -11,6 +11,7 @@ import typer
 
 def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Start here")(quickstart)
+    app.command(rich_help_panel="Start here")(run)
     app.command(rich_help_panel="Start here")(doctor)
     app.command(rich_help_panel="Judge")(report)
 
@@ -78,6 +79,43 @@ def _require_studio() -> None:
     missing = [name for name in ("fastapi", "sqlalchemy", "uvicorn") if find_spec(name) is None]
     if missing:
         raise UserError(f"--label-yourself needs {', '.join(missing)}. Run: pip install 'tutelage[studio]'")
+
+
+def run(
+    recipe: Annotated[Path, typer.Argument(help="The YAML file of the run.", metavar="RECIPE.yaml")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override one key, e.g. --set ppo.num_episodes=2048. May repeat."),
+    ] = None,
+    redo: Annotated[
+        str | None, typer.Option("--redo", help="Do this step again, and all that were done after it.", metavar="STEP")
+    ] = None,
+) -> None:
+    """Run the paper on your model and data: SFT, reward model, PPO-ptx, win rates, report. Call it again to go on.
+
+    What is done stays done while what went into it is the same; labels that people have yet to make are waited for
+    in the studio. Example: tutelage run own-data.yaml --set arms='[base, sft, dpo]'
+    """
+    from tutelage.config import load_config
+    from tutelage.workflow.config import RunConfig
+
+    config = load_config(RunConfig, recipe, overrides or ())
+    from rich.console import Console
+
+    from tutelage.report import write_report
+    from tutelage.workflow.paper import run_paper
+    from tutelage.workflow.sources import Waiting
+    from tutelage.workflow.summary import draw_run, print_result
+
+    try:
+        summary = run_paper(config, redo=redo)
+    except Waiting as waiting:
+        typer.echo(str(waiting))
+        return
+    page = write_report(config.out, draw=draw_run)
+    console = Console()
+    print_result(console, summary)
+    console.print(f"\nreport   {page}\nnumbers  {config.out / 'summary.json'}", soft_wrap=True, highlight=False)
 
 
 def report(

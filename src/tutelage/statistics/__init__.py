@@ -9,6 +9,7 @@ from tutelage.statistics.best_of_n import BestOfN, best_of_n_curve, best_of_n_kl
 from tutelage.statistics.calibration import CalibrationBin, calibration_bins, expected_calibration_error
 from tutelage.statistics.contrast import combined_contrast, paired_contrast
 from tutelage.statistics.interval import Interval, bounded_mean, clustered_variance
+from tutelage.statistics.length_control import length_controlled_win_rate
 from tutelage.statistics.likert import likert_mean
 from tutelage.statistics.over_optimisation import OverOptimisation, fit_over_optimisation
 from tutelage.statistics.reliability import (
@@ -46,6 +47,7 @@ __all__ = [
     "krippendorff_alpha",
     "krippendorff_alpha_of_orders",
     "krippendorff_alphas",
+    "length_controlled_win_rate",
     "likert_mean",
     "paired_contrast",
     "pairwise_agreement",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from tutelage.labeling.tasks import Kind, PromptKind, Purpose, Task
@@ -111,6 +111,34 @@ def enqueue(
 def content_key(task: Task, purpose: Purpose) -> str:
     """What an item is known by: the same task for the same purpose has the same key, however often it is queued."""
     return content_id(purpose, json.dumps(task.model_dump(mode="json"), sort_keys=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedItem:
+    """An item in the queue: how many of its places are still open. A halted one is handed out no more."""
+
+    id: int
+    num_open: int
+    is_halted: bool
+
+
+def queued_items(studio: Studio, tasks: Sequence[Task], *, purpose: Purpose) -> list[QueuedItem]:
+    """The items of tasks that were queued for this purpose, in the order of `tasks`; of equal tasks there is one."""
+    place_of_key = {content_key(task, purpose): place for place, task in enumerate(tasks)}
+    open_places = func.count(Slot.id).filter(Slot.state != "done")
+    found: dict[int, QueuedItem] = {}
+    keys = iter(place_of_key)
+    with studio.database.read() as session:
+        while part := list(islice(keys, TASKS_PER_TRANSACTION)):
+            chosen = (
+                select(Item.id, Item.content_key, Item.is_halted, open_places)
+                .join(Slot, Slot.item_id == Item.id)
+                .where(Item.content_key.in_(part))
+                .group_by(Item.id)
+            )
+            for item_id, key, is_halted, num_open in session.execute(chosen).tuples():
+                found[place_of_key[key]] = QueuedItem(id=item_id, num_open=num_open, is_halted=is_halted)
+    return [found[place] for place in sorted(found)]
 
 
 def _rows(part: Sequence[Task], *, purpose: Purpose, overlap: int, priority: int) -> list[dict[str, Any]]:

@@ -1,0 +1,111 @@
+"""Everybody responds: each arm completes every test prompt once [3.6]."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tutelage.evaluation.best_of_n import complete_best_of_n
+from tutelage.evaluation.completions import Arm, complete, is_complete, score_completions
+from tutelage.model.loading import device_of, load_scalar_model, load_tokenizer
+from tutelage.records import Completion, Prompt
+from tutelage.store.jsonl import read_rows, write_rows
+from tutelage.text.render import make_renderer
+from tutelage.workflow.experiment import Experiment
+
+PROMPTS_PER_PREFIX = 100
+
+
+def choose_prefix(run: Experiment) -> dict[str, Any]:
+    """The base model, prompted: the few-shot prefix whose completions of validation prompts score highest [C.5]."""
+    names = list(run.config.prefixes)
+    if len(names) == 1:
+        return {"prefix": names[0]}
+    prompts = run.prompts("valid", "ppo")[:PROMPTS_PER_PREFIX]
+    model, tokenizer = load_scalar_model(run.model("reward")), load_tokenizer(run.model("reward"))
+    scores = {}
+    for name in names:
+        completions = _complete(run, _prompted(run, name), prompts)
+        own = score_completions(model, make_renderer(tokenizer), prompts, completions)
+        flat = [score for row in own for score in row]
+        scores[name] = sum(flat) / max(1, len(flat))
+    return {"prefix": max(scores, key=lambda name: scores[name]), "scores": scores}
+
+
+def _prompted(run: Experiment, prefix: str) -> Arm:
+    return Arm(
+        name="prompted", model=run.base_model, prefix=run.config.prefixes[prefix], stop_text=run.config.prefix_stop
+    )
+
+
+def complete_test_prompts(run: Experiment, prefix: str) -> dict[str, float]:
+    """One completion of every arm to every test prompt, at temperature 1. Returns each arm's share that ended."""
+    prompts = test_prompts(run)
+    rows, shares = [], {}
+    for name in run.config.arms:
+        completions = _complete_as(run, name, prompts, prefix)
+        own = list(_rows(prompts, name, completions))
+        shares[name] = sum(row["is_complete"] for row in own) / max(1, len(own))
+        rows += own
+    write_rows(run.evaluation("completions"), rows)
+    return shares
+
+
+def test_prompts(run: Experiment) -> list[Prompt]:
+    """Those that every arm responds to."""
+    prompts = run.prompts("test")
+    run.rng("test prompts").shuffle(prompts)
+    return prompts[: run.config.num_test_prompts]
+
+
+def _complete_as(run: Experiment, name: str, prompts: Sequence[Prompt], prefix: str) -> list[list[Completion]]:
+    if name == "prompted":
+        return _complete(run, _prompted(run, prefix), prompts)
+    if name != "best_of_n":
+        return _complete(run, Arm(name=name, model=run.policy_of(name)), prompts)
+    return complete_best_of_n(
+        Arm(name="ppo_init", model=run.model("ppo_init")),
+        prompts,
+        n=run.config.best_of_n,
+        reward_model=run.model("reward"),
+        settings=run.sampling,
+        seed=run.seed,
+        device=device_of(run.device),
+        on_too_long=lambda _: None,
+    )
+
+
+def _complete(run: Experiment, arm: Arm, prompts: Sequence[Prompt]) -> list[list[Completion]]:
+    # A prompt without room for a response has none; the counts of the measurements say so.
+    device = device_of(run.device)
+    return complete(arm, prompts, settings=run.sampling, seed=run.seed, device=device, on_too_long=lambda _: None)
+
+
+def _rows(prompts: Sequence[Prompt], arm: str, completions: Sequence[Sequence[Completion]]) -> Iterable[dict[str, Any]]:
+    for prompt, own in zip(prompts, completions, strict=True):
+        for completion in own:
+            yield {
+                "prompt_id": prompt.id,
+                "prompt": prompt.flat,
+                "use_case": prompt.use_case or "",
+                "arm": arm,
+                "completion_id": completion.id,
+                "text": completion.text,
+                "is_complete": is_complete(completion),
+                "num_tokens": (completion.model_extra or {})["num_tokens"],
+            }
+
+
+def read_answers(run: Experiment) -> tuple[dict[str, Prompt], dict[str, dict[str, Completion]]]:
+    """The test prompts by their ids, and each arm's completion by the prompt's id."""
+    prompts = {prompt.id: prompt for prompt in test_prompts(run)}
+    completions: dict[str, dict[str, Completion]] = {arm: {} for arm in run.config.arms}
+    for _, row in read_rows(run.evaluation("completions")):
+        completions[row["arm"]][row["prompt_id"]] = Completion(
+            id=row["completion_id"],
+            text=row["text"],
+            policy=row["arm"],
+            is_complete=row["is_complete"],
+            num_tokens=row["num_tokens"],
+        )
+    return prompts, completions

@@ -1,0 +1,118 @@
+"""What people contribute: prompts, demonstrations of the desired behavior, and rankings of what policies complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tutelage.errors import DataError
+from tutelage.evaluation.completions import Arm, complete
+from tutelage.model.loading import device_of
+from tutelage.prompts.dedupe import normalised_prompt, text_key
+from tutelage.records import Completion, Prompt, Ranking, Split
+from tutelage.seeds import derived_seed
+from tutelage.store.jsonl import read_rows, write_records, write_rows
+from tutelage.workflow.experiment import Experiment
+
+SPLITS: tuple[Split, ...] = ("train", "valid")
+
+
+def collect_prompts(run: Experiment) -> dict[str, int]:
+    """The prompts that users wrote, in splits and by purpose [3.2]. Returns how many there are of each."""
+    run.world.prompts.collect(run.prompts_path.parent)
+    purposes = ((split, purpose) for split in SPLITS for purpose in ("sft", "reward", "ppo"))
+    counts = {f"{split}_{purpose}": len(run.prompts(split, purpose)) for split, purpose in purposes}  # type: ignore[arg-type]
+    counts["test"] = len(run.prompts("test"))
+    if counts["test"] < 2:
+        raise DataError(
+            f"{run.config.prompts} has {counts['test']} test prompts, and win rates need at least two. Give more "
+            "prompts, or mark some with split: test"
+        )
+    return counts
+
+
+def collect_demonstrations(run: Experiment) -> dict[str, int]:
+    """Labelers write a response to each SFT prompt [3.4]. A split without one has no file."""
+    counts = {}
+    for split, name in zip(SPLITS, ("demonstrations", "demonstrations_valid"), strict=True):
+        records = list(run.world.demonstrators.demonstrate(run.prompts(split, "sft"), split))
+        counts[split] = len(records)
+        if records:
+            write_records(run.data(name), records)
+    return counts
+
+
+def sample_for_rankings(run: Experiment) -> dict[str, int]:
+    """K completions of each reward prompt: one from the start of PPO, the others from SFT [3.5]."""
+    fewest, most = run.config.completions_per_prompt
+    counts = {}
+    for split in SPLITS:
+        prompts = run.prompts(split, "reward")
+        supervised, initial = (
+            _complete(run, name, prompts, number) for name, number in ((run.first_sft, most - 1), ("ppo_init", 1))
+        )
+        rng = run.rng("K", split)
+        rows = []
+        for prompt, own, other in zip(prompts, supervised, initial, strict=True):
+            # Drawn for every prompt, so that one without room for a response changes no other's K.
+            chosen = own[: rng.randint(fewest, most) - 1] + other
+            if chosen:
+                rows.append({"prompt": prompt.model_dump(), "completions": [c.model_dump() for c in chosen]})
+        counts[split] = write_rows(run.data(f"completions_{split}"), rows)
+    return counts
+
+
+def _complete(run: Experiment, name: str, prompts: list[Prompt], number: int) -> list[list[Completion]]:
+    return complete(
+        Arm(name=name, model=run.model(name)),
+        prompts,
+        settings=run.sampling,
+        seed=run.seed,
+        num_completions=number,
+        device=device_of(run.device),
+        on_too_long=lambda _: None,
+    )
+
+
+def collect_rankings(run: Experiment) -> dict[str, int]:
+    """Labelers rank the completions [3.4]. Where a reward model judges at the end, half of the prompts are kept for it.
+
+    A prompt is in the one half or in the other with all its rankings: the judge learns from other prompts than the
+    reward model that PPO climbs.
+    """
+    counts = {}
+    for split, name in zip(SPLITS, ("rankings", "rankings_valid"), strict=True):
+        prompts, completions = _completions(run, split)
+        rankings = list(run.world.rankers.rank(prompts, completions, split))
+        if split == "train" and run.has_judge_model:
+            rankings, others = part_by_prompt(rankings, run.seed)
+            counts["judge"] = write_records(run.data("rankings_judge"), others)
+        counts[split] = len(rankings)
+        if rankings:
+            write_records(run.data(name), rankings)
+    if min(counts["train"], counts.get("judge", 1)) == 0:
+        raise DataError(
+            f"there are too few rankings: {counts['train']} for the reward model"
+            + (
+                f", {counts['judge']} for the one that judges. Give more, or set judge: nobody"
+                if "judge" in counts
+                else ""
+            )
+        )
+    return counts
+
+
+def _completions(run: Experiment, split: Split) -> tuple[list[Prompt], list[list[Completion]]]:
+    if not run.world.rankers.should_sample:
+        return [], []
+    rows = [row for _, row in read_rows(run.data(f"completions_{split}"))]
+    prompts = [Prompt.model_validate(row["prompt"]) for row in rows]
+    return prompts, [[Completion.model_validate(c) for c in row["completions"]] for row in rows]
+
+
+def part_by_prompt(rankings: Iterable[Ranking], seed: int) -> tuple[list[Ranking], list[Ranking]]:
+    """Two halves by prompt; the seed and the prompt's text decide, not its case or white space."""
+    halves: tuple[list[Ranking], list[Ranking]] = ([], [])
+    for ranking in rankings:
+        key = text_key(normalised_prompt(ranking.prompt, ranking.messages))
+        halves[derived_seed(seed, "half", key) % 2].append(ranking)
+    return halves

@@ -1,0 +1,223 @@
+"""One run of the paper: where its files stand, and the settings of each of its stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any, TypeVar
+
+from tutelage.model.sampling import SamplingSettings
+from tutelage.records import Prompt, Purpose, Split
+from tutelage.seeds import derived_seed
+from tutelage.store.jsonl import read_records
+from tutelage.training.config import DPOConfig, PPOConfig, PretrainConfig, RewardConfig, SFTConfig, StageConfig
+from tutelage.training.opening import FREE_KEYS, inputs_of
+from tutelage.workflow.config import RunConfig
+from tutelage.workflow.sources import Source, World
+from tutelage.workflow.steps import Step, Steps
+
+S = TypeVar("S", bound=StageConfig)
+Train = Callable[..., dict[str, Any]]
+
+
+class Experiment:
+    """The folder of a run, as the functions of its steps see it."""
+
+    def __init__(self, config: RunConfig, world: World, steps: Steps) -> None:
+        self.config, self.world, self.steps = config, world, steps
+        self.out, self.seed = config.out, config.seed
+
+    # -- what is part of it
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether a start of PPO is trained: what every policy's divergence is measured from."""
+        return self.world.rankers.should_sample or bool({"ppo", "ppo_ptx", "dpo", "best_of_n"} & set(self.config.arms))
+
+    @property
+    def has_judge_model(self) -> bool:
+        """Whether a reward model of its own judges."""
+        return self.world.judge is None and self.config.judge == "reward_model"
+
+    @property
+    def is_judged(self) -> bool:
+        return self.world.judge is not None or self.has_judge_model
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The files of raw rows that numbers are drawn from."""
+        parts = {"completions": True, "comparisons": self.is_judged, "ratings": self.is_judged}
+        parts |= {"kl_to_reference": self.has_reference, "pretraining_loss": self.config.pretraining_text is not None}
+        return tuple(name for name, is_part in parts.items() if is_part)
+
+    # -- where things stand
+
+    @property
+    def base_model(self) -> Path | str:
+        return self.config.base_model if self.config.base_model is not None else self.model("pretrain")
+
+    @property
+    def first_sft(self) -> str:
+        """The SFT policy that rankings are of and the reward model starts from: before a checkpoint is chosen."""
+        return "sft_first" if self.config.select_sft_by == "score" else "sft"
+
+    @property
+    def prompts_path(self) -> Path:
+        return self.out / "prompts" / "prompts.jsonl"
+
+    def data(self, name: str) -> Path:
+        return self.out / "data" / f"{name}.jsonl"
+
+    def data_if_any(self, name: str) -> Path | None:
+        return self.data(name) if self.data(name).exists() else None
+
+    def evaluation(self, name: str) -> Path:
+        return self.out / "evaluation" / f"{name}.jsonl"
+
+    def model(self, stage: str) -> Path:
+        return self.out / stage / "model"
+
+    def policy_of(self, arm: str) -> Path | str:
+        """The model of an arm; of best-of-n, the one that it samples from."""
+        if arm in ("base", "prompted"):
+            return self.base_model
+        return self.model("ppo_init" if arm == "best_of_n" else arm)
+
+    def prompts(self, split: Split, purpose: Purpose | None = None) -> list[Prompt]:
+        records = read_records(self.prompts_path, Prompt)
+        return [p for p in records if p.split == split and (purpose is None or p.purpose == purpose)]
+
+    # -- draws and settings
+
+    def rng(self, *purpose: str) -> Random:
+        return Random(derived_seed(self.seed, *purpose))
+
+    @property
+    def sampling(self) -> SamplingSettings:
+        """At temperature 1, as the rankings' completions and PPO's are."""
+        return SamplingSettings(max_response_tokens=self.config.text.max_response_tokens)
+
+    @property
+    def device(self) -> str:
+        return str(self.config.all_stages.get("device", "auto"))
+
+    def pretraining(self) -> PretrainConfig:
+        return self._stage(PretrainConfig, "pretrain", text=self.config.pretraining_text)
+
+    def sft(self, name: str, **others: Any) -> SFTConfig:
+        """Supervised fine-tuning of the base model, in the folder `name`."""
+        section = "ppo_init" if name == "ppo_init" else "sft"
+        return self._stage(
+            SFTConfig,
+            section,
+            out=self.out / name,
+            text=self.config.text,
+            model=self.base_model,
+            demonstrations=self.data("demonstrations"),
+            validation=self.data_if_any("demonstrations_valid"),
+            **others,
+        )
+
+    def reward(self) -> RewardConfig:
+        return self._reward("reward", self.data("rankings"), self.data_if_any("rankings_valid"))
+
+    def judge_model(self) -> RewardConfig:
+        """The reward model that judges: on the rankings that PPO's has not seen, held out on those that it has."""
+        return self._reward("judge_model", self.data("rankings_judge"), self.data("rankings"))
+
+    def _reward(self, section: str, rankings: Path, validation: Path | None) -> RewardConfig:
+        return self._stage(
+            RewardConfig,
+            section,
+            text=self.config.text,
+            model=self.model(self.first_sft),
+            rankings=rankings,
+            validation=validation,
+            demonstrations=self.data("demonstrations"),
+        )
+
+    def ppo(self, name: str) -> PPOConfig:
+        return self._stage(
+            PPOConfig,
+            name,
+            text=self.config.text,
+            policy=self.model("ppo_init"),
+            reward_model=self.model("reward"),
+            prompts=self.prompts_path,
+        )
+
+    def dpo(self) -> DPOConfig:
+        """From where PPO starts, on the rankings that the reward model learns from."""
+        return self._stage(
+            DPOConfig,
+            "dpo",
+            text=self.config.text,
+            policy=self.model("ppo_init"),
+            rankings=self.data("rankings"),
+            validation=self.data_if_any("rankings_valid"),
+        )
+
+    def _stage(self, model: type[S], section: str, /, **filled_in: Any) -> S:
+        return model.model_validate(
+            {**self.config.section(section), "out": self.out / section, "seed": self.seed, **filled_in}
+        )
+
+    # -- steps
+
+    def train(self, train: Train, config: StageConfig) -> dict[str, Any]:
+        """A stage as a step; killed, it resumes from its checkpoint."""
+        needs = dict(inputs_of(config))
+        name = config.out.name
+        kept = ("model", "summary.json", "metrics.jsonl")
+        result: dict[str, Any] = self.steps.take(
+            Step(
+                name=name,
+                work=lambda: train(config, resume=True),
+                needs=needs,
+                settings=_without(config.model_dump(mode="json"), (*needs, *FREE_KEYS)),
+                leaves=tuple(f"{name}/{file}" for file in kept),
+                owns=(name,),
+                modules=(train.__module__,),
+            )
+        )
+        return result
+
+    def do(
+        self,
+        name: str,
+        work: Callable[[Experiment], Any],
+        *,
+        needs: Mapping[str, Path | str] | None = None,
+        asks: Source | None = None,
+        settings: tuple[str, ...] = (),
+        leaves: tuple[Path, ...] = (),
+    ) -> Any:
+        """A step of our own: the files that it `needs`, whom it `asks`, the `settings` of the file by name."""
+        asked: dict[str, Any] = {}
+        if asks is not None:
+            asked = {"asks": type(asks).__name__, **asks.settings}
+        if isinstance(work, partial):
+            asked |= {name: value for name, value in work.keywords.items() if isinstance(value, str)}
+        dumped = self.config.model_dump(mode="json", include=set(settings) | {"seed"})
+        function = work.func if isinstance(work, partial) else work
+        own = (function.__module__, *(() if asks is None else (type(asks).__module__,)))
+        return self.steps.take(
+            Step(
+                name=name,
+                work=lambda: work(self),
+                needs={**(needs or {}), **({} if asks is None else asks.needs)},
+                settings={**dumped, **asked},
+                leaves=tuple(path.relative_to(self.out).as_posix() for path in leaves),
+                modules=own,
+            )
+        )
+
+
+def _without(settings: dict[str, Any], names: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
+    return {
+        key: _without(value, names, f"{prefix}{key}.") if isinstance(value, dict) else value
+        for key, value in settings.items()
+        if f"{prefix}{key}" not in names
+    }

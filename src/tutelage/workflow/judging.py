@@ -1,0 +1,109 @@
+"""Who is preferred to the SFT policy, and how sure one may be of it (Figures 1 and 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tutelage.evaluation.completions import score_completions
+from tutelage.model.loading import device_of, load_scalar_model, load_tokenizer
+from tutelage.records import Completion, Prompt, Rating
+from tutelage.statistics import Interval, length_controlled_win_rate, win_rate
+from tutelage.store.jsonl import read_rows, write_rows
+from tutelage.text.render import make_renderer
+from tutelage.workflow.answers import read_answers
+from tutelage.workflow.config import BASELINE
+from tutelage.workflow.experiment import Experiment
+from tutelage.workflow.sources import Comparison, Judge
+
+REWARD_MODEL = "reward model"
+
+
+class RewardModelJudge:
+    """A judge that prefers what a reward model scores higher. It gives no ratings."""
+
+    def __init__(self, model: Path, *, device: str = "auto") -> None:
+        self.model, self.device = model, device
+
+    @property
+    def needs(self) -> Mapping[str, Path | str]:
+        return {"judge": self.model}
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return {}
+
+    def compare(self, pairs: Sequence[tuple[Prompt, Completion, Completion]]) -> Iterator[Comparison]:
+        """See `sources.Judge`; of equal scores neither is preferred."""
+        model = load_scalar_model(self.model, device=device_of(self.device))
+        renderer = make_renderer(load_tokenizer(self.model))
+        prompts, both = [prompt for prompt, *_ in pairs], [(first, second) for _, first, second in pairs]
+        scores = score_completions(model, renderer, prompts, both)
+        for (prompt, first, second), (own, other) in zip(pairs, scores, strict=True):
+            yield Comparison(
+                prompt=prompt,
+                first=first,
+                second=second,
+                labeler_id=REWARD_MODEL,
+                labeler_group=REWARD_MODEL,
+                outcome=0.5 if own == other else float(own > other),
+            )
+
+    def rate(self, completions: Sequence[tuple[Prompt, Completion]]) -> Iterable[Rating]:
+        return ()
+
+
+def judge_arms(run: Experiment, judge: Judge) -> dict[str, int]:
+    """Every arm's completion against the SFT policy's on the same prompt, and ratings of all."""
+    prompts, completions = read_answers(run)
+    baseline = completions[BASELINE]
+    pairs = [
+        (prompt, completions[arm][name], baseline[name])
+        for name, prompt in prompts.items()
+        for arm in run.config.arms
+        if arm != BASELINE and name in completions[arm] and name in baseline
+    ]
+    comparisons = [_row(found) for found in judge.compare(pairs)]
+    rated = [
+        (prompts[name], own) for name in prompts for by_prompt in completions.values() if (own := by_prompt.get(name))
+    ]
+    arm_of = {completion.id: completion.policy for _, completion in rated}
+    ratings = [{**rating.model_dump(), "arm": arm_of[rating.completion_id]} for rating in judge.rate(rated)]
+    write_rows(run.evaluation("comparisons"), comparisons)
+    write_rows(run.evaluation("ratings"), ratings)
+    return {"comparisons": len(comparisons), "ratings": len(ratings)}
+
+
+def _row(found: Comparison) -> dict[str, Any]:
+    return {
+        "prompt_id": found.prompt.id,
+        "use_case": found.prompt.use_case or "",
+        "arm": found.first.policy,
+        "completion_id": found.first.id,
+        "baseline": BASELINE,
+        "baseline_id": found.second.id,
+        "length_difference": _tokens(found.first) - _tokens(found.second),
+        "labeler_id": found.labeler_id,
+        "labeler_group": found.labeler_group,
+        "outcome": found.outcome,
+    }
+
+
+def _tokens(completion: Completion) -> int:
+    return int((completion.model_extra or {})["num_tokens"])
+
+
+def win_rates(run: Experiment) -> dict[str, dict[str, tuple[Interval, Interval]]]:
+    """By group of judges and arm: the win rate against SFT, and the length-controlled one."""
+    rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for _, row in read_rows(run.evaluation("comparisons")):
+        rows.setdefault((row["labeler_group"], row["arm"]), []).append(row)
+    found: dict[str, dict[str, tuple[Interval, Interval]]] = {}
+    for (group, arm), own in rows.items():
+        outcomes, differences, prompts = (
+            [row[key] for row in own] for key in ("outcome", "length_difference", "prompt_id")
+        )
+        both = win_rate(outcomes, prompts), length_controlled_win_rate(outcomes, differences, prompts)
+        found.setdefault(group, {})[arm] = both
+    return found

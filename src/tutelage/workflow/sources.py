@@ -1,0 +1,82 @@
+"""What the paper asks of the world: prompts that users wrote, labelers, and somebody who judges. Three protocols.
+
+Who keeps them: files where the labels are there, people in the labeling studio, and a simulated world for trials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from tutelage.records import Completion, Demonstration, Prompt, Ranking, Rating, Split
+
+
+class Waiting(Exception):
+    """People have yet to label. The message says what is missing, and how they get to it. Nobody's mistake."""
+
+
+class Source(Protocol):
+    """What all three have: what decides what comes out of them, so that a step is done again when that changes."""
+
+    @property
+    def needs(self) -> Mapping[str, Path | str]:
+        """Files, folders and hub ids that it reads, by name."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Everything else."""
+
+
+class Prompts(Source, Protocol):
+    """Where prompts come from."""
+
+    def collect(self, folder: Path) -> None:
+        """Make the folder with `prompts.jsonl`: every prompt once, its split and, but for test prompts, its purpose."""
+
+
+class Labelers(Source, Protocol):
+    """Who writes demonstrations and rankings. `should_sample`: they rank what the policies of this run complete."""
+
+    should_sample: bool
+
+    def demonstrate(self, prompts: Sequence[Prompt], split: Split) -> Iterable[Demonstration]:
+        """Demonstrations for `prompts`; where these exist already, those that do. Raises `Waiting`."""
+
+    def rank(
+        self, prompts: Sequence[Prompt], completions: Sequence[Sequence[Completion]], split: Split
+    ) -> Iterable[Ranking]:
+        """Rankings of the completions of each prompt, as above."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Which of two completions of a prompt one labeler preferred: `outcome` 1 the first, 0.5 neither, 0 the second."""
+
+    prompt: Prompt
+    first: Completion
+    second: Completion
+    labeler_id: str
+    labeler_group: str
+    outcome: float
+
+
+class Judge(Source, Protocol):
+    """Who judges completions."""
+
+    def compare(self, pairs: Sequence[tuple[Prompt, Completion, Completion]]) -> Iterable[Comparison]:
+        """At least one comparison of each pair, blind to who wrote which. Raises `Waiting`."""
+
+    def rate(self, completions: Sequence[tuple[Prompt, Completion]]) -> Iterable[Rating]:
+        """Ratings from 1 to 7 with flags; none, where this judge gives none. Raises `Waiting`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """The sources of one run. `judge` None: nobody judges, or a reward model that the run trains for it."""
+
+    prompts: Prompts
+    demonstrators: Labelers
+    rankers: Labelers
+    judge: Judge | None = None

@@ -1,0 +1,199 @@
+"""Steps of a run: each is done once, and again when what went into it has changed. Nothing here knows what they do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from tutelage.errors import CheckpointError, Stopped
+from tutelage.store.atomic import atomic_file, clean_partial
+from tutelage.store.fingerprints import fingerprint, is_same
+from tutelage.store.lock import FolderLock
+from tutelage.store.ownership import require_own_folder
+from tutelage.workflow.code_version import code_version
+
+PROGRESS = "progress.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A piece of work whose outcome depends on nothing but `needs`, `settings` and the code of `modules`.
+
+    `needs`: files, folders or hub ids that it reads, by name. `leaves`: what it writes, relative to the run's folder;
+    `owns`: what is removed before it is done anew, where that is more than `leaves`. `work` returns plain JSON.
+    """
+
+    name: str
+    work: Callable[[], Any]
+    needs: Mapping[str, Path | str]
+    leaves: tuple[str, ...]
+    modules: tuple[str, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    owns: tuple[str, ...] = ()
+
+
+class Steps:
+    """The folder in which steps are done. `progress.json` says what went into each that is done, and what came out.
+
+    A step that was killed is done again from its beginning, unless its own files know better (a stage resumes from its
+    checkpoint); one that is done is skipped while its inputs, settings and code are what they were. One process at a
+    time. `redo` names a step that is done again with all that were done after it.
+    """
+
+    def __init__(self, out: Path, *, redo: str | None = None) -> None:
+        self.out = out
+        self._progress_path = out / PROGRESS
+        self._fingerprints: dict[Path, str] = {}
+        self.lock = FolderLock(out)
+        try:
+            self.progress = self._open()
+            if redo is not None:
+                self._forget(redo)
+        except BaseException:
+            self.lock.release()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.lock.release()
+
+    def _open(self) -> dict[str, dict[str, Any]]:
+        if not self._progress_path.exists():
+            require_own_folder(self.out)
+            return {}
+        for folder in (self.out, *self.out.glob("*/")):
+            clean_partial(folder)
+        try:
+            found = json.loads(self._progress_path.read_bytes())["steps"]
+        except (ValueError, KeyError, TypeError):
+            found = None
+        if not isinstance(found, dict) or not all(isinstance(entry, dict) for entry in found.values()):
+            raise CheckpointError(
+                f"{self._progress_path} is corrupted, or of another version of this program. Restore it, or choose "
+                "another `out`"
+            )
+        return found
+
+    def _forget(self, name: str) -> None:
+        done = [step for step, entry in self.progress.items() if "result" in entry]
+        if name not in done:
+            raise CheckpointError(f"--redo {name}: no such step is done in {self.out}. Done are: {', '.join(done)}")
+        for step in list(self.progress)[list(self.progress).index(name) :]:
+            self._remove(self.progress.pop(step)["owns"])
+        self._save()
+
+    def take(self, step: Step) -> Any:
+        """Do the step unless it is done; returns its result."""
+        now, before = self._describe(step), self.progress.get(step.name)
+        if before is None:
+            reason = ""
+        else:
+            changes = list(_changes(before, now))
+            if "result" in before and not changes and self._is_kept(step.name, before):
+                return before["result"]
+            reason = f" again: {', '.join(changes)} changed" if changes else ""
+            if changes or "result" in before:
+                self._remove(before["owns"])
+        print(f"[{step.name}]{reason}", file=sys.stderr, flush=True)  # noqa: T201
+        return self._do(step, now, 0.0 if before is None or reason else float(before["seconds"]))
+
+    def _do(self, step: Step, now: dict[str, Any], seconds: float) -> Any:
+        # Its place in the file is that of its turn: --redo forgets what follows.
+        self.progress.pop(step.name, None)
+        entry = self.progress[step.name] = {**now, "owns": list(step.owns or step.leaves), "seconds": seconds}
+        self._save()
+        started = time.monotonic()
+        try:
+            result = step.work()
+        except KeyboardInterrupt:
+            raise Stopped(
+                f"stopped in step {step.name}; the same command starts that step again and keeps all before"
+            ) from None
+        finally:
+            entry["seconds"] = round(seconds + time.monotonic() - started, 2)
+            self._drop_fingerprints(entry["owns"])
+            self._save()
+        if "hub:?" in entry["needs"].values():
+            # A hub id has its revision once it was fetched.
+            self._fingerprints = {path: digest for path, digest in self._fingerprints.items() if digest != "hub:?"}
+            entry["needs"] = self._describe(step)["needs"]
+        entry["left"] = {name: fingerprint(self.out / name) for name in step.leaves if (self.out / name).exists()}
+        entry["result"] = result
+        self._save()
+        return result
+
+    def _describe(self, step: Step) -> dict[str, Any]:
+        return {
+            "needs": {name: self._fingerprint(source) for name, source in step.needs.items()},
+            "settings": json.loads(json.dumps(dict(step.settings))),
+            "code": code_version(step.modules),
+        }
+
+    def _fingerprint(self, source: Path | str) -> str:
+        path = Path(source).absolute()
+        if path not in self._fingerprints:
+            self._fingerprints[path] = fingerprint(source)
+        return self._fingerprints[path]
+
+    def _drop_fingerprints(self, names: list[str]) -> None:
+        for name in names:
+            place = (self.out / name).absolute()
+            for path in [path for path in self._fingerprints if path.is_relative_to(place)]:
+                del self._fingerprints[path]
+
+    def _is_kept(self, name: str, entry: Mapping[str, Any]) -> bool:
+        """Whether the step's files are there. Raises `CheckpointError` where somebody changed one."""
+        left: dict[str, str] = entry["left"]
+        if not all((self.out / path).exists() for path in left):
+            return False
+        changed = [path for path, digest in left.items() if self._fingerprint(self.out / path) != digest]
+        if changed:
+            raise CheckpointError(
+                f"{self.out}: {', '.join(changed)} changed after step {name!r} had written it. Restore it, or do that "
+                f"step and all after it again with --redo {name}"
+            )
+        return True
+
+    def _remove(self, names: list[str]) -> None:
+        for name in names:
+            path = self.out / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        self._drop_fingerprints(names)
+
+    def _save(self) -> None:
+        with atomic_file(self._progress_path) as handle:
+            handle.write(json.dumps({"steps": self.progress}, indent=1, ensure_ascii=False).encode())
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall time of every step that was done, in their order."""
+        return {name: entry["seconds"] for name, entry in self.progress.items() if "result" in entry}
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """What of the inputs, settings and code is not what it was, by name."""
+    for name in {**before["needs"], **now["needs"]}:
+        if not is_same(before["needs"].get(name, ""), now["needs"].get(name, "")):
+            yield name
+    old, new = _flat(before["settings"]), _flat(now["settings"])
+    yield from (name for name in {**old, **new} if old.get(name) != new.get(name))
+    if before["code"] != now["code"]:
+        yield "its code"
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
