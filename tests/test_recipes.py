@@ -27,7 +27,8 @@ def test_every_recipe_is_known_here() -> None:
         Path(str(file)).stem for file in resources.files("tutelage.recipes").iterdir() if file.name[-5:] == ".yaml"
     }
     beyond = {f"one-gpu-{stage}" for stage in BEYOND_THE_PAPER}
-    assert shipped == {"quickstart", "full", *beyond, *(f"{family}-{stage}" for family in FAMILIES for stage in STAGES)}
+    stages = {f"{family}-{stage}" for family in FAMILIES for stage in STAGES}
+    assert shipped == {"quickstart", "full", "own-data", *beyond, *stages}
 
 
 def test_the_quickstart_loads_as_the_pipeline_reads_it() -> None:
@@ -57,6 +58,16 @@ def test_the_full_run_loads_and_times_its_own_steps(tmp_path: Path) -> None:
     quick = load_config(QuickstartConfig, recipe_path("quickstart"))
     differing = {name for name in QuickstartConfig.model_fields if getattr(quick, name) != getattr(config, name)}
     assert differing == {"num_test_prompts"}, "the medium size is the quickstart's"
+
+
+def test_the_recipe_for_own_data_loads_with_every_stage() -> None:
+    from tutelage.workflow.config import RunConfig
+
+    config = load_config(RunConfig, recipe_path("own-data"))
+    ptx = load_config(PPOConfig, recipe_path("one-gpu-ppo"))
+    section = config.section("ppo_ptx")
+    assert section["ptx"] == ptx.ptx.model_dump(mode="json", exclude_unset=True)
+    assert section["num_episodes"] == ptx.num_episodes
 
 
 @pytest.mark.parametrize("stage", STAGES)

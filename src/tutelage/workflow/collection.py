@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from tutelage.errors import DataError
 from tutelage.evaluation.completions import Arm, complete
@@ -12,7 +13,9 @@ from tutelage.records import Completion, Prompt, Ranking, Split
 from tutelage.seeds import derived_seed
 from tutelage.store.jsonl import read_rows, write_records, write_rows
 from tutelage.workflow.experiment import Experiment
+from tutelage.workflow.sources import Waiting
 
+R = TypeVar("R")
 SPLITS: tuple[Split, ...] = ("train", "valid")
 
 
@@ -32,13 +35,25 @@ def collect_prompts(run: Experiment) -> dict[str, int]:
 
 def collect_demonstrations(run: Experiment) -> dict[str, int]:
     """Labelers write a response to each SFT prompt [3.4]. A split without one has no file."""
-    counts = {}
-    for split, name in zip(SPLITS, ("demonstrations", "demonstrations_valid"), strict=True):
-        records = list(run.world.demonstrators.demonstrate(run.prompts(split, "sft"), split))
-        counts[split] = len(records)
-        if records:
-            write_records(run.data(name), records)
-    return counts
+    found = ask_for_each_split(lambda split: run.world.demonstrators.demonstrate(run.prompts(split, "sft"), split))
+    for split, name in (("train", "demonstrations"), ("valid", "demonstrations_valid")):
+        if found[split]:
+            write_records(run.data(name), found[split])
+    return {split: len(records) for split, records in found.items()}
+
+
+def ask_for_each_split(ask: Callable[[Split], Iterable[R]]) -> dict[str, list[R]]:
+    """What labelers made for both splits. Raises one `Waiting` for all that is missing."""
+    found: dict[str, list[R]] = {}
+    missing: list[Waiting] = []
+    for split in SPLITS:
+        try:
+            found[split] = list(ask(split))
+        except Waiting as waiting:
+            missing.append(waiting)
+    if missing:
+        raise Waiting(" and ".join(waiting.what for waiting in missing), missing[0].how)
+    return found
 
 
 def sample_for_rankings(run: Experiment) -> dict[str, int]:
@@ -79,16 +94,13 @@ def collect_rankings(run: Experiment) -> dict[str, int]:
     A prompt is in the one half or in the other with all its rankings: the judge learns from other prompts than the
     reward model that PPO climbs.
     """
-    counts = {}
-    for split, name in zip(SPLITS, ("rankings", "rankings_valid"), strict=True):
-        prompts, completions = _completions(run, split)
-        rankings = list(run.world.rankers.rank(prompts, completions, split))
-        if split == "train" and run.has_judge_model:
-            rankings, others = part_by_prompt(rankings, run.seed)
-            counts["judge"] = write_records(run.data("rankings_judge"), others)
-        counts[split] = len(rankings)
-        if rankings:
-            write_records(run.data(name), rankings)
+    found = ask_for_each_split(lambda split: run.world.rankers.rank(*_completions(run, split), split))
+    if run.has_judge_model:
+        found["train"], found["judge"] = part_by_prompt(found["train"], run.seed)
+    for part, name in (("train", "rankings"), ("valid", "rankings_valid"), ("judge", "rankings_judge")):
+        if found.get(part):
+            write_records(run.data(name), found[part])
+    counts = {part: len(rankings) for part, rankings in found.items()}
     if min(counts["train"], counts.get("judge", 1)) == 0:
         raise DataError(
             f"there are too few rankings: {counts['train']} for the reward model"

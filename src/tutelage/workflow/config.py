@@ -113,6 +113,8 @@ class RunConfig(Config):
                 yield f"{name}.{key}: is {own[key]!r}; the run fills this in, leave it out"
             values = self.section(name)
             known = {key: value for key, value in values.items() if key not in filled_in}
+            if name == "ppo_ptx" and self.pretraining_text is None:
+                known["ptx"] = {**known["ptx"], "text": "-"}  # that it is missing is said once
             required = {key: "-" for key in filled_in if model.model_fields[key].is_required()}
             if name != "pretrain" or self.base_model is None:
                 yield from (f"{name}.{fault}" for fault in check_values(model, {**known, **required})[1])

@@ -101,13 +101,12 @@ class People:
             studio.database.close()
         waiting = sum(item.num_open for item in items if not item.is_halted)
         if waiting:
-            raise Waiting(self._message(waiting, sum(item.num_open > 0 for item in items), tasks[0].kind, purpose))
+            raise Waiting(f"{waiting} {_ASKED[tasks[0].kind]} by people", self._how(purpose))
         return sorted(rows, key=lambda row: (place_of[row.item_id], row.id))
 
-    def _message(self, num_labels: int, num_tasks: int, kind: Kind, purpose: Purpose) -> str:
+    def _how(self, purpose: Purpose) -> str:
         heldout = " --group heldout" if purpose == "evaluation" else ""
         return (
-            f"waiting for {num_labels} {_ASKED[kind]} by people, of {num_tasks} tasks in {self.folder}\n"
             f"  serve the studio:  tutelage label serve --data {self.folder}\n"
             f"  invite labelers:   tutelage label invite --data {self.folder}{heldout} --address {self.address}\n"
             "Then run the same command again; it goes on from here."

@@ -14,7 +14,14 @@ from tutelage.records import Completion, Demonstration, Prompt, Ranking, Rating,
 
 
 class Waiting(Exception):
-    """People have yet to label. The message says what is missing, and how they get to it. Nobody's mistake."""
+    """People have yet to label `what`; `how` tells how they get to it. Nobody's mistake."""
+
+    def __init__(self, what: str, how: str) -> None:
+        super().__init__(what, how)
+        self.what, self.how = what, how
+
+    def __str__(self) -> str:
+        return f"waiting for {self.what}\n{self.how}"
 
 
 class Source(Protocol):

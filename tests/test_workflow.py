@@ -1,0 +1,274 @@
+"""`tutelage run` on files: the village's records replayed give its policies bit for bit; killed anywhere it goes on."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytest.importorskip("torch", reason="the run trains")
+
+from processes import Command, tutelage
+from test_reproduction import SMALL
+from tutelage.config import load_config
+from tutelage.errors import ConfigError
+from tutelage.records import Prompt
+from tutelage.reproduction import village
+from tutelage.reproduction.simulated import VillageJudges, VillageLabelers
+from tutelage.seeds import derived_seed
+from tutelage.store.jsonl import read_records, write_records
+from tutelage.workflow.config import ARMS, RunConfig
+from tutelage.workflow.makers import make_world
+from tutelage.workflow.paper import run_paper
+from tutelage.workflow.sources import World
+
+POLICIES = ("pretrain", "sft_first", "ppo_init", "sft", "ppo", "ppo_ptx", "dpo")
+
+
+def small(prefix: str) -> dict[str, Any]:
+    """What the small quickstart says of a stage or of the prompts."""
+    found: dict[str, Any] = {}
+    for key, value in SMALL.items():
+        if key.startswith(prefix):
+            place = found
+            *folders, name = key.removeprefix(prefix).split(".")
+            for folder in folders:
+                place = place.setdefault(folder, {})
+            place[name] = yaml.safe_load(value) if isinstance(value, str) else value
+    return found
+
+
+def recipe(folder: Path, **others: Any) -> dict[str, Any]:
+    optimizer = {"optimizer": {"learning_rate": 1e-3}}
+    rankings = {"rankings_per_step": 12, **optimizer}
+    ppo = small("ppo.") | {"ema_decay": 0.5, "ptx": {"coef": 1.0, "sequences_per_episode": 1, "context_tokens": 64}}
+    return {
+        "out": str(folder / "run"),
+        "pretraining_text": str(folder / "text.txt"),
+        "arms": list(ARMS),
+        "prefixes": {"short": "Question: Who are you?\nResponse: A miller.\n\n###\n", "none": "###\n"},
+        "prefix_stop": "\n\n###",
+        "num_test_prompts": 8,
+        "completions_per_prompt": [2, 3],
+        "best_of_n": 2,
+        "text": small("text.") | {"too_long": "skip"},
+        "all_stages": {"device": "cpu"},
+        "pretrain": small("pretrain.") | optimizer,
+        "sft": {"num_epochs": 1, "residual_dropout": 0.0, **optimizer},
+        "ppo_init": {"num_epochs": 1},
+        "reward": rankings | {"checkpoint_every_num_steps": 2},
+        "ppo": ppo,
+        "dpo": rankings,
+        **others,
+    }
+
+
+class Village:
+    """A tiny village with its text, its users' prompts, and the world that it makes of a run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.world = folder, village.build_world(derived_seed(0, "world"))
+        documents = village.pretraining_documents(self.world, num_documents=400, seed=1)
+        (folder / "text.txt").write_text("".join(f"{document}\n<|endoftext|>\n" for document in documents))
+        write_records(folder / "raw.jsonl", village.raw_prompts(self.world, num_prompts=300, seed=2))
+        people = village.labelers(3, num_training=6, num_heldout=4)
+        self.groups = {g: [each for each in people if each.group == g] for g in ("heldout", "training")}
+
+    def config(self, **others: Any) -> RunConfig:
+        curation = small("prompts.") | {"min_common_prefix": 60}
+        sources = {"prompts": str(self.folder / "raw.jsonl"), "curation": curation}
+        sources |= {"demonstrations": "simulated", "rankings": "simulated", "judge": "nobody"}
+        return RunConfig.model_validate(recipe(self.folder, **sources | others))
+
+    def handed_in(self, config: RunConfig) -> World:
+        labelers = VillageLabelers(self.world, self.groups["training"], seed=0)
+        judges = VillageJudges(self.world, self.groups, number=2, seed=0)
+        prompts = make_world(config).prompts
+        return World(prompts=prompts, demonstrators=labelers, rankers=labelers, judge=judges)
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Village, RunConfig, dict[str, Any]]:
+    """A run with the village handed in, all arms, and what it found."""
+    made = Village(tmp_path_factory.mktemp("village"))
+    config = made.config()
+    return made, config, run_paper(config, world=made.handed_in(config))
+
+
+@pytest.fixture(scope="module")
+def replayed(simulated: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The village's records as files, and a recipe that reads them; judged by a reward model."""
+    out, folder = simulated[1].out, tmp_path_factory.mktemp("replayed")
+    for name in ("demonstrations", "demonstrations_valid", "rankings", "rankings_valid"):
+        (folder / f"{name}.jsonl").write_bytes((out / "data" / f"{name}.jsonl").read_bytes())
+    (folder / "prompts.jsonl").write_bytes((out / "prompts/prompts.jsonl").read_bytes())
+    (folder / "text.txt").write_bytes((simulated[0].folder / "text.txt").read_bytes())
+    sources = {name: str(folder / f"{name}.jsonl") for name in ("prompts", "demonstrations", "rankings")}
+    sources |= {f"{name}_validation": str(folder / f"{name}_valid.jsonl") for name in ("demonstrations", "rankings")}
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe(folder, **sources, judge="nobody")))
+    return path, folder / "run"
+
+
+def files_of(out: Path, *patterns: str) -> dict[str, bytes]:
+    return {str(p.relative_to(out)): p.read_bytes() for pattern in patterns for p in sorted(out.glob(pattern))}
+
+
+def steps_in(stderr: str) -> list[str]:
+    return re.findall(r"^\[(\w+)\]", stderr, re.MULTILINE)
+
+
+def test_the_village_handed_in_gives_every_number(simulated: Any) -> None:
+    _, config, summary = simulated
+    assert set(summary["win_rate_vs_sft"]) == set(ARMS) - {"sft"}
+    assert all(found["n"] == 8 * 2 for found in summary["win_rate_vs_sft"].values())
+    assert set(summary["win_rate_vs_sft_length_controlled"]) == set(ARMS) - {"sft"}
+    assert set(summary["response_tokens"]) == set(ARMS)
+    assert set(summary["pretraining_loss"]) == set(ARMS) - {"prompted", "best_of_n"}
+    assert set(summary["kl_to_reference"]) == set(ARMS) - {"prompted"}
+    assert summary["judged_by"] == "heldout"
+    assert json.loads((config.out / "summary.json").read_text()) == summary
+    lengths = {row["arm"]: [] for row in rows(config.out, "completions")}
+    for row in rows(config.out, "completions"):
+        lengths[row["arm"]].append(row["num_tokens"])
+    for arm, own in lengths.items():
+        assert summary["response_tokens"][arm]["mean"] == pytest.approx(sum(own) / 8)
+    tokens = {(row["arm"], row["prompt_id"]): row["num_tokens"] for row in rows(config.out, "completions")}
+    for row in rows(config.out, "comparisons"):
+        name = row["prompt_id"]
+        assert row["length_difference"] == tokens[row["arm"], name] - tokens["sft", name]
+
+
+def rows(out: Path, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / f"evaluation/{name}.jsonl").read_text().splitlines()]
+
+
+def test_a_finished_run_does_nothing(simulated: Any, capsys: pytest.CaptureFixture) -> None:
+    made, config, summary = simulated
+    before = {path: path.stat().st_mtime_ns for path in config.out.rglob("*") if path.name != "summary.json"}
+    again = run_paper(config, world=made.handed_in(config))
+    assert steps_in(capsys.readouterr().err) == []
+    assert {
+        path: path.stat().st_mtime_ns for path in before if path.exists() and path.is_file()
+    }.items() <= before.items()
+    assert {key: again[key] for key in again if key != "peak_memory_gib"} == {
+        key: summary[key] for key in summary if key != "peak_memory_gib"
+    }
+
+
+def test_its_records_replayed_from_files_give_the_same_policies_bit_for_bit(simulated: Any, replayed: Any) -> None:
+    """Killed in the reward model's training, and again at its end, as well."""
+    path, out = replayed
+    metrics, answers = out / "reward/metrics.jsonl", out / "evaluation/completions.jsonl"
+    first = Command(["run", path], path.parent).kill_when(
+        lambda: metrics.exists() and metrics.read_bytes().count(b"\n") > 2
+    )
+    assert first.status == -9
+    second = Command(["run", path], path.parent).kill_when(answers.exists)
+    assert second.status == -9
+    assert steps_in(second.stderr)[0] == "reward"
+    third = tutelage("run", path, folder=path.parent)
+    assert third.status == 0, third.stderr
+    assert set(steps_in(third.stderr)) <= {"answers", "divergence", "text_loss", "measurements"}
+
+    expected, found = simulated[1].out, out
+    for stage in (*POLICIES, "reward"):
+        own = files_of(expected, f"{stage}/model/*", f"{stage}/metrics.jsonl")
+        assert len(own) > 4
+        assert files_of(found, f"{stage}/model/*", f"{stage}/metrics.jsonl") == own, stage
+    same = files_of(expected, "evaluation/completions.jsonl", "evaluation/kl_to_reference.jsonl")
+    assert files_of(found, "evaluation/completions.jsonl", "evaluation/kl_to_reference.jsonl") == same
+    assert list(out.rglob(".*partial*")) == []
+
+
+def test_a_reward_model_judges_on_rankings_that_ppo_has_not_seen(replayed: Any) -> None:
+    """The half of PPO's reward model is another one than without a judge, and trained again; the base model is not."""
+    path, out = replayed
+    outcome = tutelage("run", path, "--set", "judge=reward_model", folder=path.parent)
+    assert outcome.status == 0, outcome.stderr
+    done = steps_in(outcome.stderr)
+    assert not {"prompts", "pretrain", "demonstrations", "sft_first", "ppo_init"} & set(done)
+    assert {"rankings", "reward", "judge_model", "ppo", "judgements"} <= set(done)
+    halves = [
+        {json.loads(line)["prompt"] for line in (out / f"data/{name}.jsonl").read_text().splitlines()}
+        for name in ("rankings", "rankings_judge")
+    ]
+    assert not halves[0] & halves[1]
+    assert min(map(len, halves)) > 0.3 * len(halves[0] | halves[1])
+    judge = json.loads((out / "summary.json").read_text())["judge"]
+    stage = json.loads((out / "judge_model/summary.json").read_text())
+    unseen = [json.loads(line)["ranking"] for line in (out / "data/rankings.jsonl").read_text().splitlines()]
+    assert judge["num_held_out"] == stage["num_validation"] == sum(len(groups) > 1 for groups in unseen)
+    assert 0 <= judge["accuracy"]["low"] < judge["accuracy"]["mean"] < judge["accuracy"]["high"] <= 1
+    assert f"it is right {100 * judge['accuracy']['mean']:.1f}" in " ".join(outcome.stdout.split())
+    assert "Win rate" in (out / "report.html").read_text()
+
+
+def test_one_changed_setting_does_what_rests_on_it(replayed: Any) -> None:
+    path, _ = replayed
+    arguments = ("run", path, "--set", "judge=reward_model", "--set", "dpo.kl_coef=0.2")
+    outcome = tutelage(*arguments, folder=path.parent)
+    assert outcome.status == 0, outcome.stderr
+    assert "[dpo] again: kl_coef changed" in outcome.stderr
+    assert steps_in(outcome.stderr) == ["dpo", "answers", "judgements", "divergence", "text_loss", "measurements"]
+    redone = tutelage(*arguments, "--redo", "divergence", folder=path.parent)
+    assert steps_in(redone.stderr) == ["divergence", "text_loss", "measurements"]
+
+
+def test_prompts_keep_their_split_and_a_user_is_in_one(tmp_path: Path) -> None:
+    prompts = [{"text": f"Name fruit {i}.", "user_id": f"u{i % 60}"} for i in range(300)]
+    prompts += [{"text": "Name fruit 1.", "user_id": "u9"}, {"text": "A test.", "split": "test"}]
+    prompts += [{"text": "A ranking.", "split": "train", "purpose": "reward"}]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in prompts))
+    config = RunConfig.model_validate(
+        {"out": tmp_path / "run", "base_model": "m", "prompts": str(tmp_path / "p.jsonl"), "demonstrations": "d",
+         "rankings": "r", "arms": ["sft", "ppo"]}
+    )  # fmt: skip
+    make_world(config).prompts.collect(tmp_path / "out")
+    found = list(read_records(tmp_path / "out/prompts.jsonl", Prompt))
+    assert len(found) == 302
+    by_text = {prompt.text: prompt for prompt in found}
+    assert (by_text["A test."].split, by_text["A test."].purpose) == ("test", None)
+    assert by_text["A ranking."].purpose == "reward"
+    splits: dict[str, set[str]] = {}
+    for prompt in found[:300]:
+        splits.setdefault(prompt.user_id, set()).add(prompt.split)
+    assert all(len(own) == 1 for own in splits.values())
+    counts = {name: sum(prompt.split == name for prompt in found) for name in ("train", "valid", "test")}
+    assert 200 <= counts["train"] <= 265 and counts["test"] >= 10 and counts["valid"] >= 10
+    assert {prompt.purpose for prompt in found[:300] if prompt.split == "train"} == {"ppo"}
+
+
+def test_every_mistake_in_the_file_is_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    bad = {
+        "out": "run",
+        "prompts": "p.jsonl",
+        "demonstrations": "d.jsonl",
+        "rankings": "people",
+        "rankings_validation": "v.jsonl",
+        "arms": ["base", "prompted", "ppo_ptx"],
+        "completions_per_prompt": [5, 4],
+        "sft": {"num_epoch": 3, "model": "mine"},
+        "ppo": {"num_episodes": 100, "episodes_per_step": 64},
+    }
+    path.write_text(yaml.safe_dump(bad))
+    with pytest.raises(ConfigError) as error:
+        load_config(RunConfig, path)
+    for message in (
+        "it must have sft",
+        "two numbers from 2 to 9",
+        "to make a base model",
+        "by the arm ppo_ptx",
+        "the arm prompted needs at least one",
+        "rankings_validation is given",
+        "sft.num_epoch: unknown name, value 3; did you mean 'num_epochs'?",
+        "sft.model: is 'mine'; the run fills this in",
+        "num_episodes 100 must be a multiple of episodes_per_step 64",
+    ):
+        assert message in str(error.value), message
+    assert not (tmp_path / "run").exists()
