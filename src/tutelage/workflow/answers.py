@@ -41,7 +41,8 @@ def _prompted(run: Experiment, prefix: str) -> Arm:
 def complete_test_prompts(run: Experiment, prefix: str) -> dict[str, float]:
     """One completion of every arm to every test prompt, at temperature 1. Returns each arm's share that ended."""
     prompts = test_prompts(run)
-    rows, shares = [], {}
+    rows = []
+    shares: dict[str, float] = {}
     for name in run.config.arms:
         completions = _complete_as(run, name, prompts, prefix)
         own = list(_rows(prompts, name, completions))

@@ -57,8 +57,7 @@ def _imports(tree: ast.AST) -> Iterator[str]:
 def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            first = node.body[0] if node.body else None
-            is_docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-            if is_docstring and isinstance(first.value.value, str):
-                node.body = node.body[1:]
+            match node.body:
+                case [ast.Expr(value=ast.Constant(value=str())), *others]:
+                    node.body = others
     return tree

@@ -59,7 +59,7 @@ def ask_for_each_split(ask: Callable[[Split], Iterable[R]]) -> dict[str, list[R]
 def sample_for_rankings(run: Experiment) -> dict[str, int]:
     """K completions of each reward prompt: one from the start of PPO, the others from SFT [3.5]."""
     fewest, most = run.config.completions_per_prompt
-    counts = {}
+    counts: dict[str, int] = {}
     for split in SPLITS:
         prompts = run.prompts(split, "reward")
         supervised, initial = (

@@ -127,8 +127,8 @@ class RunConfig(Config):
             # Two epochs with a tenth of pretraining text [C.3], and the last one is taken.
             given = getattr(self, name)
             share = {"pretraining_share": 0.1} if self.pretraining_text is not None else {}
-            text = {} if self.pretraining_text is None else {"pretraining_text": str(self.pretraining_text)}
-            found |= {"num_epochs": given.get("num_epochs", 2), **share, **given, **text}
+            mix = {} if self.pretraining_text is None else {"pretraining_text": str(self.pretraining_text)}
+            found |= {"num_epochs": given.get("num_epochs", 2), **share, **given, **mix}
             found["should_select_checkpoint"] = False
         if name in ("ppo", "ppo_ptx"):
             text = None if self.pretraining_text is None else str(self.pretraining_text)

@@ -7,6 +7,7 @@ rests on it. Who writes, ranks and judges is handed in: files, people, or a simu
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tutelage.training.dpo import dpo
@@ -93,7 +94,7 @@ def take_steps(run: Experiment) -> None:
         run.train(dpo, run.dpo())
 
     # Section 3.6: everybody responds to prompts that no training has seen.
-    policies = {arm: run.policy_of(arm) for arm in arms}
+    policies: dict[str, Path | str] = {arm: run.policy_of(arm) for arm in arms}
     scorer = {"reward": run.model("reward")} if run.config.trains_reward_model else {}
     prefix = ""
     if "prompted" in arms:
