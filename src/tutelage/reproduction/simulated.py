@@ -15,6 +15,9 @@ from tutelage.reproduction.village.world import World
 from tutelage.seeds import derived_seed
 from tutelage.workflow.sources import Comparison
 
+# Half of the village is data: what its people say and like.
+VILLAGE_DATA = Path(village.__file__).parent / "data"
+
 
 class VillageLabelers:
     """The training labelers. One ranks each training prompt, two each validation prompt, for agreement."""
@@ -27,7 +30,7 @@ class VillageLabelers:
 
     @property
     def needs(self) -> Mapping[str, Path | str]:
-        return {}
+        return {"village": VILLAGE_DATA}
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -62,7 +65,7 @@ class VillageJudges:
 
     @property
     def needs(self) -> Mapping[str, Path | str]:
-        return {}
+        return {"village": VILLAGE_DATA}
 
     @property
     def settings(self) -> Mapping[str, Any]:

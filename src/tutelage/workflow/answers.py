@@ -7,10 +7,10 @@ from typing import Any
 
 from tutelage.evaluation.best_of_n import complete_best_of_n
 from tutelage.evaluation.completions import Arm, complete, is_complete, score_completions
-from tutelage.model.loading import device_of, load_scalar_model, load_tokenizer
+from tutelage.model.loading import device_of
+from tutelage.model.policy import ScoreModel
 from tutelage.records import Completion, Prompt
 from tutelage.store.jsonl import read_rows, write_rows
-from tutelage.text.render import make_renderer
 from tutelage.workflow.experiment import Experiment
 
 PROMPTS_PER_PREFIX = 100
@@ -22,11 +22,11 @@ def choose_prefix(run: Experiment) -> dict[str, Any]:
     if len(names) == 1:
         return {"prefix": names[0]}
     prompts = run.prompts("valid", "ppo")[:PROMPTS_PER_PREFIX]
-    model, tokenizer = load_scalar_model(run.model("reward")), load_tokenizer(run.model("reward"))
+    model = ScoreModel.load(run.model("reward"), device=device_of(run.device))
     scores = {}
     for name in names:
         completions = _complete(run, _prompted(run, name), prompts)
-        own = score_completions(model, make_renderer(tokenizer), prompts, completions)
+        own = score_completions(model, prompts, completions)
         flat = [score for row in own for score in row]
         scores[name] = sum(flat) / max(1, len(flat))
     return {"prefix": max(scores, key=lambda name: scores[name]), "scores": scores}

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.evaluation.completions import score_completions
-from tutelage.model.loading import device_of, load_scalar_model, load_tokenizer
+from tutelage.model.loading import device_of
+from tutelage.model.policy import ScoreModel
 from tutelage.records import Completion, Prompt, Rating
 from tutelage.statistics import Interval, length_controlled_win_rate, win_rate
 from tutelage.store.jsonl import read_rows, write_rows
-from tutelage.text.render import make_renderer
 from tutelage.workflow.answers import read_answers
 from tutelage.workflow.config import BASELINE
 from tutelage.workflow.experiment import Experiment
@@ -36,10 +36,9 @@ class RewardModelJudge:
 
     def compare(self, pairs: Sequence[tuple[Prompt, Completion, Completion]]) -> Iterator[Comparison]:
         """See `sources.Judge`; of equal scores neither is preferred."""
-        model = load_scalar_model(self.model, device=device_of(self.device))
-        renderer = make_renderer(load_tokenizer(self.model))
+        model = ScoreModel.load(self.model, device=device_of(self.device))
         prompts, both = [prompt for prompt, *_ in pairs], [(first, second) for _, first, second in pairs]
-        scores = score_completions(model, renderer, prompts, both)
+        scores = score_completions(model, prompts, both)
         for (prompt, first, second), (own, other) in zip(pairs, scores, strict=True):
             yield Comparison(
                 prompt=prompt,

@@ -7,16 +7,14 @@ from typing import Any
 
 from tutelage.evaluation.completions import group_to_score
 from tutelage.evaluation.likelihood import likelihoods
-from tutelage.model.context import context_limit
-from tutelage.model.loading import device_of, load_policy, load_tokenizer
+from tutelage.model.loading import device_of
+from tutelage.model.policy import Policy
 from tutelage.records import Measurement
 from tutelage.statistics.best_of_n import best_of_n_kl
 from tutelage.statistics.interval import Interval
 from tutelage.statistics.unbounded import clustered_mean, ratio_of_totals
 from tutelage.store.jsonl import read_rows, write_records, write_rows
-from tutelage.text.render import make_renderer
-from tutelage.training.corpus import load_validation_corpus
-from tutelage.training.sft import VALIDATION_SHARE
+from tutelage.training.corpus import VALIDATION_SHARE, load_validation_corpus
 from tutelage.workflow.answers import read_answers
 from tutelage.workflow.config import BASELINE
 from tutelage.workflow.experiment import Experiment
@@ -46,13 +44,12 @@ def measure_kl(run: Experiment) -> dict[str, int]:
     """
     prompts, completions = read_answers(run)
     device = device_of(run.device)
-    reference = load_policy(run.model("ppo_init"), device=device)
+    reference = Policy.load(run.model("ppo_init"), device=device)
     rows = []
     for arm in (arm for arm in run.config.arms if arm not in ("prompted", "best_of_n")):
-        policy = load_policy(run.policy_of(arm), device=device)
-        renderer = make_renderer(load_tokenizer(run.policy_of(arm)))
+        policy = Policy.load(run.policy_of(arm), device=device)
         names = list(completions[arm])
-        groups = [group_to_score(renderer, prompts[name], [completions[arm][name]]) for name in names]
+        groups = [group_to_score(policy.renderer, prompts[name], [completions[arm][name]]) for name in names]
         for name, own, other in zip(names, likelihoods(policy, groups), likelihoods(reference, groups), strict=True):
             rows.append({"arm": arm, "prompt_id": name, "kl_to_reference": own[0].total - other[0].total})
     return {"responses": write_rows(run.evaluation("kl_to_reference"), rows)}
@@ -64,12 +61,11 @@ def measure_text(run: Experiment) -> dict[str, int]:
     device = device_of(run.device)
     rows = []
     for arm in (arm for arm in run.config.arms if arm not in ("prompted", "best_of_n")):
-        policy = load_policy(run.policy_of(arm), device=device)
-        renderer = make_renderer(load_tokenizer(run.policy_of(arm)))
+        policy = Policy.load(run.policy_of(arm), device=device)
         corpus = load_validation_corpus(
             run.config.pretraining_text,
-            renderer,
-            context_tokens=min(CONTEXT_TOKENS, context_limit(policy)) - 1,
+            policy.renderer,
+            context_tokens=min(CONTEXT_TOKENS, policy.context_limit) - 1,
             validation_share=VALIDATION_SHARE,
             skip_bad=bool(run.config.all_stages.get("skip_bad", False)),
         )
