@@ -275,7 +275,7 @@ def test_empty_splits(run, config, tmp_path):
 
 
 def test_weights_and_losses_that_are_not_numbers(run, config, tiny, tmp_path):
-    """A policy with corrupted weights is refused; where only the loss shows it, its batch is named and nothing saved."""
+    """Corrupted weights of a policy are refused; where only the loss shows it, its batch is named, nothing saved."""
     policy, broken = Policy.load(tiny.policy), tmp_path / "broken"
     with torch.no_grad():
         policy.model.model.norm.weight[0] = float("nan")
