@@ -13,6 +13,10 @@ from tutelage.model.packing import Group, PackedBatch, pack, split_by_tokens
 from tutelage.model.policy import Policy, ScoreModel
 
 
+def num_tokens(groups: Sequence[Group]) -> int:
+    return sum(group.num_tokens for group in groups)
+
+
 def num_response_tokens(groups: Sequence[Group]) -> int:
     return sum(len(response) for group in groups for response in group.responses)
 

@@ -47,6 +47,7 @@ class RunFolder:
             clean_partial(self.checkpoints)
             _cut_half_line(self.metrics_path)
             _cut_half_line(self.samples_path)
+            _cut_half_line(self.timings_path)
 
     @classmethod
     def open(cls, path: Path | str) -> RunFolder:
@@ -63,6 +64,7 @@ class RunFolder:
         self.path, self.trackers = Path(path), tuple(trackers)
         self.config_path, self.summary_path = self.path / "config.yaml", self.path / "summary.json"
         self.metrics_path, self.samples_path = self.path / "metrics.jsonl", self.path / "samples.jsonl"
+        self.timings_path = self.path / "timings.jsonl"
         self.checkpoints, self.report_path = self.path / "checkpoints", self.path / "report.html"
 
     def write_config(self, config: Mapping[str, Any] | str) -> None:
@@ -103,6 +105,16 @@ class RunFolder:
         marked = [{"step": step, **sample} if step is not None else dict(sample) for sample in samples]
         self._append(self.samples_path, marked)
 
+    def log_timings(self, step: int, timings: Mapping[str, Any]) -> None:
+        """Append what a step took, apart from the metrics: a run that is repeated gives other seconds."""
+        self._append(self.timings_path, [{"step": step, **timings}])
+        for tracker in self.trackers:
+            tracker.log(step, timings)
+
+    def read_timings(self) -> list[dict[str, Any]]:
+        """Every line of timings.jsonl, as `read_metrics`."""
+        return list(_lines(self.timings_path))
+
     def _append(self, path: Path, rows: list[dict[str, Any]]) -> None:
         with storage_refusals(path, "What was logged before is intact."), path.open("ab") as handle:
             handle.write(b"".join(_json(row) + b"\n" for row in rows))
@@ -121,8 +133,8 @@ class RunFolder:
             tracker.close()
 
     def truncate_to(self, step: int) -> None:
-        """Drop metrics and samples after `step`, as a run that resumes from there will write them again."""
-        for path in (self.metrics_path, self.samples_path):
+        """Drop what was logged after `step`, as a run that resumes from there will write it again."""
+        for path in (self.metrics_path, self.samples_path, self.timings_path):
             if path.exists():
                 with atomic_file(path) as handle:
                     handle.writelines(_json(row) + b"\n" for row in _lines(path) if row.get("step", step) <= step)

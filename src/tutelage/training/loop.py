@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tutelage.model.inference import num_tokens
 from tutelage.model.packing import Group, PackedBatch, pack, split_by_tokens
 from tutelage.objectives.tokens import LossTerm
 from tutelage.training.optim import Optimizer, require_finite
@@ -50,9 +51,11 @@ def train(
 ) -> None:
     """Every step that is left: take it, log its metrics, describe it beside the progress; `stage` saves and resumes."""
     for step in stage.steps(num_steps):
+        stage.timer.take()  # what lies between two steps is none's: checkpoints, progress
         metrics = take_step(step)
         stage.note = describe(metrics)
         stage.log(step, metrics)
+        stage.log_timings(step)
 
 
 def update(stage: Stage, step: int, *updates: Update) -> dict[str, float]:
@@ -63,16 +66,18 @@ def update(stage: Stage, step: int, *updates: Update) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for one in updates:
         for term in one.terms:
-            means = accumulate_gradients(
-                term,
-                tokens_per_microbatch=stage.config.tokens_per_microbatch,
-                device=stage.device,
-                processes=stage.processes,
-            )
+            with stage.timer.part(term.name, num_tokens(term.groups)):
+                means = accumulate_gradients(
+                    term,
+                    tokens_per_microbatch=stage.config.tokens_per_microbatch,
+                    device=stage.device,
+                    processes=stage.processes,
+                )
             require_finite(means[term.name], stage=stage.name, step=step, batch=term.records)
             metrics |= means
     for one in updates:
-        taken = one.optimizer.step(step, batch=one.terms[0].records)
+        with stage.timer.part("optimizer"):
+            taken = one.optimizer.step(step, batch=one.terms[0].records)
         metrics |= {f"{one.prefix}{name}": value for name, value in taken.items()}
     return metrics
 

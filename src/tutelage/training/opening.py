@@ -39,13 +39,14 @@ OWN_NAMES = (
     "config.yaml",
     "metrics.jsonl",
     "samples.jsonl",
+    "timings.jsonl",
     "summary.json",
     "checkpoints",
     "tensorboard",
     "wandb",
     *MODELS,
 )
-_SIGNS_OF_WORK = ("metrics.jsonl", "samples.jsonl", "summary.json", *MODELS)
+_SIGNS_OF_WORK = ("metrics.jsonl", "samples.jsonl", "timings.jsonl", "summary.json", *MODELS)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tutelage.model.adapters import adapters_off
 from tutelage.model.generator import Generator, group_responses
-from tutelage.model.inference import compute_scores, compute_token_rows, num_response_tokens
+from tutelage.model.inference import compute_scores, compute_token_rows, num_response_tokens, num_tokens
 from tutelage.model.loading import check_same_vocabulary
 from tutelage.model.packing import Group, PackedBatch, split_by_tokens
 from tutelage.model.policy import Policy, ScoreModel
@@ -120,7 +120,8 @@ class PPOTrainer:
         rewards = token_rewards(scores, penalty, mask)
         if terms.should_whiten_rewards:
             rewards = whiten(rewards, mask, should_shift_mean=False)
-        estimate = self.estimator.estimate(rollout, rewards)
+        with self.stage.timer.part("values", num_tokens(rollout.groups)):
+            estimate = self.estimator.estimate(rollout, rewards)
         metrics = self._describe(rollout, scores) | estimate.metrics
         means: dict[str, float] = {}
         minibatches = self._minibatches(step)
@@ -148,20 +149,23 @@ class PPOTrainer:
         Policy and reference read the packed batches of the first epoch's updates, so that the first ratio is 1 and the
         first KL 0 in any precision: what the sampler said of its tokens is kept as a measure of drift.
         """
-        config, device = self.config, self.stage.device
+        config, device, timer = self.config, self.stage.device, self.stage.timer
         prompts = [self.data.prompts[i].group.prompt for i in self._chosen(step)]
         self.generator.load_weights(self.policy)
-        sampled = self.generator.generate(
-            prompts,
-            settings=SamplingSettings(
-                max_response_tokens=config.text.max_response_tokens, temperature=config.temperature
-            ),
-            draws=self.stage.generator("rollout", step),
-            num_responses=config.responses_per_prompt,
-        )
+        with timer.part("sampling"):
+            sampled = self.generator.generate(
+                prompts,
+                settings=SamplingSettings(
+                    max_response_tokens=config.text.max_response_tokens, temperature=config.temperature
+                ),
+                draws=self.stage.generator("rollout", step),
+                num_responses=config.responses_per_prompt,
+            )
         groups, renderer = group_responses(prompts, sampled), self.policy.renderer
+        timer.add_tokens("sampling", num_response_tokens(groups))
         shown = shown_groups(prompts, sampled, renderer, context=self.score_model.context_limit)
-        scores = compute_scores(self.score_model, shown, tokens_per_microbatch=config.tokens_per_microbatch)
+        with timer.part("scores", num_tokens(shown)):
+            scores = compute_scores(self.score_model, shown, tokens_per_microbatch=config.tokens_per_microbatch)
         batches = self._microbatches(groups, self._minibatches(step)[: self._minibatches_per_epoch])
         responses = [response for own in sampled for response in own]
         lengths = torch.tensor([len(response.tokens) for response in responses], device=device)
@@ -173,13 +177,17 @@ class PPOTrainer:
             sample_rows(shown[: len(rows)], [told[i] for i in rows], [ended[i] for i in rows], renderer), step=step + 1
         )
         sampling_logprobs = [torch.tensor(response.logprobs) for response in responses]
+        with timer.part("policy", num_tokens(groups)):
+            logprobs = self._logprobs(self.policy, groups, batches)
+        with timer.part("reference", num_tokens(groups)):
+            reference_logprobs = self._reference_logprobs(groups, batches)
         return Rollout(
             groups=groups,
             batches=batches,
             response_mask=torch.arange(int(lengths.max()), device=device) < lengths.unsqueeze(1),
-            logprobs=self._logprobs(self.policy, groups, batches),
+            logprobs=logprobs,
             sampling_logprobs=torch.nn.utils.rnn.pad_sequence(sampling_logprobs, batch_first=True).to(device),
-            reference_logprobs=self._reference_logprobs(groups, batches),
+            reference_logprobs=reference_logprobs,
             scores=scores,
             ended=torch.tensor(ended, device=device),
             num_changed=sum(

@@ -28,6 +28,7 @@ from tutelage.training.inert import inert_settings
 from tutelage.training.opening import open_run
 from tutelage.training.processes import Processes
 from tutelage.training.stopping import stop_requests
+from tutelage.training.timing import StepTimer
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Stage:
         self.components: dict[str, Stateful] = {}
         self.notes: dict[str, Any] = {}  # small plain values that a loop wants back after a resume
         self.freed = FreedMemory()
+        self.timer = StepTimer(self.device)
         self.started = time.monotonic()
         self.num_steps_done = self.num_steps_saved = 0
 
@@ -108,6 +110,10 @@ class Stage:
         """Metrics after `step` + 1 steps, named `stage/quantity`."""
         named = {f"{self.name}/{quantity}": value for quantity, value in metrics.items()}
         self.folder.log_metrics(step + 1, named)
+
+    def log_timings(self, step: int) -> None:
+        """Where the time of a step went, into a file of its own."""
+        self.folder.log_timings(step + 1, self.timer.take())
 
     def save_checkpoint(self, num_steps_done: int) -> None:
         """State after `num_steps_done` steps; the previous checkpoint goes only when this one is whole."""
