@@ -12,21 +12,30 @@ in status 1.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import multiprocessing
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = Path("src/tutelage")
 OBJECTIVES_TESTS = tuple(sorted(path.name for path in ROOT.glob("tests/test_objectives_*.py")))
 NUM_AT_ONCE = min(2, os.cpu_count() or 1)
+NO_TESTS = 5  # pytest's exit status where everything was skipped
+IMPORTED_ONCE = (
+    *("torch", "numpy", "scipy.stats", "pydantic", "yaml", "rich.console", "typer", "jinja2", "peft", "tokenizers"),
+    *("transformers.models.llama.modeling_llama", "transformers.models.auto.modeling_auto", "safetensors.torch"),
+    *("fastapi.testclient", "sqlalchemy.orm", "uvicorn", "matplotlib.figure", "matplotlib.backends.backend_svg"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,8 @@ def find_problem(fault: Fault) -> str | None:
 
 def plant(fault: Fault | None, copy: Path) -> None:
     """A copy of the project in `copy`, with at most one fault. What the tests only read is linked."""
-    shutil.copytree(ROOT / "src", copy / "src")
+    copy.mkdir()
+    shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "tests", copy / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "docs", "examples", "benchmarks", "README.md", "CONTRIBUTING.md", "Makefile"):
         (copy / name).symlink_to(ROOT / name)
@@ -80,14 +90,38 @@ def plant(fault: Fault | None, copy: Path) -> None:
 
 
 def run_tests(fault: Fault | None, tests: Sequence[str]) -> tuple[int, str]:
-    """Pytest's exit status and its output, up to the first test that fails."""
-    with tempfile.TemporaryDirectory(prefix="planted-fault-") as folder:
-        plant(fault, Path(folder))
-        environment = {**os.environ, "PYTHONPATH": f"{folder}/src", "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-        command += [f"tests/{name}" for name in tests]
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout + done.stderr
+    """Pytest's exit status and its output, up to the first test that fails: in this process, which must then end."""
+    with tempfile.TemporaryDirectory(prefix="planted-fault-") as name, open(Path(name) / "printed", "w+b") as printed:
+        folder = Path(name) / "project"
+        plant(fault, folder)
+        os.chdir(folder)
+        sys.path[:0] = [f"{folder}/src", f"{folder}/tests"]
+        os.environ["PYTHONPATH"] = f"{folder}/src"
+        for stream in (1, 2):
+            os.dup2(printed.fileno(), stream)
+        import pytest
+
+        # anyio is imported by then, and is a plugin of pytest, too.
+        plain = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+        status = pytest.main([*plain, *(f"tests/{test}" for test in tests)])
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.chdir(ROOT)
+        printed.seek(0)
+        return int(status), printed.read().decode(errors="replace")
+
+
+def import_what_tests_import() -> None:
+    """Once, before there are processes for the faults: importing PyTorch takes longer than most tests."""
+    for name in IMPORTED_ONCE:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
+def passes(test: str) -> tuple[bool, str]:
+    """Whether a test file passes without any fault."""
+    status, output = run_tests(None, [test])
+    return status in (0, NO_TESTS), output
 
 
 def find_catcher(fault: Fault) -> tuple[bool, str]:
@@ -106,14 +140,17 @@ def find_catcher(fault: Fault) -> tuple[bool, str]:
 
 def main(words: list[str]) -> int:
     chosen = [fault for fault in read_faults() if all(word in f"{fault.file} {fault.name}" for word in words)]
-    status, output = run_tests(None, sorted({name for fault in chosen for name in fault.tests}))
-    if status != 0:
-        print(f"The tests fail without any fault:\n{output}")
-        return 1
-    width = max((len(fault.name) for fault in chosen), default=0)
-    num_caught = 0
-    with ThreadPoolExecutor(NUM_AT_ONCE) as pool:
-        for fault, (is_caught, by) in zip(chosen, pool.map(find_catcher, chosen), strict=True):
+    tests = sorted({name for fault in chosen for name in fault.tests})
+    import_what_tests_import()
+    # A process for each: what a fault or a test leaves behind in one reaches no other.
+    with multiprocessing.get_context("fork").Pool(NUM_AT_ONCE, maxtasksperchild=1) as pool:
+        for test, (is_passing, output) in zip(tests, pool.imap(passes, tests, chunksize=1), strict=True):
+            if not is_passing:
+                print(f"{test} fails without any fault:\n{output}")
+                return 1
+        width = max((len(fault.name) for fault in chosen), default=0)
+        num_caught = 0
+        for fault, (is_caught, by) in zip(chosen, pool.imap(find_catcher, chosen, chunksize=1), strict=True):
             num_caught += is_caught
             print(f"{fault.file:<24} {fault.name:<{width}}  {by}", flush=True)
     print(f"{num_caught} of {len(chosen)} planted faults caught")
