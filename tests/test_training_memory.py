@@ -73,7 +73,7 @@ def test_three_hundred_varied_steps_end_where_thirty_were(tmp_path: Path) -> Non
 
     Of the process most is PyTorch itself, some 400 MiB: 5 % of it alone would hide much.
     """
-    command = [sys.executable, __file__, str(tmp_path / "run"), "1.0"]
+    command = [sys.executable, __file__, str(tmp_path / "run"), "inf"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     assert len(found) == NUM_STEPS

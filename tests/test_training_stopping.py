@@ -12,7 +12,7 @@ import yaml
 from processes import Command, tutelage
 from tiny import read_rows
 from tutelage.errors import Stopped
-from tutelage.training import sft as sft_module
+from tutelage.training import loop as loop_module
 from tutelage.training.allocation import FreedMemory
 from tutelage.training.config import SFTConfig
 from tutelage.training.sft import sft
@@ -79,7 +79,7 @@ def test_a_signal_after_the_saving_was_decided_stops_the_next_step(tiny, tmp_pat
 def test_stopped_at_once_it_says_what_is_lost(tiny, tmp_path, monkeypatch):
     """A second Ctrl-C: what was not saved is counted, and nothing is promised that was not checked."""
     calls = []
-    whole = sft_module.require_finite
+    whole = loop_module.require_finite
 
     def stop_in_the_second_step(*arguments, **others):
         calls.append(1)
@@ -91,7 +91,7 @@ def test_stopped_at_once_it_says_what_is_lost(tiny, tmp_path, monkeypatch):
         files = {"demonstrations": tiny.demonstrations, "validation": tiny.demonstrations, "allow_prompt_overlap": True}
         sft(SFTConfig(out=tmp_path / out, model=tiny.policy, text=TEXT, demonstrations_per_step=20, **files))
 
-    monkeypatch.setattr(sft_module, "require_finite", stop_in_the_second_step)
+    monkeypatch.setattr(loop_module, "require_finite", stop_in_the_second_step)
     with pytest.raises(Stopped, match=r"nothing was saved of 1 finished steps; --resume starts from the first"):
         run("run")
     calls[:] = [1]
