@@ -142,9 +142,8 @@ def _measure_win_rates(writer: Writer, comparisons: list[Row], source: str) -> N
     keys = ("arm", "size", "baseline", "baseline_size", "labeler_group", "distribution")
     for (arm, size, baseline, baseline_size, labelers, distribution), rows in _grouped(comparisons, keys).items():
         found = win_rate([row["outcome"] for row in rows], [row["prompt_id"] for row in rows])
-        condition = {"baseline": baseline, "baseline_size": baseline_size}
-        condition |= {"labelers": labelers, "distribution": distribution}
-        writer.add("win_rate", found, source, arm=arm, size=size, **condition)
+        condition = {"labelers": labelers, "distribution": distribution}
+        writer.add("win_rate", found, source, arm=arm, size=size, baseline=(baseline, baseline_size), **condition)
 
 
 def _measure_ratings(writer: Writer, ratings: list[Row], source: str) -> None:
@@ -170,27 +169,27 @@ def _write_probes(writer: Writer, generator: np.random.Generator, num_items: int
 
     def probe(name: str, conditions: Iterable[Row], make: Callable[[str, int, Row, str], Row]) -> None:
         rows = [
-            {"item_id": item, "arm": arm, "size": size, "condition": condition, "prompt": f"text of {item}"}
-            | make(arm, index, condition, item)
+            {"measure": measure, "unit": item, "arm": arm, "size": size, "condition": condition}
+            | {"value": value, "prompt": f"text of {item}"}
             for condition in conditions
             for index, size in enumerate(SIZES)
             for arm in PROBED
             for item in items
+            for measure, value in make(arm, index, condition, item).items()
         ]
-        _measure_probe(writer, rows, writer.raw(name, rows), name)
+        _measure_probe(writer, rows, writer.raw(name, rows))
 
     prompts = [{"prompt": kind} for kind in ("none", "respectful", "biased")]
     questions = [{"prompt": kind} for kind in ("qa", "instruction", "qa_instruction")]
     sets = [{"set": name} | prompt for name in ("winogender", "crows_pairs") for prompt in prompts]
     skills = [{"skill": s, "metric": m, "shots": n} for s, m in SKILLS.items() for n in ("zero", "few")]
-    probe(
-        "truth",
-        questions,
-        lambda arm, size, condition, item: {
-            "is_true": drawn(truth["truthful"][arm] + 0.02 * size + 0.1 * (condition["prompt"] != "qa"), item),
-            "is_informative": drawn(0.8, item),
-        },
-    )
+
+    def answered(arm: str, size: int, condition: Row, item: str) -> Row:
+        is_true = drawn(truth["truthful"][arm] + 0.02 * size + 0.1 * (condition["prompt"] != "qa"), item)
+        is_informative = drawn(0.8, item)
+        return {"truthful": float(is_true), "truthful_informative": float(is_true and is_informative)}
+
+    probe("truth", questions, answered)
     probe(
         "toxicity",
         prompts,
@@ -198,45 +197,30 @@ def _write_probes(writer: Writer, generator: np.random.Generator, num_items: int
             "toxicity": level(truth["toxicity"][condition["prompt"]][arm] + 0.01 * size, item)
         },
     )
-    probe("bias", sets, lambda arm, size, condition, item: {"entropy": level(truth["entropy"][arm], item)})
+    probe("bias", sets, lambda arm, size, condition, item: {"bias_entropy": level(truth["entropy"][arm], item)})
     probe(
         "skills",
         skills,
         lambda arm, size, condition, item: {
-            condition["metric"]: level(truth["skill"][arm] + 0.05 * size - 0.1 * (condition["shots"] == "zero"), item)
+            "skill": level(truth["skill"][arm] + 0.05 * size - 0.1 * (condition["shots"] == "zero"), item)
         },
     )
     probe(
         "truth_choices",
         questions,
-        lambda arm, size, condition, item: {"accuracy": float(drawn(truth["truthful"][arm] + 0.02 * size, item))},
+        lambda arm, size, condition, item: {
+            "truthful_choice": float(drawn(truth["truthful"][arm] + 0.02 * size, item))
+        },
     )
 
 
-def _measure_probe(writer: Writer, rows: list[Row], source: str, name: str) -> None:
+def _measure_probe(writer: Writer, rows: list[Row], source: str) -> None:
     by_condition: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
-        by_condition[row["arm"], row["size"], *row["condition"].items()].append(row)
-    for (arm, size, *condition), own in by_condition.items():
-        stated = dict(condition)
-        for measure, value_of in _numbers_of(name, stated).items():
-            found = bounded_mean([value_of(row) for row in own], [row["item_id"] for row in own])
-            writer.add(measure, found, source, arm=arm, size=size, **stated)
-
-
-def _numbers_of(name: str, stated: Row) -> dict[str, Callable[[Row], float]]:
-    if name == "truth":
-        return {
-            "truthful": lambda row: float(row["is_true"]),
-            "truthful_informative": lambda row: float(row["is_true"] and row["is_informative"]),
-        }
-    if name == "truth_choices":
-        return {"truthful_choice": lambda row: row["accuracy"]}
-    if name == "toxicity":
-        return {"toxicity": lambda row: row["toxicity"]}
-    if name == "bias":
-        return {"bias_entropy": lambda row: row["entropy"]}
-    return {"skill": lambda row: row[stated["metric"]]}
+        by_condition[row["measure"], row["arm"], row["size"], *row["condition"].items()].append(row)
+    for (measure, arm, size, *condition), own in by_condition.items():
+        found = bounded_mean([row["value"] for row in own], [row["unit"] for row in own])
+        writer.add(measure, found, source, arm=arm, size=size, **dict(condition))
 
 
 def _write_summary(path: Path, seed: int, comparisons: list[Row], ratings: list[Row]) -> None:

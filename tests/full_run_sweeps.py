@@ -26,9 +26,18 @@ class Writer:
         return f"evaluation/{name}.jsonl"
 
     def add(
-        self, measure: str, found: Interval, source: str, *, arm: str = "", size: str = "", **condition: Any
+        self,
+        measure: str,
+        found: Interval,
+        source: str,
+        *,
+        arm: str = "",
+        size: str = "",
+        baseline: tuple[str, str] = ("", ""),
+        **condition: Any,
     ) -> None:
         own = {"measure": measure, "arm": arm, "size": size, "condition": condition}
+        own |= {"baseline": baseline[0], "baseline_size": baseline[1]}
         self.rows.append(own | asdict(found) | {"source": source})
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from tutelage.statistics import likert_mean, win_rate
+from tutelage.statistics import bounded_mean, likert_mean, win_rate
 
 ARMS = ("gpt", "gpt_prompted", "sft", "ppo", "ppo_ptx")
 USE_CASES = ("generation", "open_qa", "brainstorming", "chat", "rewrite", "summarization", "closed_qa", "extract")
@@ -59,20 +59,22 @@ SECONDS = {
 def write_synthetic_run(
     path: Path, *, seed: int = 7, num_prompts: int = 120, stages: Sequence[str] = tuple(NUM_STEPS)
 ) -> Path:
-    """A finished quickstart under `path` with folders of `stages`; the summary agrees with the evaluation files."""
+    """A finished quickstart under `path` with folders of `stages`; its measurements are those of its rows."""
     generator = np.random.default_rng(seed)
     for stage in stages:
         write_stage(path / stage, stage, generator)
     comparisons, ratings = _write_evaluation(path / "evaluation", generator, num_prompts)
-    _write_json(path / "summary.json", _summary(seed, comparisons, ratings))
+    measurements = _measurements(comparisons, ratings)
+    write_lines(path / "evaluation" / "measurements.jsonl", measurements)
+    _write_json(path / "summary.json", _summary(seed, measurements))
     return path
 
 
 def write_stage(path: Path, stage: str, generator: np.random.Generator) -> None:
     """A finished run folder of one stage."""
     rows = [_metrics(stage, step, generator) for step in range(NUM_STEPS[stage] + 1) if step % _every(stage) == 0]
-    _write_lines(path / "metrics.jsonl", rows)
-    _write_lines(path / "samples.jsonl", [_sample(stage, step, generator) for step in (0, NUM_STEPS[stage])])
+    write_lines(path / "metrics.jsonl", rows)
+    write_lines(path / "samples.jsonl", [_sample(stage, step, generator) for step in (0, NUM_STEPS[stage])])
     config = {"seed": 7, "learning_rate": 3e-4, "out": f"runs/quickstart/{stage}", "every_num_steps": _every(stage)}
     (path / "config.yaml").write_text(yaml.safe_dump(config))
     versions = {"python": "3.11.9", "torch": "2.13.0", "git_commit": "0123456789abcdef0123456789abcdef01234567"}
@@ -166,21 +168,23 @@ def _write_evaluation(path: Path, generator: np.random.Generator, num_prompts: i
         judges = generator.permutation(12)[:3]
         for arm in ARMS:
             completion = {"prompt_id": prompt_id, "prompt": prompt, "use_case": use_case, "arm": arm}
+            completion["distribution"] = "instruct"
             completion |= {"completion_id": f"{prompt_id}-{arm}", "text": _response(arm, generator)}
             completions.append(completion | {"is_complete": bool(generator.random() < (0.6 if arm == "gpt" else 0.96))})
             for judge in judges:
                 labeler = {"labeler_id": f"labeler-{judge:02d}"}
-                group = "held_out" if judge >= 3 else "training"
+                group = "heldout" if judge >= 3 else "training"
                 if arm != "sft":
                     comparisons.append(
-                        {"prompt_id": prompt_id, "arm": arm, "completion_id": f"{prompt_id}-{arm}"}
+                        {"prompt_id": prompt_id, "use_case": use_case, "arm": arm, "baseline": "sft"}
+                        | {"completion_id": f"{prompt_id}-{arm}", "distribution": "instruct"}
                         | {"baseline_id": f"{prompt_id}-sft", **labeler, "labeler_group": group}
                         | {"outcome": _outcome(CHANCES[arm], lean, generator)}
                     )
                 ratings.append(_rating(prompt_id, arm, labeler, lean, generator))
-    _write_lines(path / "completions.jsonl", completions)
-    _write_lines(path / "comparisons.jsonl", comparisons)
-    _write_lines(path / "ratings.jsonl", ratings)
+    write_lines(path / "completions.jsonl", completions)
+    write_lines(path / "comparisons.jsonl", comparisons)
+    write_lines(path / "ratings.jsonl", ratings)
     return comparisons, ratings
 
 
@@ -194,47 +198,58 @@ def _rating(prompt_id: str, arm: str, labeler: dict, lean: float, generator: np.
     overall = int(np.clip(round(RATINGS[arm] + 0.5 * lean + 1.2 * generator.normal()), 1, 7))
     flags = {flag: bool(generator.random() < shares[arm]) for flag, shares in FLAGS.items()}
     record = {"prompt_id": prompt_id, "completion_id": f"{prompt_id}-{arm}", **labeler, "overall": overall}
-    return record | {"flags": flags, "arm": arm}
+    return record | {"flags": flags, "arm": arm, "labeler_group": "heldout", "distribution": "instruct"}
 
 
-def _summary(seed: int, comparisons: list[dict], ratings: list[dict]) -> dict[str, object]:
+def _measurements(comparisons: list[dict], ratings: list[dict]) -> list[dict]:
+    """The lines of measurements.jsonl, computed here."""
+    judged = {"labelers": "heldout", "distribution": "instruct"}
+    lines = []
+
+    def add(measure: str, arm: str, found, condition: dict, source: str, **fields: str) -> None:
+        about = {"measure": measure, "arm": arm, "condition": condition, **fields}
+        numbers = asdict(found) if not isinstance(found, float) else {"mean": found, "n": 100}
+        lines.append(about | numbers | {"source": f"evaluation/{source}.jsonl"})
+
+    for labelers in ("heldout", "training"):
+        for arm in (arm for arm in ARMS if arm != "sft"):
+            rows = [row for row in comparisons if (row["arm"], row["labeler_group"]) == (arm, labelers)]
+            if rows:
+                found = win_rate([row["outcome"] for row in rows], [row["prompt_id"] for row in rows])
+                add("win_rate", arm, found, judged | {"labelers": labelers}, "comparisons", baseline="sft")
+    for arm in ARMS:
+        rows = [row for row in ratings if row["arm"] == arm]
+        prompts = [row["prompt_id"] for row in rows]
+        add("likert", arm, likert_mean([row["overall"] for row in rows], prompts), judged, "ratings")
+        for flag in FLAGS:
+            share = bounded_mean([float(row["flags"][flag]) for row in rows], prompts)
+            add("flag", arm, share, {"flag": flag, **judged}, "ratings")
+    for arm, distance in (("ppo", 13.92), ("ppo_ptx", 11.24)):
+        add("kl_to_reference", arm, distance, {}, "kl_to_reference")
+    for arm, loss in PRETRAINING_LOSS.items():
+        add("pretraining_loss", arm, loss, {}, "pretraining_loss")
+    for labelers, accuracy in (("training", 0.7183), ("heldout", 0.6951)):
+        add("reward_model_accuracy", "", accuracy, {"labelers": labelers}, "reward_model")
+    add("labeler_agreement", "", 0.7342, {"labelers": "all"}, "reward_model")
+    return lines
+
+
+def _summary(seed: int, measurements: list[dict]) -> dict[str, object]:
     versions = {"python": "3.11.9", "platform": "Linux-6.1-x86_64", "cpus": "2", "tutelage": "0.1.0", "torch": "2.13.0"}
+    decided = [row for row in measurements if row["condition"].get("labelers", "heldout") == "heldout"]
+    rates = {row["arm"]: row for row in decided if row["measure"] == "win_rate"}
     return {
         "seed": seed,
         "simulated_labelers": True,
         "versions": versions | {"git_commit": "0123456789abcdef0123456789abcdef01234567"},
         "wall_seconds": SECONDS | {"total": round(sum(SECONDS.values()), 1)},
         "peak_memory_gib": 2.31,
-        "reward_model": {
-            "accuracy_training_labelers": 0.7183,
-            "accuracy_heldout_labelers": 0.6951,
-            "labeler_agreement": 0.7342,
-            "mean_score_on_demonstrations": 0.0,
-        },
-        "win_rate_vs_sft": {arm: asdict(_win_rate(arm, comparisons)) for arm in ARMS if arm != "sft"},
-        "likert": {arm: _likert(arm, ratings) for arm in ARMS},
-        "kl_to_reference": {"ppo": 13.92, "ppo_ptx": 11.24},
-        "pretraining_loss": PRETRAINING_LOSS,
-        "flags": {arm: {flag: _share(arm, flag, ratings) for flag in FLAGS} for arm in ARMS},
+        "win_rate_vs_sft": {arm: {key: row[key] for key in ("mean", "low", "high", "n")} for arm, row in rates.items()},
+        "likert": {row["arm"]: row["mean"] for row in decided if row["measure"] == "likert"},
     }
 
 
-def _win_rate(arm: str, comparisons: list[dict]):
-    rows = [row for row in comparisons if row["arm"] == arm and row["labeler_group"] == "held_out"]
-    return win_rate([row["outcome"] for row in rows], [row["prompt_id"] for row in rows])
-
-
-def _likert(arm: str, ratings: list[dict]) -> float:
-    rows = [row for row in ratings if row["arm"] == arm]
-    return likert_mean([row["overall"] for row in rows], [row["prompt_id"] for row in rows]).mean
-
-
-def _share(arm: str, flag: str, ratings: list[dict]) -> float:
-    flagged = [row["flags"][flag] for row in ratings if row["arm"] == arm]
-    return sum(flagged) / len(flagged)
-
-
-def _write_lines(path: Path, rows: list[dict]) -> None:
+def write_lines(path: Path, rows: list[dict]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 

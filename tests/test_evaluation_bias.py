@@ -7,8 +7,10 @@ from math import exp, log, log2
 
 import pytest
 
-from tutelage.evaluation.bias import SentencePair, bias_entropy, entropy_bits, pair_rows
+from tutelage.evaluation.bias import SentencePair, entropy_bits, pair_rows
 from tutelage.evaluation.likelihood import continuing
+from tutelage.evaluation.measuring import mean_of
+from tutelage.evaluation.records import TaskRow
 from tutelage.model.policy import Policy
 
 PAIRS = [
@@ -62,35 +64,38 @@ def test_rows_against_a_plain_softmax(policy, tokenizer, instruction):
     opening = tokenizer(f"{instruction}\n\n")["input_ids"] if instruction else [tokenizer.eos_token_id]
     for pair, row in zip(PAIRS, rows, strict=True):
         expected = [plain_logprob(policy, opening, bare(tokenizer, sentence)) for sentence in pair.sentences]
-        assert (row["pair_id"], row["cluster"]) == (pair.id, pair.cluster)
-        assert row["logprobs"] == pytest.approx(expected, abs=1e-3)
+        assert (row.unit, row.cluster) == (pair.id, pair.cluster)
+        assert row.logprobs == pytest.approx(expected, abs=1e-3)
         share = 1.0 / (1.0 + exp(expected[1] - expected[0]))
-        assert row["share_first"] == pytest.approx(share, abs=1e-3)
+        assert row.share_first == pytest.approx(share, abs=1e-3)
         if 0.0 < share < 1.0:
             by_hand = -share * log2(share) - (1.0 - share) * log2(1.0 - share)
-            assert row["entropy"] == pytest.approx(by_hand, abs=2e-3)
+            assert row.value == pytest.approx(by_hand, abs=2e-3)
 
 
 def test_swapping_the_sentences_changes_the_share_and_not_the_entropy(policy):
     swapped = [replace(pair, sentences=pair.sentences[::-1]) for pair in PAIRS]
     rows, others = pair_rows(policy, PAIRS), pair_rows(policy, swapped)
-    assert bias_entropy(rows).mean == pytest.approx(bias_entropy(others).mean, abs=1e-6)
-    shares = [row["share_first"] for row in rows]
-    assert shares == pytest.approx([1.0 - row["share_first"] for row in others], abs=1e-6)
+    for row, other in zip(rows, others, strict=True):
+        assert row.value == pytest.approx(other.value, abs=1e-6)
+        assert row.share_first == pytest.approx(1.0 - other.share_first, abs=1e-6)
 
 
 def test_the_same_sentence_twice_is_one_bit(policy):
     rows = pair_rows(
         Policy(policy.model, continuing(policy.tokenizer)), [SentencePair(id="x", sentences=("A cat.", "A cat."))]
     )
-    assert rows[0]["entropy"] == pytest.approx(1.0, abs=1e-9)
-    assert rows[0]["cluster"] == "x"
+    assert rows[0].value == pytest.approx(1.0, abs=1e-9)
+    assert rows[0].cluster == "x"
 
 
 def test_pairs_of_one_cluster_count_as_one_draw():
     """Residuals -0.5, 0.5 of two trades: with four copies of each the interval stays, it does not shrink."""
-    rows = [{"entropy": value, "cluster": name} for name, value in (("a", 0.25), ("b", 0.75), ("c", 0.5))]
-    once, often = bias_entropy(rows), bias_entropy(rows * 4)
+    rows = [
+        TaskRow(measure="bias_entropy", unit=f"{name}-1", cluster=name, value=value)
+        for name, value in (("a", 0.25), ("b", 0.75), ("c", 0.5))
+    ]
+    once, often = (mean_of(own, source="evaluation/bias.jsonl") for own in (rows, rows * 4))
     assert often.mean == once.mean == 0.5
     assert often.n == 12
     assert (often.low, often.high) == pytest.approx((once.low, once.high), abs=1e-12)

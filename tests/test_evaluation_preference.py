@@ -9,14 +9,15 @@ from random import Random
 
 import pytest
 
+from tutelage.evaluation.measuring import mean_of, mean_ratings, mean_values, win_rates
 from tutelage.evaluation.preference import (
     Panel,
     compare_with_baseline,
     ranking_agreement,
     rate_completions,
-    score_accuracy,
-    win_rates,
+    score_rows,
 )
+from tutelage.evaluation.records import EvaluatedComparison, SizedArm, TaskRow
 from tutelage.records import Completion, Prompt, Ranking, Rating
 from tutelage.statistics import bounded_mean
 
@@ -28,8 +29,10 @@ class Labeler:
 
 PROMPTS = [Prompt(id=f"p{n}", text=f"prompt {n}", use_case="chat") for n in range(3)]
 COMPLETIONS = {
-    arm: [Completion(id=f"{arm}-{n}", text=f"{arm} {n}", policy=arm) for n in range(3)] for arm in ("sft", "ppo", "gpt")
+    SizedArm(arm): [Completion(id=f"{arm}-{n}", text=f"{arm} {n}", policy=arm) for n in range(3)]
+    for arm in ("sft", "ppo", "gpt")
 }
+SFT = SizedArm("sft")
 LABELERS = [Labeler("a"), Labeler("b")]
 # What labelers a and b say of ppo's completion beside sft's; of gpt's they say that it loses.
 VERDICTS = {"p0": (1.0, 1.0), "p1": (0.5, 0.0), "p2": (0.5, 0.5)}
@@ -43,10 +46,14 @@ def prefer(prompt, first, second, labeler, rng):
     return verdict if is_first else 1.0 - verdict
 
 
-def compared(panels, prefer=prefer, baseline="sft", seed=0):
+def compared(panels, prefer=prefer, baseline=SFT, seed=0):
     return compare_with_baseline(
         PROMPTS, COMPLETIONS, baseline=baseline, panels=panels, prefer=prefer, rng=Random(seed)
     )
+
+
+def rates_of(rows, labelers="heldout"):
+    return {found.arm: found for found in win_rates(rows) if found.condition["labelers"] == labelers}
 
 
 def panel(group="heldout", labelers=LABELERS, number=2):
@@ -61,7 +68,7 @@ def test_win_rate_by_hand():
     the effective size (7/12 * 5/12) / (7/144) / 1.016 = 5 / 1.016: fewer than the six judgements. Wilson's interval
     with Student's t on 2 degrees of freedom, 4.302653.
     """
-    found = win_rates(compared([panel()]), labeler_group="heldout")
+    found = rates_of(compared([panel()]))
     assert found["gpt"].mean == 0.0
     assert "sft" not in found
     ppo = found["ppo"]
@@ -75,20 +82,21 @@ def test_win_rate_by_hand():
 def test_a_comparison_says_what_was_compared_and_by_whom():
     rows = compared([panel(), panel("training", [Labeler("b")], 1)])
     assert len(rows) == 3 * 2 * (2 + 1)
-    row = next(r for r in rows if (r["prompt_id"], r["arm"], r["labeler_id"]) == ("p1", "ppo", "a"))
-    assert row == {
-        "prompt_id": "p1",
-        "use_case": "chat",
-        "arm": "ppo",
-        "completion_id": "ppo-1",
-        "baseline_id": "sft-1",
-        "labeler_id": "a",
-        "labeler_group": "heldout",
-        "outcome": 0.5,
-    }
+    row = next(r for r in rows if (r.prompt_id, r.arm, r.labeler_id) == ("p1", "ppo", "a"))
+    assert row == EvaluatedComparison(
+        prompt_id="p1",
+        use_case="chat",
+        arm="ppo",
+        baseline="sft",
+        completion_id="ppo-1",
+        baseline_id="sft-1",
+        labeler_id="a",
+        labeler_group="heldout",
+        outcome=0.5,
+    )
     # Labeler b alone: won, lost, tied.
-    assert win_rates(rows, labeler_group="training")["ppo"].mean == pytest.approx(0.5)
-    assert win_rates(rows, labeler_group="heldout")["ppo"].mean == pytest.approx(7 / 12)
+    assert rates_of(rows, "training")["ppo"].mean == pytest.approx(0.5)
+    assert rates_of(rows)["ppo"].mean == pytest.approx(7 / 12)
 
 
 def test_neither_is_shown_first_more_often():
@@ -101,7 +109,7 @@ def test_neither_is_shown_first_more_often():
 
     many = [Labeler(str(n)) for n in range(200)]
     rows = compared([panel(labelers=many, number=200)], prefer=first)
-    rate = win_rates(rows, labeler_group="heldout")["ppo"].mean
+    rate = rates_of(rows)["ppo"].mean
     assert rate == pytest.approx(0.5, abs=0.06), "600 draws: three standard deviations"
     assert shown["sft"] == pytest.approx(600, abs=60)
 
@@ -109,7 +117,7 @@ def test_neither_is_shown_first_more_often():
 def test_each_prompt_has_its_own_labelers_each_once():
     many = [Labeler(str(n)) for n in range(6)]
     rows = compared([panel(labelers=many, number=2)], prefer=lambda *_: 1.0)
-    chosen = {p.id: {r["labeler_id"] for r in rows if r["prompt_id"] == p.id} for p in PROMPTS}
+    chosen = {p.id: {r.labeler_id for r in rows if r.prompt_id == p.id} for p in PROMPTS}
     assert [len(own) for own in chosen.values()] == [2, 2, 2]
     assert len(set(map(frozenset, chosen.values()))) > 1
     assert len(rows) == 3 * 2 * 2
@@ -124,11 +132,11 @@ def test_ratings_of_every_arm_by_the_same_labeler():
 
     rows = rate_completions(PROMPTS, COMPLETIONS, panel=panel(number=1), rate=rate, rng=Random(1))
     assert len(rows) == 9
-    assert [row["overall"] for row in rows] == [1] * 3 + [2] * 3 + [3] * 3
-    assert [row["arm"] for row in rows[:3]] == ["sft", "ppo", "gpt"]
-    assert [row["completion_id"] for row in rows[3:6]] == ["sft-1", "ppo-1", "gpt-1"]
-    assert {row["labeler_group"] for row in rows} == {"heldout"}
-    by_prompt = {p.id: {row["labeler_id"] for row in rows if row["prompt_id"] == p.id} for p in PROMPTS}
+    assert [row.overall for row in rows] == [1] * 3 + [2] * 3 + [3] * 3
+    assert [row.arm for row in rows[:3]] == ["sft", "ppo", "gpt"]
+    assert [row.completion_id for row in rows[3:6]] == ["sft-1", "ppo-1", "gpt-1"]
+    assert {row.labeler_group for row in rows} == {"heldout"}
+    by_prompt = {p.id: {row.labeler_id for row in rows if row.prompt_id == p.id} for p in PROMPTS}
     assert all(len(own) == 1 for own in by_prompt.values())
 
 
@@ -140,7 +148,10 @@ def ranking(groups, labeler, prompt="p"):
 def test_accuracy_of_scores_by_hand():
     """a > b > c with scores 2, 1, 1: right, right, even: 2.5. c > {a, b} with 0, 3, 1: right, wrong: 1. 3.5 of 5."""
     rankings = [ranking((("a",), ("b",), ("c",)), "l"), ranking((("c",), ("a", "b")), "l")]
-    assert score_accuracy(rankings, [[2.0, 1.0, 1.0], [0.0, 3.0, 1.0]]) == pytest.approx(3.5 / 5)
+    rows = score_rows(rankings, [[2.0, 1.0, 1.0], [0.0, 3.0, 1.0]], {"labelers": "training"})
+    (found,) = mean_values(rows, source="evaluation/reward_model.jsonl")
+    assert (found.mean, found.n) == (pytest.approx(3.5 / 5), 5)
+    assert (found.measure, found.condition) == ("reward_model_accuracy", {"labelers": "training"})
 
 
 def test_agreement_by_hand():
@@ -166,3 +177,56 @@ def test_comparisons_of_one_prompt_are_one_draw():
     drawn_twice = bounded_mean([1.0, 0.0], range(2))
     assert (found.mean, found.n) == (0.5, 6)
     assert (found.low, found.high) == pytest.approx((drawn_twice.low, drawn_twice.high))
+
+
+def compared_by(arm, size, baseline, baseline_size, outcome, **more):
+    about = {"prompt_id": "p", "completion_id": "c", "labeler_group": "heldout", "outcome": outcome} | more
+    return EvaluatedComparison(arm=arm, size=size, baseline=baseline, baseline_size=baseline_size, **about)
+
+
+def test_win_rates_are_told_apart_by_all_that_a_row_says():
+    """Arm, its size, baseline, its size, labelers, distribution: one field differs at a time from the first row."""
+    rows = [
+        compared_by("ppo", "s", "sft", "l", 1.0),
+        compared_by("gpt", "s", "sft", "l", 0.0),
+        compared_by("ppo", "l", "sft", "l", 0.0),
+        compared_by("ppo", "s", "gpt", "l", 0.0),
+        compared_by("ppo", "s", "sft", "s", 0.0),
+        compared_by("ppo", "s", "sft", "l", 0.0, labeler_group="training"),
+        compared_by("ppo", "s", "sft", "l", 0.0, distribution="gpt"),
+        compared_by("ppo", "s", "sft", "l", 0.5, prompt_id="q"),
+    ]
+    found = win_rates(rows)
+    assert [own.mean for own in found] == [0.75, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    for own in found:
+        # The rows that a measurement names are those that it averaged, and no others.
+        values = [value for row in rows if (value := row.value_for(own)) is not None]
+        assert (len(values), sum(values) / len(values)) == (own.n, own.mean)
+
+
+def test_a_measurement_names_its_ratings_and_flags():
+    def rate(prompt, completion, labeler, rng):
+        flags = {"hallucination": prompt.id == "p0"} if prompt.id != "p2" else {}
+        about = {"prompt_id": prompt.id, "completion_id": completion.id, "labeler_id": labeler.id}
+        return Rating(**about, overall=1 + int(completion.text[-1]), flags=flags)
+
+    rows = [
+        row
+        for group in ("heldout", "training")
+        for row in rate_completions(
+            PROMPTS, COMPLETIONS, panel=panel(group, number=1), rate=rate, rng=Random(1), distribution="instruct"
+        )
+    ]
+    found = mean_ratings(rows)
+    assert len(found) == 3 * 2 * 2
+    for own in found:
+        values = [value for row in rows if (value := row.value_for(own)) is not None]
+        assert (len(values), own.n) == ((3, 3) if own.measure == "likert" else (2, 2))
+        assert sum(values) / len(values) == own.mean == (2.0 if own.measure == "likert" else 0.5)
+        assert own.condition["distribution"] == "instruct" and own.condition["labelers"] in ("heldout", "training")
+
+
+def test_a_quantity_per_token_is_the_ratio_of_totals_and_its_interval_is_not_that_of_the_plain_mean():
+    """6 nats of 2 tokens and 2 of 2: 2 a token, where the plain mean of values is 4."""
+    rows = [TaskRow(measure="loss", unit=unit, value=value, count=2) for unit, value in (("a", 6.0), ("b", 2.0))]
+    assert mean_of(rows, source="evaluation/loss.jsonl").mean == 2.0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tutelage.errors import DataError
-from tutelage.evaluation.toxicity import toxicity_estimates, toxicity_rows
-from tutelage.evaluation.truthfulness import Verdict, truth_estimates, truth_rows
+from tutelage.evaluation.measuring import mean_values
+from tutelage.evaluation.toxicity import toxicity_rows
+from tutelage.evaluation.truthfulness import Verdict, truth_rows
 from tutelage.records import Completion, Prompt
 
 TOXICITIES = {"p0": (0.1, 0.5, 0.0), "p1": (0.49, 0.2, 0.3), "p2": (0.9, 0.6, 0.3), "p3": (0.0, 0.0, 0.0)}
@@ -21,9 +22,13 @@ def rows_of(completions=COMPLETIONS, score=float):
     return toxicity_rows(PROMPTS, completions, score)
 
 
+def means_of(rows):
+    return {found.measure: found for found in mean_values(rows, source="evaluation/x.jsonl")}
+
+
 def test_the_three_numbers_by_hand():
     """Mean 3.39 / 12 = 0.2825. Highest: 0.5, 0.49, 0.9, 0: mean 0.4725. At 0.5 or more: p0 (0.5 itself counts), p2."""
-    found = toxicity_estimates(rows_of())
+    found = means_of(rows_of())
     assert found["toxicity"].mean == pytest.approx(0.2825)
     assert found["toxicity"].n == 12
     assert found["expected_max_toxicity"].mean == pytest.approx(0.4725)
@@ -33,8 +38,8 @@ def test_the_three_numbers_by_hand():
 
 def test_prompts_are_the_units():
     """Every completion twice: the interval of the mean stays, as no prompt is new."""
-    again = [{**row, "completion_id": f"again-{row['completion_id']}"} for row in rows_of()]
-    once, twice = toxicity_estimates(rows_of()), toxicity_estimates([*rows_of(), *again])
+    once, twice = means_of(rows_of()), means_of([*rows_of(), *rows_of()])
+    assert [twice[name].n for name in once] == [2 * found.n for found in once.values()]
     for name, interval in once.items():
         assert (twice[name].mean, twice[name].low, twice[name].high) == pytest.approx(
             (interval.mean, interval.low, interval.high)
@@ -48,12 +53,12 @@ def test_prompt_types_share_what_they_are_paired_by():
 
 
 def test_order_does_not_matter():
-    assert toxicity_estimates(rows_of()[::-1])["expected_max_toxicity"].mean == pytest.approx(0.4725)
+    assert means_of(rows_of()[::-1])["expected_max_toxicity"].mean == pytest.approx(0.4725)
 
 
 def test_different_numbers_of_completions_are_refused():
     with pytest.raises(DataError, match="from 2 to 3 completions"):
-        toxicity_estimates(rows_of([COMPLETIONS[0][:2], *COMPLETIONS[1:]]))
+        rows_of([COMPLETIONS[0][:2], *COMPLETIONS[1:]])
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.5, float("nan")])
@@ -75,14 +80,14 @@ def truths(cluster_of=lambda prompt: prompt.id):
 
 def test_truth_by_hand():
     """True: p0 and p1, which says nothing. True and informative: p0 alone."""
-    found = truth_estimates(truths())
+    found = means_of(truths())
     assert (found["truthful"].mean, found["truthful_informative"].mean) == (0.5, 0.25)
     assert found["truthful"].n == 4
 
 
 def test_wordings_of_one_question_are_one_draw():
     """Two clusters of two give less to go by than four questions."""
-    alone = truth_estimates(truths())["truthful_informative"]
-    shared = truth_estimates(truths(lambda prompt: "early" if prompt.id < "p2" else "late"))["truthful_informative"]
+    alone = means_of(truths())["truthful_informative"]
+    shared = means_of(truths(lambda prompt: "early" if prompt.id < "p2" else "late"))["truthful_informative"]
     assert shared.mean == alone.mean
     assert shared.high - shared.low > alone.high - alone.low

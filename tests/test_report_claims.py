@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import pytest
 
 from full_run import truth, write_full_run
 from report_synthetic_run import write_synthetic_run
+from tutelage.errors import DataError
+from tutelage.evaluation.records import Measurement, SizedArm, TaskRow
 from tutelage.report.assessment import Assessment, Evidence, assess
-from tutelage.report.measured import LARGEST, SMALLEST, Measured, Row, read_measured
+from tutelage.report.measured import LARGEST, SMALLEST, Estimate, Measured, Row
 from tutelage.report.notation import percent, signed, signed_points
 from tutelage.report.raw_rows import RawRows
-from tutelage.report.results import Estimate
 from tutelage.report.rules import Between, above, below, overall
 from tutelage.report.run_folder import read_run
 from tutelage.reproduction.claims import CLAIMS
@@ -23,12 +25,12 @@ from tutelage.reproduction.claims.choices import BestOfSweeps, LastEpochMinusLow
 from tutelage.reproduction.claims.quantities import Contrast, Term, difference
 
 JUDGED = {"labelers": "heldout", "distribution": "instruct"}
-AGAINST = JUDGED | {"baseline": "sft"}
+AGAINST = SizedArm("sft", LARGEST)
 
 
 def evidence_of(path: Path) -> Evidence:
     run = read_run(path)
-    return Evidence(measured=read_measured(run), raw=RawRows(run.path))
+    return Evidence(measured=run.measured, raw=RawRows(run.path))
 
 
 def assessed(path: Path) -> dict[str, Assessment]:
@@ -121,7 +123,7 @@ def test_a_claim_that_fails_is_told_as_failed(broken, name):
 
 
 def test_differences_are_paired_by_prompt(full):
-    found = difference("win_rate", "ppo_ptx", "gpt", AGAINST).read(evidence_of(full))
+    found = difference("win_rate", "ppo_ptx", "gpt", JUDGED, baseline=AGAINST).read(evidence_of(full))
     rows = [json.loads(line) for line in (full / "evaluation/comparisons.jsonl").read_text().splitlines()]
     wins: dict[str, dict[str, float]] = {"ppo_ptx": {}, "gpt": {}}
     for row in rows:
@@ -147,7 +149,7 @@ def test_pairing_narrows_the_interval_and_needs_the_rows_that_were_averaged(full
     assert apart.source == "evaluation/measurements.jsonl"
     # Rows that average to something else are not the rows of this measurement.
     rows = [json.loads(line) for line in (full / "evaluation/skills.jsonl").read_text().splitlines()]
-    other = [row | ({"f1": 1.0} if row["condition"]["metric"] == "f1" else {}) for row in rows]
+    other = [row | ({"value": 1.0} if row["condition"]["metric"] == "f1" else {}) for row in rows]
     (tmp_path / "evaluation/skills.jsonl").write_text("".join(json.dumps(row) + "\n" for row in other))
     assert quantity.read(evidence_of(tmp_path)).source == "evaluation/measurements.jsonl"
 
@@ -160,8 +162,8 @@ def written(path: Path, name: str, rows: list[dict]) -> None:
 def test_the_three_kinds_of_a_prompt_are_paired_by_what_they_share(tmp_path):
     levels = {"none": [0.2, 0.4, 0.6], "respectful": [0.1, 0.4, 0.4], "biased": [0.5, 0.3, 0.1]}
     rows = [
-        {"arm": "ppo_ptx", "size": "", "condition": {"prompt": kind}, "cluster": f"talk-{number}", "prompt": "text"}
-        | {"prompt_id": f"{kind}-{number}", "toxicity": level}
+        {"measure": "toxicity", "arm": "ppo_ptx", "condition": {"prompt": kind}, "cluster": f"talk-{number}"}
+        | {"unit": f"{kind}-{number}", "value": level, "prompt": "text"}
         for kind, own in levels.items()
         for number, level in enumerate(own)
     ]
@@ -170,7 +172,7 @@ def test_the_three_kinds_of_a_prompt_are_paired_by_what_they_share(tmp_path):
     write_measurements(
         tmp_path, [about | {"condition": {"prompt": kind}, "mean": sum(own) / 3} for kind, own in levels.items()]
     )
-    raw, measured = RawRows(tmp_path), read_measured(read_run(tmp_path))
+    raw, measured = RawRows(tmp_path), read_run(tmp_path).measured
     # The means over one kind and over all three are the same to a hair where nothing follows the instruction.
     found = raw.means(measured.where("toxicity", {"prompt": "respectful"}, arm="ppo_ptx")[0])
     assert found == {"talk-0": 0.1, "talk-1": 0.4, "talk-2": 0.4}
@@ -181,7 +183,7 @@ def test_the_three_kinds_of_a_prompt_are_paired_by_what_they_share(tmp_path):
 def test_the_loss_on_text_is_paired_by_window_and_counts_tokens(tmp_path):
     tokens, nats = [1, 3, 4], {"gpt": [2.0, 3.0, 4.0], "ppo": [3.0, 4.0, 6.0]}
     rows = [
-        {"arm": arm, "size": "", "window": number, "nats": own[number], "num_tokens": tokens[number]}
+        {"measure": "pretraining_loss", "arm": arm, "unit": str(number), "value": own[number], "count": tokens[number]}
         for arm, own in nats.items()
         for number in range(3)
     ]
@@ -198,16 +200,16 @@ def test_epochs_are_paired_by_demonstration_and_by_prompt(tmp_path):
     nats = {1: [2.0, 3.0, 4.0, 4.0], 2: [1.0, 3.0, 3.0, 3.0], 3: [2.0, 5.0, 8.0, 4.0]}
     scores = {1: [0.1, 0.2, 0.6], 2: [0.3, 0.1, 0.5], 3: [0.0, 0.0, 0.3]}
     losses = [
-        {"epoch": epoch, "metric": "validation_loss", "prompt_id": f"d{i}", "nats": own[i], "num_tokens": i + 1}
+        {"condition": {"epoch": epoch, "metric": "validation_loss"}, "unit": f"d{i}", "value": own[i], "count": i + 1}
         for epoch, own in nats.items()
         for i in range(4)
     ]
     scored = [
-        {"epoch": epoch, "metric": "score", "prompt_id": f"p{i}", "value": own[i]}
+        {"condition": {"epoch": epoch, "metric": "score"}, "unit": f"p{i}", "value": own[i]}
         for epoch, own in scores.items()
         for i in range(3)
     ]
-    written(tmp_path, "sft_epochs.jsonl", [{"arm": "sft", "size": ""} | row for row in losses + scored])
+    written(tmp_path, "sft_epochs.jsonl", [{"measure": "sft_epoch", "arm": "sft"} | row for row in losses + scored])
     source = "evaluation/sft_epochs.jsonl"
     about = {"measure": "sft_epoch", "arm": "sft", "low": -9.0, "high": 9.0, "source": source}
     means = {("validation_loss", epoch): sum(own) / 10 for epoch, own in nats.items()}
@@ -229,8 +231,8 @@ class DrawnRows(RawRows):
     def __init__(self, means: dict[str, dict[str, float]]) -> None:
         self.drawn = means
 
-    def means(self, row: Row) -> dict[str, float] | None:
-        return self.drawn.get(row.estimate.source)
+    def means(self, found: Measurement) -> dict[str, float] | None:
+        return self.drawn.get(found.source)
 
 
 def flat(generator: np.random.Generator, conditions: list[tuple[str, dict]], *, has_rows: bool) -> Evidence:
@@ -240,8 +242,8 @@ def flat(generator: np.random.Generator, conditions: list[tuple[str, dict]], *, 
         values = prompts + generator.normal(size=40)
         half = 2.0 * values.std(ddof=1) / 40**0.5
         mean = float(values.mean())
-        found = Estimate(mean=mean, low=mean - half, high=mean + half, n=40, source=str(number))
-        rows.append(Row(measure=measure, arm="", size="", condition=condition, estimate=found))
+        numbers = {"mean": mean, "low": mean - half, "high": mean + half, "n": 40, "source": str(number)}
+        rows.append(Row(measure=measure, condition=condition, **numbers))
         drawn[str(number)] = {f"p{i}": float(value) for i, value in enumerate(values)}
     return Evidence(measured=Measured(rows, ()), raw=DrawnRows(drawn if has_rows else {}))
 
@@ -271,7 +273,7 @@ def test_what_is_truly_better_is_found_though_chosen_by_halves():
         evidence = flat(generator, EPOCHS, has_rows=True)
         for place, means in enumerate(evidence.raw.drawn.values()):
             means.update({unit: mean + 0.3 * abs(place - 2) for unit, mean in means.items()})
-        rows = [replace(row, estimate=replace(row.estimate, mean=sum(own.values()) / 40))
+        rows = [row.model_copy(update={"mean": sum(own.values()) / 40})
                 for row, own in zip(evidence.measured.rows, evidence.raw.drawn.values(), strict=True)]  # fmt: skip
         evidence = replace(evidence, measured=Measured(rows, ()))
         verdicts.append(above(0).verdict(LastEpochMinusLowestLoss("validation_loss").read(evidence)))
@@ -287,7 +289,8 @@ def test_labelers_inside_and_outside_are_compared_on_the_same_rankings(tmp_path)
         (1, "inside"): {"p1": [1.0, 1.0], "p4": [1.0]},
     }
     rows = [
-        {"fold": fold, "labelers": labelers, "prompt_id": prompt, "value": value}
+        {"measure": "reward_model_accuracy", "condition": {"fold": fold, "labelers": labelers}}
+        | {"unit": prompt, "value": value}
         for (fold, labelers), own in values.items()
         for prompt, found in own.items()
         for value in found
@@ -307,7 +310,9 @@ def test_labelers_inside_and_outside_are_compared_on_the_same_rankings(tmp_path)
     # p1: 1 - 1/2, p2: 1 - 0, p3: 0 - 1, p4: 1 - 0.
     assert found.mean == pytest.approx(1.5 / 4) and found.n == 4
     assert found.source == "evaluation/reward_folds.jsonl"
-    written(tmp_path, "reward_folds.jsonl", [row for row in rows if (row["fold"], row["labelers"]) != (1, "outside")])
+    written(
+        tmp_path, "reward_folds.jsonl", [row for row in rows if row["condition"] != {"fold": 1, "labelers": "outside"}]
+    )
     # Without all rows the two folds are what was drawn: 1/2 - 1/3 and 1 - 1/2.
     assert gap.read(evidence_of(tmp_path)).mean == pytest.approx(1 / 3)
 
@@ -356,13 +361,7 @@ def test_without_rows_the_interval_is_widened_for_three_epochs_to_choose_from(tm
 def test_the_best_of_a_sweep_is_its_highest():
     rows = [("ptx_sweep", 0.2), ("ptx_sweep", 0.9), ("kl_sweep", 0.5), ("kl_sweep", 0.1)]
     measured = [
-        Row(
-            measure=sweep,
-            arm="",
-            size="",
-            condition={"metric": "skill"},
-            estimate=replace(estimate(mean, None, None), source=str(place)),
-        )
+        Row(measure=sweep, condition={"metric": "skill"}, mean=mean, n=4, source=str(place))
         for place, (sweep, mean) in enumerate(rows)
     ]
     drawn = DrawnRows({str(place): dict.fromkeys("abcd", mean) for place, (_, mean) in enumerate(rows)})
@@ -389,7 +388,7 @@ def test_folds_are_what_cross_validation_drew(tmp_path):
     assert found.n == 3
 
 
-def sized_win_rates(names: tuple[str, str], *, joined: bool = False) -> list[dict]:
+def sized_win_rates(names: tuple[str, str]) -> list[dict]:
     """The smallest PPO-ptx wins 80 % against the largest GPT, and 30 % against that of its own size; SFT as usual."""
     small, large = names
     wins = [
@@ -402,25 +401,43 @@ def sized_win_rates(names: tuple[str, str], *, joined: bool = False) -> list[dic
     ]
     return [
         {"measure": "win_rate", "arm": arm, "size": size, "mean": mean, "low": mean - 0.05, "high": mean + 0.05}
-        | {"condition": JUDGED | ({"baseline": f"{other}-{other_size}"} if joined else
-                                  {"baseline": other, "baseline_size": other_size})}
+        | {"condition": JUDGED, "baseline": other, "baseline_size": other_size}
         for arm, size, other, other_size, mean in wins
-    ]  # fmt: skip
+    ]
 
 
-@pytest.mark.parametrize("joined", [False, True])
 @pytest.mark.parametrize("names", [("small", "large"), ("xs", "xl"), ("large", "small"), ("1-3b", "3b")])
-def test_a_verdict_asks_for_the_place_of_a_size_and_never_for_its_name(tmp_path, names, joined):
-    path = write_measurements(tmp_path, sized_win_rates(names, joined=joined))
+def test_a_verdict_asks_for_the_place_of_a_size_and_never_for_its_name(tmp_path, names):
+    path = write_measurements(tmp_path, sized_win_rates(names))
     sizes = [{"name": name, "parameters": count} for name, count in zip(names, (10, 20), strict=True)]
     (path / "summary.json").write_text(json.dumps({"sizes": sizes}))
     found = assessed(path)
     assert found["small-beats-large"].verdict == found["ppo-ptx"].verdict == "reproduced"
     assert found["small-beats-large"].findings[0].estimate.mean == 0.8
     assert found["ppo-ptx"].findings[0].estimate.mean == 0.7
-    assert (
-        evidence_of(path).measured.one("win_rate", {"baseline": "gpt", "baseline_size": SMALLEST}).estimate.mean == 0.3
-    )
+    assert evidence_of(path).measured.one("win_rate", baseline=SizedArm("gpt", SMALLEST)).mean == 0.3
+
+
+def test_all_verdicts_are_the_same_whatever_the_largest_size_is_called(full, claims, tmp_path):
+    renamed = shutil.copytree(full, tmp_path / "renamed")
+    for file in ("summary.json", *(f"evaluation/{path.name}" for path in (full / "evaluation").glob("*.jsonl"))):
+        text = (full / file).read_text()
+        (renamed / file).write_text(text.replace('"large"', '"xl"'))
+    assert read_run(renamed).largest == "xl"
+    found = assessed(renamed)
+    assert {name: own.verdict for name, own in found.items()} == {name: own.verdict for name, own in claims.items()}
+    for name, own in found.items():
+        assert [part.estimate for part in own.findings] == [part.estimate for part in claims[name].findings], name
+
+
+def test_a_run_of_another_version_is_refused_with_one_message(tmp_path):
+    old = {"measure": "win_rate", "arm": "gpt", "mean": 0.2, "condition": {"baseline": "sft-large"}}
+    path = write_measurements(tmp_path / "run", [old] * 9)
+    with pytest.raises(DataError, match=r"measurements.jsonl was not written by this version.*--redo judgements"):
+        read_run(path)
+    written(tmp_path / "rows", "comparisons.jsonl", [{"prompt_id": "p", "arm": "ppo", "outcome": 1.0}] * 9)
+    with pytest.raises(DataError, match=r"comparisons.jsonl was not written by this version.*field 'baseline'"):
+        read_run(tmp_path / "rows")
 
 
 def test_a_single_size_is_never_small_and_large_at_once(tmp_path):
@@ -436,14 +453,14 @@ def test_the_reward_model_serves_all_sizes_and_its_rows_name_none(tmp_path):
 
 def test_a_difference_of_two_sizes_needs_two_sizes(full, tmp_path):
     terms = (
-        Term(1.0, "win_rate", "ppo_ptx", AGAINST, SMALLEST),
-        Term(-1.0, "win_rate", "gpt", AGAINST, LARGEST),
+        Term(1.0, "win_rate", "ppo_ptx", JUDGED, SMALLEST, AGAINST),
+        Term(-1.0, "win_rate", "gpt", JUDGED, LARGEST, AGAINST),
     )
     assert Contrast(terms).read(evidence_of(full)) is not None
     assert Contrast(terms).read(evidence_of(write_synthetic_run(tmp_path / "quick", num_prompts=12, stages=()))) is None
 
 
-def test_a_quick_run_is_judged_on_its_summary_and_rows(tmp_path):
+def test_a_quick_run_is_judged_on_its_measurements_and_rows(tmp_path):
     found = assessed(write_synthetic_run(tmp_path / "quick", num_prompts=120, stages=()))
     assert found["order"].verdict in ("reproduced", "too noisy to say")
     assert found["hallucination"].verdict != "not measured"
@@ -454,8 +471,9 @@ def test_a_quick_run_is_judged_on_its_summary_and_rows(tmp_path):
 def test_measurements_are_asked_by_arm_size_and_condition(full):
     measured = evidence_of(full).measured
     assert measured.sizes == ("small", "medium", "large")
-    assert measured.one("win_rate", AGAINST, arm="gpt", size=LARGEST).condition["baseline_size"] == "large"
-    assert {row.arm for row in measured.where("win_rate", {"baseline": "flan"})} == {"ppo_ptx"}
+    assert measured.one("win_rate", JUDGED, arm="gpt", size=LARGEST, baseline=AGAINST).against == ("sft", "large")
+    assert {row.arm for row in measured.where("win_rate", baseline=SizedArm("flan", "medium"))} == {"ppo_ptx"}
+    assert measured.where("win_rate", baseline=SizedArm("flan", "large")) == []
     assert measured.where("win_rate", arm="nobody") == []
     assert measured.values("toxicity", "prompt") == ["none", "respectful", "biased"]
     assert list(measured.by_arm("toxicity", {"prompt": "none"}, size="small")) == ["gpt", "sft", "ppo", "ppo_ptx"]
@@ -463,20 +481,25 @@ def test_measurements_are_asked_by_arm_size_and_condition(full):
 
 def test_every_number_stands_in_its_line(full):
     lines = [json.loads(line) for line in (full / "evaluation/measurements.jsonl").read_text().splitlines()]
-    for row in evidence_of(full).measured.rows:
-        if row.estimate.interval_source.startswith("evaluation/measurements.jsonl#/"):
-            line = lines[int(row.estimate.interval_source.rsplit("/", 1)[1])]
-            assert (line["measure"], line["arm"], line["mean"]) == (row.measure, row.arm, row.estimate.mean)
-            assert row.estimate.raw == line["source"]
+    rows = evidence_of(full).measured.rows
+    assert len(rows) == len(lines)
+    for row in rows:
+        file, place = row.estimate.interval_source.split("#/")
+        line = lines[int(place)]
+        assert file == "evaluation/measurements.jsonl"
+        assert (line["measure"], line["arm"], line["mean"]) == (row.measure, row.arm, row.estimate.mean)
+        assert row.estimate.source == f"{file}#/{place}/mean" and row.estimate.raw == line["source"]
 
 
 def test_a_source_that_leads_out_of_the_run_is_not_read(tmp_path):
-    (tmp_path / "secret.jsonl").write_text('{"prompt_id": "a", "arm": "gpt", "value": 1}\n')
-    run = write_measurements(
-        tmp_path / "run", [{"measure": "toxicity", "arm": "gpt", "mean": 1.0, "source": "../secret.jsonl"}]
-    )
+    line = TaskRow(measure="toxicity", unit="a", arm="gpt", value=1.0).model_dump_json()
+    (tmp_path / "secret.jsonl").write_text(line)
+    sources = ("../secret.jsonl", "evaluation/../../secret.jsonl", "evaluation/own.jsonl")
+    toxic = {"measure": "toxicity", "arm": "gpt", "mean": 1.0}
+    run = write_measurements(tmp_path / "run", [toxic | {"source": source} for source in sources])
+    (run / "evaluation/own.jsonl").write_text(line)
     evidence = evidence_of(run)
-    assert evidence.raw.means(evidence.measured.rows[0]) is None
+    assert [evidence.raw.means(row) for row in evidence.measured.rows] == [None, None, {"a": 1.0}]
 
 
 def test_broken_measurements_are_left_out_and_named(tmp_path):
@@ -485,6 +508,6 @@ def test_broken_measurements_are_left_out_and_named(tmp_path):
         handle.write('{"measure": "toxicity", "mean": "high"}\n{"measure": "toxicity", "arm": "ppo", "mean": 0.4, ')
         handle.write('"n": 1, "source": "x"}\n')
     run = read_run(path)
-    assert [row.mean for row in run.measurements.values()] == [0.2, 0.4]
-    assert list(run.measurements) == [0, 2]
+    assert [row.mean for row in run.measured.rows] == [0.2, 0.4]
+    assert [row.entry.rsplit("/", 1)[1] for row in run.measured.rows] == ["0", "2"]
     assert len(run.warnings) == 1

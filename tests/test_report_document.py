@@ -105,6 +105,18 @@ def resolve(run: Path, source: str) -> float:
     return value
 
 
+SHARES = ("win_rate", "flag", "reward_model_accuracy", "labeler_agreement")
+
+
+def measure_at(run: Path, source: str) -> str:
+    """What was measured where `source` points."""
+    file, pointer = source.split("#")
+    if not file.endswith("measurements.jsonl"):
+        return ""
+    measure: str = json.loads((run / file).read_text().splitlines()[int(pointer.split("/")[1])])["measure"]
+    return measure
+
+
 def shown_number(shown: str) -> float:
     """What a reader takes from the text of a number: 61.3 % is 0.613, a true minus is a minus."""
     digits = re.match(r"[+\u2212]?[\d,]*\.?\d+", shown)
@@ -118,6 +130,11 @@ def rewrite(path: Path, change) -> None:
     path.write_text(json.dumps(summary))
 
 
+def rewrite_lines(path: Path, change) -> None:
+    rows = [change(json.loads(line)) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
 def test_every_traced_number_is_the_one_in_its_file_and_is_written_as_it_is(run, page):
     pointed = [number for number in page.numbers if "#" in number[1]]
     assert len(pointed) > 60
@@ -125,7 +142,7 @@ def test_every_traced_number_is_the_one_in_its_file_and_is_written_as_it_is(run,
         assert value == pytest.approx(resolve(run, source), rel=1e-12), source
         if " min" in shown or "\u202fmin" in shown:
             continue
-        scale = 100 if "win_rate" in source or "flags" in source or "accuracy" in source or "agreement" in source else 1
+        scale = 100 if measure_at(run, source) in SHARES else 1
         if source.endswith("/n"):
             scale = 1
         decimals = len(shown.split(".")[1].split("\u202f")[0]) if "." in shown else 0
@@ -134,21 +151,28 @@ def test_every_traced_number_is_the_one_in_its_file_and_is_written_as_it_is(run,
 
 def test_computed_numbers_name_the_file_that_they_were_computed_from(run, page):
     computed = {source for _, source, _ in page.numbers if "#" not in source}
-    assert computed == {"evaluation/comparisons.jsonl", "evaluation/ratings.jsonl", "summary.json"}
+    # Differences, paired on the rows or from the intervals; and win rates by use case.
+    assert computed == {
+        "evaluation/comparisons.jsonl",
+        "evaluation/ratings.jsonl",
+        "evaluation/measurements.jsonl",
+    }
     rows = [json.loads(line) for line in (run / "evaluation/comparisons.jsonl").read_text().splitlines()]
-    training = [row["outcome"] for row in rows if row["labeler_group"] == "training" and row["arm"] == "ppo_ptx"]
+    chat = [row["outcome"] for row in rows if row["use_case"] == "chat" and row["arm"] == "ppo_ptx"]
     values = [value for value, source, _ in page.numbers if source == "evaluation/comparisons.jsonl"]
-    assert any(value == pytest.approx(sum(training) / len(training), rel=1e-12) for value in values)
+    assert any(value == pytest.approx(sum(chat) / len(chat), rel=1e-12) for value in values)
 
 
 def test_changing_a_number_in_the_file_changes_the_page(lean, tmp_path):
     changed = shutil.copytree(lean, tmp_path / "changed")
     entry = {"mean": 0.123456, "low": 0.1, "high": 0.149, "n": 31415}
-    rewrite(changed / "summary.json", lambda summary: summary["win_rate_vs_sft"].update(ppo_ptx=entry))
+    rewrite_lines(
+        changed / "evaluation/measurements.jsonl",
+        lambda row: row | (entry if (row["measure"], row["arm"]) == ("win_rate", "ppo_ptx") else {}),
+    )
     text = Page(write_paper_report(changed).read_text()).text
     assert "are judged worse than those of the SFT policy: 12.3\u202f%" in text.replace(" %", "\u202f%")
     assert "31,415" in text
-    assert "summary.json#/win_rate_vs_sft/ppo_ptx says 0.123, but evaluation/comparisons.jsonl gives" in text
 
 
 @pytest.mark.parametrize(
@@ -160,8 +184,10 @@ def test_changing_a_number_in_the_file_changes_the_page(lean, tmp_path):
     ],
 )
 def test_the_finding_and_the_verdict_follow_the_interval(tmp_path, low, high, words, verdict):
-    entry = {"mean": (low + high) / 2, "low": low, "high": high, "n": 100}
-    (tmp_path / "summary.json").write_text(json.dumps({"win_rate_vs_sft": {"ppo_ptx": entry}}))
+    (tmp_path / "evaluation").mkdir()
+    measured = {"measure": "win_rate", "arm": "ppo_ptx", "baseline": "sft", "source": "evaluation/comparisons.jsonl"}
+    measured |= {"mean": (low + high) / 2, "low": low, "high": high, "n": 100}
+    (tmp_path / "evaluation/measurements.jsonl").write_text(json.dumps(measured))
     text = Page(write_paper_report(tmp_path).read_text()).text
     assert f"Responses of the PPO-ptx policy {words} those of the SFT policy" in text
     claim = text[text.index("PPO-ptx is preferred to SFT") :]
@@ -221,11 +247,15 @@ ATTACKS = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7*
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_text_of_prompts_models_and_names_is_data(tmp_path, attack):
     hostile = write_synthetic_run(tmp_path / "hostile", num_prompts=3, stages=("reward",))
-    for file, keys in (("completions", ("prompt", "text", "use_case")), ("comparisons", ("labeler_group",))):
+    poisoned = (("completions", ("prompt", "text", "use_case")), ("comparisons", ("labeler_group", "use_case")))
+    for file, keys in poisoned:
         path = hostile / f"evaluation/{file}.jsonl"
         rows = [json.loads(line) | dict.fromkeys(keys, attack) for line in path.read_text().splitlines()]
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     rewrite(hostile / "summary.json", lambda summary: _poison(summary, attack))
+    with (hostile / "evaluation/measurements.jsonl").open("a") as handle:
+        for row in _poisoned_measurements(attack):
+            handle.write(json.dumps(row) + "\n")
     metrics = hostile / "reward/metrics.jsonl"
     metrics.write_text("".join(json.dumps({"step": step, f"sft/{attack}": step}) + "\n" for step in range(3)))
     (hostile / "reward/config.yaml").write_text(json.dumps({attack: attack}))
@@ -240,10 +270,19 @@ def test_text_of_prompts_models_and_names_is_data(tmp_path, attack):
 
 def _poison(summary: dict, attack: str) -> None:
     summary["versions"]["python"] = attack
-    summary["likert"][attack] = 4.0
-    summary["win_rate_vs_sft"][attack] = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 9}
     summary["wall_seconds"][attack] = 2.0
-    summary["flags"][attack] = {attack: 0.5, "hallucination": 0.2}
+
+
+def _poisoned_measurements(attack: str) -> list[dict]:
+    judged = {"labelers": "heldout", "distribution": "instruct"}
+    about = {"arm": attack, "mean": 0.5, "low": 0.4, "high": 0.6, "n": 9, "source": attack}
+    return [
+        about | {"measure": "win_rate", "condition": judged, "baseline": "sft"},
+        about | {"measure": "likert", "condition": judged, "mean": 4.0, "high": 4.6},
+        about | {"measure": "flag", "condition": judged | {"flag": attack}},
+        about | {"measure": "flag", "condition": judged | {"flag": "hallucination"}},
+        about | {"measure": "skill", "condition": {"skill": attack, "metric": attack, "shots": "few"}},
+    ]
 
 
 def test_simulated_labelers_are_named_as_such_and_only_then(lean, page, tmp_path):
@@ -267,13 +306,14 @@ def test_a_single_stage_has_a_report_of_its_own(tmp_path, stage):
 def test_an_unfinished_run_says_so_and_shows_what_there_is(lean, tmp_path):
     half = shutil.copytree(lean, tmp_path / "half")
     (half / "summary.json").unlink()
+    (half / "evaluation/measurements.jsonl").unlink()
     (half / "reward/summary.json").unlink()
     metrics = half / "reward/metrics.jsonl"
     metrics.write_text(metrics.read_text()[:1000])
     page = Page(write_paper_report(half).read_text())
     assert "This run has not ended." in page.text
     assert "Stages without an end: reward." in page.text
-    # The win rates are computed from the comparisons where the run has not summed them up.
+    # The win rates are computed from the comparisons where the run has not measured them.
     assert "preferred to those of the SFT policy" in page.text
 
 
@@ -284,6 +324,7 @@ def test_an_unfinished_run_says_so_and_shows_what_there_is(lean, tmp_path):
         "evaluation/ratings.jsonl",
         "evaluation/comparisons.jsonl",
         "evaluation/completions.jsonl",
+        "evaluation/measurements.jsonl",
         "reward",
         "reward/config.yaml",
         "reward/samples.jsonl",
@@ -303,8 +344,7 @@ def test_any_part_may_be_missing(lean, tmp_path, missing):
 
 @pytest.mark.parametrize(
     "key",
-    ["win_rate_vs_sft", "likert", "flags", "reward_model", "pretraining_loss", "wall_seconds", "versions",
-     "kl_to_reference", "seed", "peak_memory_gib"],
+    ["sizes", "wall_seconds", "versions", "seed", "peak_memory_gib", "seconds"],
 )  # fmt: skip
 def test_any_part_of_the_summary_may_be_malformed(tmp_path, key):
     for value in (None, "absent", [1], {"gpt": None}, {"gpt": {"mean": None}}, {}):
@@ -326,7 +366,8 @@ def test_numbers_that_are_not_finite_are_left_out(tmp_path):
 def test_broken_judgements_are_left_out_and_named(lean, tmp_path):
     broken = shutil.copytree(lean, tmp_path / "broken")
     with (broken / "evaluation/comparisons.jsonl").open("a") as handle:
-        handle.write('{"prompt_id": "p0", "arm": "ppo", "completion_id": "x", "outcome": 0.7}\n{"prompt_id": "p')
+        handle.write('{"prompt_id": "p0", "arm": "ppo", "baseline": "sft", "completion_id": "x", "outcome": 0.7}\n')
+        handle.write('{"prompt_id": "p')
     text = Page(write_paper_report(broken).read_text()).text
     assert "it must be 1 (won), 0.5 (tied) or 0 (lost)" in text
     assert text.count("Left out a record") == 2

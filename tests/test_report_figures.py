@@ -19,7 +19,6 @@ from tutelage.report.curves import curve_groups
 from tutelage.report.figure_files import figure_files
 from tutelage.report.figures.exhibit import Exhibit
 from tutelage.report.markdown import render_markdown
-from tutelage.report.measured import read_measured
 from tutelage.report.raw_rows import RawRows
 from tutelage.report.run_folder import read_run
 from tutelage.reproduction.figures import paper_figures
@@ -123,7 +122,7 @@ def test_table_14_has_policies_over_sizes_and_data_sets_over_prompts(path, conte
 
 def test_a_quick_run_draws_what_it_has(tmp_path):
     run = read_run(write_synthetic_run(tmp_path / "quick", num_prompts=12, stages=()))
-    drawn = list(paper_figures(Evidence(measured=read_measured(run), raw=RawRows(run.path))))
+    drawn = list(paper_figures(Evidence(measured=run.measured, raw=RawRows(run.path))))
     assert [figure.name for figure in drawn] == ORDER[:4]
     assert not drawn[0].arms
 
@@ -155,9 +154,9 @@ def test_report_md_has_the_result_the_claims_and_links_to_the_figures(path, cont
 
 def test_names_of_the_run_are_data_in_report_md(tmp_path):
     run = write_synthetic_run(tmp_path / "a_b*c<script>", num_prompts=4, stages=())
-    summary = json.loads((run / "summary.json").read_text())
-    summary["likert"]["x|y](http://z)<b>"] = 4.0
-    (run / "summary.json").write_text(json.dumps(summary))
+    hostile = {"measure": "likert", "arm": "x|y](http://z)<b>", "mean": 4.0, "n": 9, "source": "evaluation/x.jsonl"}
+    with (run / "evaluation/measurements.jsonl").open("a") as handle:
+        handle.write(json.dumps(hostile) + "\n")
     text = render_markdown(read_run(run), draw_paper(read_run(run)))
     assert "# a\\_b\\*c\\<script\\>" in text
     assert "<b>" not in text.replace("\\<b\\>", "")

@@ -76,7 +76,7 @@ def rows_of(out: Path, name: str) -> list[dict[str, Any]]:
 
 
 def measurements(out: Path, measure: str) -> list[dict[str, Any]]:
-    defaults: dict[str, Any] = {"arm": "", "size": "", "condition": {}}
+    defaults: dict[str, Any] = {"arm": "", "size": "", "condition": {}, "baseline": "", "baseline_size": ""}
     return [defaults | row for row in rows_of(out, "measurements") if row["measure"] == measure]
 
 
@@ -117,11 +117,12 @@ def test_every_arm_stands_at_its_sizes(whole):
     everybody = {(arm, size) for arm in FIGURE_1 for size in SIZES} | {(arm, "medium") for arm in FURTHER}
     assert arms_and_sizes(rows_of(out, "completions")) == everybody
     assert arms_and_sizes(measurements(out, "likert")) == everybody
-    against_sft = [row for row in measurements(out, "win_rate") if row["condition"]["baseline"] == "sft"]
+    against_sft = [row for row in measurements(out, "win_rate") if row["baseline"] == "sft"]
     for labelers in ("heldout", "training"):
         for distribution in ("instruct", "gpt"):
-            judged = {"baseline": "sft", "baseline_size": "large", "labelers": labelers, "distribution": distribution}
+            judged = {"labelers": labelers, "distribution": distribution}
             found = [row for row in against_sft if row["condition"] == judged]
+            assert {row["baseline_size"] for row in found} == {"large"}
             assert arms_and_sizes(found) == everybody - {("sft", "large")}
             assert len(found) == len(everybody) - 1, "one row each"
     policies = everybody - {("gpt_prompted", size) for size in SIZES}
@@ -132,9 +133,9 @@ def test_every_arm_stands_at_its_sizes(whole):
 
 def test_head_to_heads_stand_beside_the_baseline(whole):
     found = {
-        (row["arm"], row["size"], row["condition"]["baseline"], row["condition"]["baseline_size"])
+        (row["arm"], row["size"], row["baseline"], row["baseline_size"])
         for row in measurements(whole[0], "win_rate")
-        if row["condition"]["baseline"] != "sft"
+        if row["baseline"] != "sft"
     }
     assert found == {
         ("ppo_ptx", "small", "gpt", "large"),
@@ -154,8 +155,8 @@ def test_every_measurement_is_the_mean_of_its_rows(whole):
         outcomes = [
             own["outcome"]
             for own in comparisons
-            if (own["arm"], own["size"], own["baseline"]) == (row["arm"], row["size"], judged["baseline"])
-            and own["baseline_size"] == judged["baseline_size"]
+            if (own["arm"], own["size"], own["baseline"]) == (row["arm"], row["size"], row["baseline"])
+            and own["baseline_size"] == row["baseline_size"]
             and (own["labeler_group"], own["distribution"]) == (judged["labelers"], judged["distribution"])
         ]
         assert row["n"] == len(outcomes) > 0
@@ -163,11 +164,11 @@ def test_every_measurement_is_the_mean_of_its_rows(whole):
     for name in ("ptx_sweep", "kl_sweep", "overoptimisation"):
         rows = rows_of(out, name)
         for row in measurements(out, name):
-            wanted = {"arm": row["arm"], "size": row["size"], **row["condition"]}
+            wanted = {"measure": name, "arm": row["arm"], "size": row["size"], "condition": row["condition"]}
             own = [raw for raw in rows if wanted.items() <= raw.items()]
             assert own, wanted
             if row["condition"]["metric"] == "pretraining_loss":
-                mean = sum(raw["nats"] for raw in own) / sum(raw["num_tokens"] for raw in own)
+                mean = sum(raw["value"] for raw in own) / sum(raw["count"] for raw in own)
             elif name != "overoptimisation" or row["condition"]["kl"] > 0:
                 mean = sum(raw["value"] for raw in own) / len(own)
             else:
@@ -215,8 +216,8 @@ def test_nobody_was_trained_on_what_is_held_out(whole):
     sets = {(row["condition"]["set"], row["arm"], row["size"]) for row in measurements(out, "generalisation")}
     assert {which for which, _, _ in sets} == {"use_case", "language"}
     outside = rows_of(out, "outside")
-    assert {row["use_case"] for row in outside if row["set"] == "use_case"} == {"extract"}
-    assert all(any(word in row["prompt"] for word in french) for row in outside if row["set"] == "language")
+    assert {row["use_case"] for row in outside if row["distribution"] == "use_case"} == {"extract"}
+    assert all(any(word in row["prompt"] for word in french) for row in outside if row["distribution"] == "language")
 
 
 def test_labelers_of_a_fold_ranked_nothing_that_it_learnt_from(whole):
@@ -225,8 +226,8 @@ def test_labelers_of_a_fold_ranked_nothing_that_it_learnt_from(whole):
     for fold in (0, 1):
         rankings = (out / "data" / f"rankings-without-fold-{fold}.jsonl").read_text().splitlines()
         inside = {json.loads(line)["labeler_id"] for line in rankings}
-        rows = [row for row in rows_of(out, "reward_folds") if row["fold"] == fold]
-        outside = {row["labeler_id"] for row in rows if row["labelers"] == "outside"}
+        rows = [row for row in rows_of(out, "reward_folds") if row["condition"]["fold"] == fold]
+        outside = {row["labeler_id"] for row in rows if row["condition"]["labelers"] == "outside"}
         assert outside and not outside & inside
         assert not outside & everybody, "every labeler is left out once"
         everybody |= outside

@@ -12,7 +12,9 @@ pytest.importorskip("torch", reason="the pipeline measures models")
 import torch
 
 import tutelage.training.ppo
-from tutelage.evaluation.preference import score_outcomes
+from tutelage.evaluation.measuring import mean_of, mean_ratings, mean_values
+from tutelage.evaluation.preference import score_rows
+from tutelage.evaluation.records import EvaluatedRating
 from tutelage.model.generator import group_responses
 from tutelage.model.loading import load_tokenizer
 from tutelage.model.packing import Group
@@ -20,10 +22,8 @@ from tutelage.model.policy import Policy
 from tutelage.model.sampling import SamplingSettings, sample_responses
 from tutelage.objectives.advantage import kl_penalty
 from tutelage.records import Completion, Prompt, Ranking
-from tutelage.reproduction import findings, village
-from tutelage.reproduction.distances import kl_interval, kl_rows, loss_interval, loss_rows
-from tutelage.reproduction.findings import Findings
-from tutelage.reproduction.rewards import add_accuracy
+from tutelage.reproduction import village
+from tutelage.reproduction.distances import kl_rows, loss_rows
 from tutelage.statistics.unbounded import clustered_mean, ratio_of_totals
 from tutelage.text.render import Renderer
 from tutelage.training.config import PPOConfig
@@ -68,9 +68,8 @@ def kl_of(tiny: Tiny, model: Path) -> float:
         stop_tokens=renderer.stop_tokens,
         generator=torch.Generator().manual_seed(0),
     )
-    return kl_interval(
-        kl_rows(policy, reference, group_responses(prompts, sampled), map(str, range(len(prompts))))
-    ).mean
+    rows = kl_rows(policy, reference, group_responses(prompts, sampled), map(str, range(len(prompts))))
+    return mean_of(rows, source="x", statistic=clustered_mean).mean
 
 
 def loss_of(tiny: Tiny, model: Path) -> float:
@@ -79,7 +78,7 @@ def loss_of(tiny: Tiny, model: Path) -> float:
     texts = tiny.text.read_text(encoding="utf-8").split("\n<|endoftext|>\n")[:40]
     tokens = [renderer.document_tokens(text)[:33] for text in texts if text]
     windows = [Group(prompt=own[:1], responses=[own[1:]]) for own in tokens]
-    return loss_interval(loss_rows(Policy.load(model), windows)).mean
+    return mean_of(loss_rows(Policy.load(model), windows), source="x").mean
 
 
 def test_kl_rises_when_the_sign_of_its_penalty_is_flipped(tiny, tmp_path, monkeypatch):
@@ -114,10 +113,9 @@ def test_accuracy_falls_to_chance_when_labels_are_shuffled():
 
 
 def accuracy(rankings: list[Ranking], scores: list[list[float]]) -> float:
-    found = Findings(rows={"reward_model": []})
-    add_accuracy(found, "reward_model", rankings, scores, {"labelers": "training"})
-    (measurement,) = found.measurements
-    assert measurement.n == len(found.rows["reward_model"]) == len(score_outcomes(rankings, scores))
+    rows = score_rows(rankings, scores, {"labelers": "training"})
+    (measurement,) = mean_values(rows, source="evaluation/reward_model.jsonl")
+    assert measurement.n == len(rows) == sum(len(ranking.pairs()) for ranking in rankings)
     return measurement.mean
 
 
@@ -150,12 +148,15 @@ def test_a_ratio_of_totals_by_hand():
 
 def test_a_flag_counts_those_who_were_asked():
     """Two of three ratings could raise it, one did; the third is of a prompt that cannot."""
-    rating = {"arm": "sft", "labeler_group": "heldout", "overall": 4}
+    flags = {
+        "a": {"hallucination": True, "sexual_content": False},
+        "b": {"sexual_content": False},
+        "c": {"hallucination": False, "sexual_content": False},
+    }
+    about = {"arm": "sft", "labeler_group": "heldout", "labeler_id": "l", "overall": 4}
     rows = [
-        {**rating, "prompt_id": "a", "flags": {"hallucination": True, "sexual_content": False}},
-        {**rating, "prompt_id": "b", "flags": {"sexual_content": False}},
-        {**rating, "prompt_id": "c", "flags": {"hallucination": False, "sexual_content": False}},
+        EvaluatedRating(**about, prompt_id=prompt, completion_id=prompt, flags=own) for prompt, own in flags.items()
     ]
-    found = {row.condition["flag"]: row for row in findings.ratings(rows) if row.measure == "flag"}
+    found = {row.condition["flag"]: row for row in mean_ratings(rows) if row.measure == "flag"}
     assert (found["hallucination"].mean, found["hallucination"].n) == (0.5, 2)
     assert (found["sexual_content"].mean, found["sexual_content"].n) == (0.0, 3)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from tutelage.evaluation.completions import Arm
-from tutelage.report.measured import read_measured
 from tutelage.report.raw_rows import RawRows
 from tutelage.report.run_folder import read_run
 from tutelage.reproduction.findings import Findings, join
@@ -41,15 +39,13 @@ def test_probe_arm(tmp_path, tokenizer):
     assert {f"evaluation/{name}.jsonl" for name in found.rows} == {own.source for own in found.measurements}
     conditions = [(own.measure, tuple(own.condition.items())) for own in found.measurements]
     assert len(set(conditions)) == len(conditions)
-    entropies = [
-        row["entropy"] for row in found.rows["bias"] if row["condition"] == {"set": "winogender", "prompt": "none"}
-    ]
+    entropies = [row.value for row in found.rows["bias"] if row.condition == {"set": "winogender", "prompt": "none"}]
     measured = next(own for own in found.measurements if own.condition == {"set": "winogender", "prompt": "none"})
     assert abs(sum(entropies) / len(entropies) - measured.mean) < 1e-9
     _assert_paired(found, tmp_path)
     talks = {kind: set() for kind in probes.TOXICITY_INSTRUCTIONS}
     for row in found.rows["toxicity"]:
-        talks[row["condition"]["prompt"]].add(row["cluster"])
+        talks[row.condition["prompt"]].add(row.cluster)
     assert talks["none"] == talks["respectful"] == talks["biased"] and len(talks["none"]) == 4
 
 
@@ -57,15 +53,10 @@ def _assert_paired(found: Findings, path: Path) -> None:
     """The report finds the rows behind what differences are taken of."""
     found.write(path / "steps")
     join([path / "steps"], path / "run" / "evaluation")
-    measured, raw = read_measured(read_run(path / "run")), RawRows(path / "run")
+    measured, raw = read_run(path / "run").measured, RawRows(path / "run")
     units = {"truthful": 30, "truthful_choice": 30, "toxicity": 4, "bias_entropy": None, "skill": None}
     for measure, number in units.items():
         for row in measured.where(measure, {}, arm="gpt", size="small"):
-            is_second = measure == "skill" and row.condition["metric"] != _first_metric(row.condition["skill"])
             means = raw.means(row)
-            assert (means is None) == is_second, row
-            assert means is None or number in (None, len(means))
-
-
-def _first_metric(skill: Any) -> str:
-    return probes.SKILLS[skill].metrics[0]
+            assert means is not None, row
+            assert number in (None, len(means))

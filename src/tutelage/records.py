@@ -157,24 +157,6 @@ class Rating(Record):
     note: str = ""
 
 
-class Measurement(Record):
-    """One number that a run measured: `measure` of `arm` at model `size` under `condition`, with its 95 % interval.
-
-    `arm` is "" where no policy is meant, `size` where the run has one size. `n` counts what was averaged; `source` is
-    the file of the raw rows, relative to the run. Rows of `evaluation/measurements.jsonl`.
-    """
-
-    measure: NonEmpty
-    arm: str = ""
-    size: str = ""
-    condition: dict[str, str | int | float] = {}
-    mean: float = Field(allow_inf_nan=False)
-    low: float | None = Field(default=None, allow_inf_nan=False)
-    high: float | None = Field(default=None, allow_inf_nan=False)
-    n: int = Field(ge=0)
-    source: NonEmpty
-
-
 # Table 3 of the paper: the binary fields of a rating, in its order.
 FLAGS: tuple[str, ...] = (
     "fails_instruction",

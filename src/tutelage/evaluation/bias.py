@@ -5,16 +5,15 @@ A policy without bias, or one that is unsure, finds both sentences of a pair equ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log2
-from typing import Any
 
 from tutelage.evaluation.likelihood import document_start, likelihoods, text_tokens
+from tutelage.evaluation.records import TaskRow
 from tutelage.model.packing import Group
 from tutelage.model.policy import Policy
 from tutelage.records import Prompt
-from tutelage.statistics.interval import Interval, bounded_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +43,12 @@ def pair_rows(
     *,
     instruction: str = "",
     tokens_per_microbatch: int = 8192,
-) -> list[dict[str, Any]]:
-    """One row per pair: total log-probability of each sentence (nats) after `instruction`, rendered as a prompt, or at
-    the start of a document where there is none; the first one's share of the two probabilities; the entropy (bits).
+) -> list[TaskRow]:
+    """One row of `bias_entropy` per pair, in bits: 1 where the policy is unbiased, or unsure.
+
+    Beside it `logprobs`, the total log-probability of each sentence (nats) after `instruction`, rendered as a prompt,
+    or at the start of a document where there is none; and `share_first`, the first one's share of the two
+    probabilities: 0.5 on average where stereotypes play no part.
     """
     renderer = policy.renderer
     opening = renderer.prompt_tokens(Prompt(text=instruction)) if instruction else document_start(renderer)
@@ -55,25 +57,19 @@ def pair_rows(
         for pair in pairs
     ]
     found = likelihoods(policy, groups, tokens_per_microbatch=tokens_per_microbatch)
-    rows = []
-    for pair, own in zip(pairs, found, strict=True):
-        totals = [likelihood.total for likelihood in own]
-        rows.append(
-            {
-                "pair_id": pair.id,
-                "cluster": pair.cluster or pair.id,
-                "sentences": list(pair.sentences),
-                "logprobs": totals,
-                "share_first": _share_first(*totals),
-                "entropy": entropy_bits(totals),
-            }
+    totals = [[likelihood.total for likelihood in own] for own in found]
+    return [
+        TaskRow(
+            measure="bias_entropy",
+            unit=pair.id,
+            cluster=pair.cluster,
+            value=min(1.0, entropy_bits(own)),
+            sentences=list(pair.sentences),
+            logprobs=own,
+            share_first=_share_first(*own),
         )
-    return rows
-
-
-def bias_entropy(rows: Sequence[Mapping[str, Any]]) -> Interval:
-    """Mean entropy in bits, in [0, 1], over the rows of `pair_rows`, clustered. 1: unbiased, or unsure."""
-    return bounded_mean([min(1.0, row["entropy"]) for row in rows], [row["cluster"] for row in rows])
+        for pair, own in zip(pairs, totals, strict=True)
+    ]
 
 
 def _share_first(first: float, second: float) -> float:

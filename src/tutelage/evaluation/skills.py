@@ -7,20 +7,20 @@ likeliest (temperature 0), up to its first newline [D].
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tutelage.errors import DataError
 from tutelage.evaluation.completions import Arm, complete
 from tutelage.evaluation.likelihood import continuing, likelihoods, text_tokens
+from tutelage.evaluation.measuring import mean_values, measured
 from tutelage.evaluation.overlap import best_over, bleu, exact_match, rouge_l, token_f1
+from tutelage.evaluation.records import Measurement, SizedArm, TaskRow
 from tutelage.model.loading import load_tokenizer
 from tutelage.model.packing import Group
 from tutelage.model.policy import Policy
 from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Prompt
-from tutelage.statistics.interval import Interval, bounded_mean
 from tutelage.text.render import Renderer
 
 MEASURES: dict[str, Callable[[str, str], float]] = {
@@ -78,29 +78,49 @@ def skill_rows(
     items: Sequence[SkillItem],
     *,
     num_shots: int,
+    metrics: Sequence[str],
     max_response_tokens: int,
     seed: int = 0,
     device: str = "cpu",
-) -> list[dict[str, Any]]:
-    """One row per item: its prompt, the policy's response, the gold answers, and `f1`, `accuracy` and `rouge_l` (the
-    best over the gold answers) in [0, 1]. `device` is where the policy runs; nothing is drawn at random at
-    temperature 0, so `seed` only names the draw.
+) -> list[TaskRow]:
+    """A row of `skill` per item and metric, which is its condition: the best over the gold answers, in [0, 1].
+
+    Beside it the prompt, the policy's response, the gold answers. Of "bleu" there is only one for all items together:
+    `measure_skills`. `device` is where the policy runs; nothing is drawn at random at temperature 0, so `seed` only
+    names the draw. Raises `DataError` for a metric that does not exist.
     """
+    for metric in metrics:
+        if metric not in METRICS:
+            raise DataError(f"metric is {metric!r}; it must be one of {', '.join(METRICS)}")
     written = [item for item in items if not item.choices]
     responses = _written(arm, written, num_shots, max_response_tokens, seed, device)
     responses |= _chosen(arm, [item for item in items if item.choices], num_shots, device)
     return [
-        {
-            "item_id": item.id,
-            "cluster": item.cluster or item.id,
-            "num_shots": num_shots,
-            "prompt": prompt_text(item, num_shots),
-            "response": responses[item.id],
-            "answers": list(item.answers),
-            **{name: best_over(item.answers, measure, responses[item.id]) for name, measure in MEASURES.items()},
-        }
+        TaskRow(
+            measure="skill",
+            unit=item.id,
+            cluster=item.cluster,
+            condition={"metric": metric},
+            value=best_over(item.answers, MEASURES[metric], responses[item.id]) if metric in MEASURES else None,
+            num_shots=num_shots,
+            prompt=prompt_text(item, num_shots),
+            response=responses[item.id],
+            answers=list(item.answers),
+        )
+        for metric in metrics
         for item in items
     ]
+
+
+def measure_skills(rows: Sequence[TaskRow], *, source: str) -> list[Measurement]:
+    """`mean_values` of the rows of `skill_rows`; "bleu" is that of all responses together."""
+    whole = [row for row in rows if row.value is None]
+    found = mean_values(rows, source=source)
+    if whole:
+        score = bleu(*([(row.model_extra or {})[key] for row in whole] for key in ("response", "answers")))
+        arm = SizedArm(whole[0].arm, whole[0].size)
+        found.append(measured("skill", score, whole[0].condition, source=source, arm=arm))
+    return found
 
 
 def _written(
@@ -134,15 +154,3 @@ def _choice_group(renderer: Renderer, arm: Arm, item: SkillItem, num_shots: int)
         prompt=renderer.prompt_tokens(Prompt(text=text)),
         responses=[text_tokens(renderer, item.response_opening + choice) for choice in item.choices],
     )
-
-
-def skill_estimate(rows: Sequence[Mapping[str, Any]], metric: str) -> Interval:
-    """The mean of one metric over the rows of `skill_rows`, clustered; "bleu" is that of all responses together.
-
-    Raises `DataError` for a metric that does not exist.
-    """
-    if metric == "bleu":
-        return bleu([row["response"] for row in rows], [row["answers"] for row in rows])
-    if metric not in MEASURES:
-        raise DataError(f"metric is {metric!r}; it must be one of {', '.join(METRICS)}")
-    return bounded_mean([row[metric] for row in rows], [row["cluster"] for row in rows])

@@ -5,12 +5,11 @@ Who judges is passed in: people, a judge model, ground truth.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from tutelage.evaluation.records import TaskRow
 from tutelage.records import Completion, Prompt
-from tutelage.statistics.interval import Interval, bounded_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,32 +28,24 @@ def truth_rows(
     judge: Callable[[Prompt, Completion], Verdict],
     *,
     cluster_of: Callable[[Prompt], str] = lambda prompt: prompt.id,
-) -> list[dict[str, Any]]:
-    """One row per question with its completion and verdict. `cluster_of` names the question that wordings share."""
+) -> list[TaskRow]:
+    """Two rows a question: whether its response is true (`truthful`), and whether it is true and says something
+    (`truthful_informative`). `cluster_of` names the question that wordings share.
+    """
     rows = []
     for prompt, completion in zip(prompts, completions, strict=True):
         verdict = judge(prompt, completion)
-        rows.append(
-            {
-                "prompt_id": prompt.id,
-                "cluster": cluster_of(prompt),
-                "prompt": prompt.flat,
-                "completion_id": completion.id,
-                "text": completion.text,
-                "is_true": verdict.is_true,
-                "is_informative": verdict.is_informative,
-            }
-        )
+        values = {"truthful": verdict.is_true, "truthful_informative": verdict.is_true and verdict.is_informative}
+        rows += [
+            TaskRow(
+                measure=measure,
+                unit=prompt.id,
+                cluster=cluster_of(prompt),
+                value=float(value),
+                prompt=prompt.flat,
+                completion_id=completion.id,
+                text=completion.text,
+            )
+            for measure, value in values.items()
+        ]
     return rows
-
-
-def truth_estimates(rows: Sequence[Mapping[str, Any]]) -> dict[str, Interval]:
-    """`truthful`: share of questions whose response is true; `truthful_informative`: true and informative. With
-    intervals over questions.
-    """
-    clusters = [row["cluster"] for row in rows]
-    both = [float(row["is_true"] and row["is_informative"]) for row in rows]
-    return {
-        "truthful": bounded_mean([float(row["is_true"]) for row in rows], clusters),
-        "truthful_informative": bounded_mean(both, clusters),
-    }

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tutelage.report.measured import Measured
+from tutelage.report.measured import Estimate, Measured
 from tutelage.report.notation import Form
 from tutelage.report.raw_rows import RawRows
-from tutelage.report.results import Estimate
 from tutelage.report.rules import Rule, Verdict, overall
 
 

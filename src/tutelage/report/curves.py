@@ -13,8 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from tutelage.report.arms import arm_of
 from tutelage.report.figures.lines import square_root_axis
 from tutelage.report.figures.panels import PANEL, Panel, panel
-from tutelage.report.results import is_number
-from tutelage.report.run_folder import Run, StageRun
+from tutelage.report.run_folder import Run, StageRun, is_number
 from tutelage.report.themed_svg import colour
 
 

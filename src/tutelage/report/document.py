@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tutelage.errors import StorageError
+from tutelage.evaluation.records import MEASUREMENTS
 from tutelage.report.content import Content
 from tutelage.report.figure_files import FIGURES, figure_files
 from tutelage.report.figures import panels
@@ -20,11 +21,7 @@ from tutelage.report.figures.exhibit import Exhibit
 from tutelage.report.finding import context, finding
 from tutelage.report.markdown import MARK, render_markdown
 from tutelage.report.notation import fixed, percent, readable, with_interval
-from tutelage.report.results import (
-    disagreements,
-    read_estimates,
-    win_rates_by_use_case,
-)
+from tutelage.report.results import result, win_rates_by_use_case
 from tutelage.report.run_folder import SUMMARY, Run, read_run
 from tutelage.report.side_by_side import judged_prompts, stage_samples, use_cases
 from tutelage.report.tables import (
@@ -104,7 +101,7 @@ def render_report(run: Run, content: Content) -> str:
             finding=finding(run),
             context=context(run),
             facts=facts(run),
-            warnings=[*run.warnings, *disagreements(run)],
+            warnings=run.warnings,
             unfinished=[stage.folder or stage.name for stage in run.stages if not stage.is_finished],
             result_table=content.result,
             claims=content.claims,
@@ -165,12 +162,12 @@ def _judgement_exhibits(run: Run) -> Iterator[Exhibit]:
             title="The reward model beside the labelers",
             caption="How often the reward model orders a comparison as the labeler did, beside how often two labelers "
             "agree.",
-            source=f"{SUMMARY} → reward_model",
+            source=MEASUREMENTS,
         )
 
 
 def _cost_exhibits(run: Run) -> Iterator[tuple[str, Exhibit]]:
-    losses = read_estimates(run.summary, "pretraining_loss")
+    losses = result(run, "pretraining_loss")
     if losses:
         title = "Nats per token on held-out pretraining text"
         yield (
@@ -178,7 +175,7 @@ def _cost_exhibits(run: Run) -> Iterator[tuple[str, Exhibit]]:
             Exhibit(
                 panels=(panels.arm_dots("pretraining-loss", title, losses, fixed(3)),),
                 caption="What fine-tuning costs on the text that the base model was trained on; less is better.",
-                source=f"{SUMMARY} → pretraining_loss",
+                source=MEASUREMENTS,
             ),
         )
     seconds = seconds_by_stage(run)

@@ -6,6 +6,7 @@ from markupsafe import Markup
 
 from tutelage.report.arms import BASELINE, arm_of
 from tutelage.report.curves import stage_kind
+from tutelage.report.measured import Estimate
 from tutelage.report.notation import (
     Number,
     count,
@@ -16,8 +17,8 @@ from tutelage.report.notation import (
     percent,
     significant,
 )
-from tutelage.report.results import Estimate, is_number, likert, win_rates
-from tutelage.report.run_folder import Run, StageRun
+from tutelage.report.results import result, win_rates
+from tutelage.report.run_folder import Run, StageRun, is_number
 
 # The arm that the paper is about; where a run has not got it, the next.
 _LEADING = ("ppo_ptx", "ppo")
@@ -111,7 +112,7 @@ def _beside(rates: dict[str, Estimate]) -> Markup | str:
 
 
 def _ratings(run: Run) -> Markup | str:
-    means, leading = likert(run), leading_arm(win_rates(run))
+    means, leading = result(run, "likert"), leading_arm(win_rates(run))
     if leading not in means or BASELINE not in means:
         return ""
     return Markup("Mean rating, of 7: {} {}, SFT {}.").format(

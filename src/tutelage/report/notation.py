@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from tutelage.report.results import Estimate
+from tutelage.report.measured import Estimate
 
 Form = Callable[[float], str]
 MISSING = "–"

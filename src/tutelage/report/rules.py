@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from tutelage.report.measured import Estimate
 from tutelage.report.notation import Form
-from tutelage.report.results import Estimate
 
 Verdict = Literal[
     "reproduced",

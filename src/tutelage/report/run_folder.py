@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError, field_validator
+from pydantic import ValidationError
 
 from tutelage.errors import DataError
-from tutelage.records import Measurement, Rating, Record
+from tutelage.evaluation.measuring import mean_ratings, win_rates
+from tutelage.evaluation.records import (
+    COMPARISONS,
+    COMPLETIONS,
+    FOLDER,
+    HELDOUT,
+    INSTRUCT,
+    MEASUREMENTS,
+    RATINGS,
+    EvaluatedComparison,
+    EvaluatedCompletion,
+    EvaluatedRating,
+)
+from tutelage.records import Record
 from tutelage.report.arms import BASELINE
-from tutelage.statistics import OUTCOMES
+from tutelage.report.measured import Measured, Row
 from tutelage.store.jsonl import SkipLog, Skipped, read_records, read_rows, record_error
 from tutelage.store.runs import RunFolder
 
@@ -22,62 +36,13 @@ from tutelage.store.runs import RunFolder
 STAGE_ORDER = ("pretrain", "sft_first", "sft", "ppo_init", "reward", "ppo", "ppo_ptx", "dpo")
 STAGE_FILES = ("metrics.jsonl", "summary.json")
 SUMMARY = "summary.json"
-COMPLETIONS, COMPARISONS, RATINGS, MEASUREMENTS = (
-    "evaluation/completions.jsonl",
-    "evaluation/comparisons.jsonl",
-    "evaluation/ratings.jsonl",
-    "evaluation/measurements.jsonl",
-)
-# Prompts that users wrote for instructed models: what the result is about [3.6].
-DISTRIBUTION = "instruct"
 # Folders of a whole run that are no stage, whatever lies in them: side runs would crowd the learning curves.
-_NO_STAGES = ("evaluation", "sweeps", "figures")
+_NO_STAGES = (FOLDER, "sweeps", "figures")
 
 
-class EvaluatedCompletion(Record):
-    """A completion of one arm (at one model size, where the run has several) on one evaluation prompt."""
-
-    prompt_id: str
-    prompt: str
-    use_case: str = ""
-    distribution: str = ""
-    arm: str
-    size: str = ""
-    completion_id: str
-    text: str
-    is_complete: bool = True
-
-
-class EvaluatedComparison(Record):
-    """One labeler's judgement of an arm's completion against the baseline's: 1 won, 0.5 tied, 0 lost."""
-
-    prompt_id: str
-    arm: str
-    size: str = ""
-    distribution: str = ""
-    baseline: str = ""
-    baseline_size: str = ""
-    completion_id: str
-    baseline_id: str = ""
-    labeler_id: str = ""
-    labeler_group: str = ""
-    outcome: float
-
-    @field_validator("outcome")
-    @classmethod
-    def _check_outcome(cls, outcome: float) -> float:
-        if outcome not in OUTCOMES:
-            raise ValueError("it must be 1 (won), 0.5 (tied) or 0 (lost)")
-        return outcome
-
-
-class EvaluatedRating(Rating):
-    """A rating of one arm's completion."""
-
-    arm: str
-    size: str = ""
-    distribution: str = ""
-    labeler_group: str = ""
+def is_number(value: Any) -> bool:
+    """Whether a value out of a file is a finite number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,10 +71,7 @@ class StageRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Everything that the report draws from. `warnings`: what could not be read, in words for the reader.
-
-    `measurements`: by their place in the file, from 0.
-    """
+    """Everything that the report draws from. `warnings`: what could not be read, in words for the reader."""
 
     path: Path
     summary: dict[str, Any]
@@ -117,7 +79,7 @@ class Run:
     completions: list[EvaluatedCompletion]
     comparisons: list[EvaluatedComparison]
     ratings: list[EvaluatedRating]
-    measurements: dict[int, Measurement]
+    measured: Measured
     warnings: tuple[str, ...]
 
     @property
@@ -134,13 +96,8 @@ class Run:
 
     @property
     def sizes(self) -> tuple[str, ...]:
-        """The model sizes, smallest first: as the summary counts their parameters, or else as they were measured."""
-        declared = self.summary.get("sizes")
-        entries = [entry for entry in declared if isinstance(entry, dict)] if isinstance(declared, list) else []
-        named = {str(entry["name"]): entry.get("parameters") for entry in entries if "name" in entry}
-        if named and all(isinstance(count, (int, float)) for count in named.values()):
-            return tuple(sorted(named, key=lambda name: named[name] or 0))
-        return tuple(dict.fromkeys([*named, *(row.size for row in self.measurements.values() if row.size)]))
+        """The model sizes, smallest first; none where the run has one size."""
+        return self.measured.sizes
 
     @property
     def largest(self) -> str:
@@ -149,37 +106,23 @@ class Run:
 
     @property
     def result_completions(self) -> list[EvaluatedCompletion]:
-        """Completions of the largest size to prompts of the first distribution."""
+        """Completions of the largest size to prompts written for instructed models."""
         return [row for row in self.completions if self._is_of_result(row)]
 
     @property
     def result_comparisons(self) -> list[EvaluatedComparison]:
         """Comparisons with the SFT policy of the largest size, by the largest size's arms."""
-        return [row for row in self.comparisons if self._is_of_result(row) and self._is_of_baseline(row)]
-
-    def _is_of_baseline(self, row: EvaluatedComparison) -> bool:
-        arm, size = part_baseline(row.baseline, row.baseline_size, self.sizes)
-        return arm in ("", BASELINE) and size in ("", self.largest)
+        baseline = (BASELINE, self.largest)
+        return [row for row in self.comparisons if self._is_of_result(row) and row.against == baseline]
 
     @property
     def result_ratings(self) -> list[EvaluatedRating]:
         """Ratings of the largest size's completions by the labelers who decide: held out where there are such."""
-        has_held_out = any(row.labeler_group.startswith("held") for row in self.ratings)
-        return [
-            row
-            for row in self.ratings
-            if self._is_of_result(row) and (row.labeler_group.startswith("held") or not has_held_out)
-        ]
+        rows = [row for row in self.ratings if self._is_of_result(row)]
+        return [row for row in rows if row.labeler_group == HELDOUT] or rows
 
     def _is_of_result(self, row: EvaluatedCompletion | EvaluatedComparison | EvaluatedRating) -> bool:
-        return row.size in ("", self.largest) and row.distribution in ("", DISTRIBUTION)
-
-
-def part_baseline(baseline: str, size: str, sizes: Iterable[str]) -> tuple[str, str]:
-    """The arm and the model size of a baseline: earlier runs wrote both as one name, "sft-large"."""
-    joined = [own for own in sizes if not size and baseline.endswith(f"-{own}")]
-    longest = max(joined, key=len, default="")
-    return (baseline.removesuffix(f"-{longest}"), longest) if longest else (baseline, size)
+        return row.size == self.largest and row.distribution in ("", INSTRUCT)
 
 
 def read_run(path: Path | str) -> Run:
@@ -198,16 +141,33 @@ def read_run(path: Path | str) -> Run:
             "Give the folder of a run."
         )
     skipped: list[Skipped] = []
+    summary = _read_summary(path)
+    comparisons = _read_evaluation(path / COMPARISONS, EvaluatedComparison, skipped)
+    ratings = _read_evaluation(path / RATINGS, EvaluatedRating, skipped)
+    rows = _read_measurements(path / MEASUREMENTS, skipped)
+    if rows is None:
+        # A run that has not come to its measurements: what its judgements say already.
+        rows = [Row(**found.model_dump()) for found in (*win_rates(comparisons), *mean_ratings(ratings))]
     return Run(
         path=path,
-        summary=_read_summary(path),
+        summary=summary,
         stages=stages,
         completions=_read_evaluation(path / COMPLETIONS, EvaluatedCompletion, skipped),
-        comparisons=_read_evaluation(path / COMPARISONS, EvaluatedComparison, skipped),
-        ratings=_read_evaluation(path / RATINGS, EvaluatedRating, skipped),
-        measurements=_read_measurements(path / MEASUREMENTS, skipped),
+        comparisons=comparisons,
+        ratings=ratings,
+        measured=Measured(rows, _sizes(summary, rows)),
         warnings=tuple(f"Left out a record: {skip.message}" for skip in skipped),
     )
+
+
+def _sizes(summary: dict[str, Any], rows: Sequence[Row]) -> tuple[str, ...]:
+    """As the summary counts their parameters, or else as they were measured."""
+    declared = summary.get("sizes")
+    entries = [entry for entry in declared if isinstance(entry, dict)] if isinstance(declared, list) else []
+    named = {str(entry["name"]): entry.get("parameters") for entry in entries if "name" in entry}
+    if named and all(isinstance(count, (int, float)) for count in named.values()):
+        return tuple(sorted(named, key=lambda name: named[name] or 0))
+    return tuple(dict.fromkeys([*named, *(row.size for row in rows if row.size)]))
 
 
 def _read_stages(path: Path) -> Iterator[StageRun]:
@@ -270,17 +230,32 @@ Evaluated = TypeVar("Evaluated", bound=Record)
 def _read_evaluation(path: Path, model: type[Evaluated], skipped: list[Skipped]) -> list[Evaluated]:
     if not path.exists():
         return []
-    return list(read_records(path, model, skip_bad=True, on_skip=skipped.append))
+    own: list[Skipped] = []
+    found = list(read_records(path, model, skip_bad=True, on_skip=own.append))
+    if own and not found:
+        raise _of_other_version(path, own[0].message)
+    skipped.extend(own)
+    return found
 
 
-def _read_measurements(path: Path, skipped: list[Skipped]) -> dict[int, Measurement]:
+def _read_measurements(path: Path, skipped: list[Skipped]) -> list[Row] | None:
     if not path.exists():
-        return {}
+        return None
     log = SkipLog(path, skip_bad=True, on_skip=skipped.append)
-    found: dict[int, Measurement] = {}
+    found = []
     for number, row in read_rows(path, log):
+        condition = row.get("condition")
+        if isinstance(condition, dict) and "baseline" in condition:
+            raise _of_other_version(path, f"line {number} has its baseline among its conditions")
         try:
-            found[number - 1] = Measurement.model_validate(row)
+            found.append(Row.model_validate({**row, "entry": f"{MEASUREMENTS}#/{number - 1}"}))
         except ValidationError as error:
             log.refuse(record_error(path, number, error))
     return found
+
+
+def _of_other_version(path: Path, reason: str) -> DataError:
+    return DataError(
+        f"{path} was not written by this version of the program: {reason}. Measure the run again, with the command "
+        "that made it and --redo judgements"
+    )

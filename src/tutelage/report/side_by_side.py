@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
+from tutelage.evaluation.records import EvaluatedCompletion
 from tutelage.report.arms import Arm, arm_of, in_order
-from tutelage.report.run_folder import EvaluatedCompletion, Run, StageRun
+from tutelage.report.run_folder import Run, StageRun
 
 MAX_PROMPTS = 48
 MAX_SAMPLES = 24

@@ -8,7 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from tutelage.evaluation.records import HELDOUT, TRAINING
 from tutelage.report.arms import BASELINE, arm_of, in_order
+from tutelage.report.measured import Estimate
 from tutelage.report.notation import (
     MISSING,
     Form,
@@ -22,8 +24,8 @@ from tutelage.report.notation import (
     significant,
     with_interval,
 )
-from tutelage.report.results import Estimate, flags, is_number, likert, read_estimates, win_rates
-from tutelage.report.run_folder import SUMMARY, Run
+from tutelage.report.results import result, win_rates
+from tutelage.report.run_folder import SUMMARY, Run, is_number
 
 Cell = str | Markup | Number
 
@@ -48,9 +50,9 @@ def result_table(run: Run) -> Table | None:
     """A row an arm: win rate against SFT, mean rating, KL to the reference, pretraining loss; no empty columns."""
     columns: list[tuple[str, Mapping[str, Estimate], Form]] = [
         ("Win rate vs SFT", win_rates(run), percent),
-        ("Mean rating", likert(run), fixed(2)),
-        ("KL to reference, nats", read_estimates(run.summary, "kl_to_reference"), fixed(2)),
-        ("Pretraining loss, nats/token", read_estimates(run.summary, "pretraining_loss"), fixed(3)),
+        ("Mean rating", result(run, "likert"), fixed(2)),
+        ("KL to reference, nats", result(run, "kl_to_reference"), fixed(2)),
+        ("Pretraining loss, nats/token", result(run, "pretraining_loss"), fixed(3)),
     ]
     present = [column for column in columns if column[1]]
     arms = in_order(arm for _, estimates, _ in present for arm in estimates)
@@ -81,29 +83,20 @@ def grouped_table(groups: Mapping[str, Mapping[str, Estimate]], form: Form, *, h
     return Table(columns=(head, *(arm_of(arm).label for arm in arms)), rows=rows)
 
 
-def flag_table(run: Run) -> Table | None:
-    """A row a flag of Table 3, a column an arm."""
-    found = flags(run)
-    return grouped_table(found, percent, head="Flag") if found else None
-
-
 _REWARD_MODEL = {
-    "accuracy_training_labelers": "Training labelers",
-    "accuracy_heldout_labelers": "Held-out labelers",
-    "labeler_agreement": "Labelers with each other",
+    "Training labelers": ("reward_model_accuracy", TRAINING),
+    "Held-out labelers": ("reward_model_accuracy", HELDOUT),
+    "Labelers with each other": ("labeler_agreement", "all"),
 }
 
 
 def reward_model_shares(run: Run) -> dict[str, Estimate]:
     """Accuracy of the reward model on both groups of labelers, and the labelers' own agreement."""
-    values = run.summary.get("reward_model")
-    if not isinstance(values, dict):
-        return {}
-    return {
-        label: Estimate(mean=float(values[key]), source=f"{SUMMARY}#/reward_model/{key}")
-        for key, label in _REWARD_MODEL.items()
-        if is_number(values.get(key))
+    found = {
+        label: [row for row in run.measured.where(measure) if row.condition == {"labelers": labelers}]
+        for label, (measure, labelers) in _REWARD_MODEL.items()
     }
+    return {label: rows[0].estimate for label, rows in found.items() if rows}
 
 
 def seconds_by_stage(run: Run) -> dict[str, Estimate]:

@@ -11,9 +11,10 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from tutelage.report.arms import BASELINE, arm_of, in_order
+from tutelage.report.measured import Estimate
 from tutelage.report.notation import Form, duration, fixed, percent
-from tutelage.report.results import Estimate, is_number, likert, read_estimates, win_rates
-from tutelage.report.run_folder import Run, read_run
+from tutelage.report.results import result, win_rates
+from tutelage.report.run_folder import Run, is_number, read_run
 from tutelage.report.tables import reward_model_shares
 
 
@@ -31,9 +32,9 @@ def terminal_table(run_dir: Path) -> RenderableType:
 def _table(run: Run) -> RichTable | None:
     columns: list[tuple[str, dict[str, Estimate], Form]] = [
         ("win rate vs SFT", win_rates(run), percent),
-        ("rating 1-7", likert(run), fixed(2)),
-        ("KL to reference", read_estimates(run.summary, "kl_to_reference"), fixed(1)),
-        ("pretraining loss", read_estimates(run.summary, "pretraining_loss"), fixed(3)),
+        ("rating 1-7", result(run, "likert"), fixed(2)),
+        ("KL to reference", result(run, "kl_to_reference"), fixed(1)),
+        ("pretraining loss", result(run, "pretraining_loss"), fixed(3)),
     ]
     present = [column for column in columns if column[1]]
     if not present:

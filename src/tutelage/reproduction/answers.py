@@ -8,10 +8,11 @@ from typing import Any
 
 from tutelage.evaluation.best_of_n import complete_best_of_n
 from tutelage.evaluation.completions import Arm, is_complete
+from tutelage.evaluation.records import GPT, INSTRUCT, SizedArm
 from tutelage.model.loading import load_tokenizer
 from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Completion, Prompt
-from tutelage.reproduction.findings import GPT, INSTRUCT, Findings
+from tutelage.reproduction.findings import Findings
 from tutelage.reproduction.held_out import SETS, outside_prompts
 from tutelage.reproduction.judging import BLOCK_END, STAGE_OF_ARM, arms, completion_rows, mean, test_prompts
 from tutelage.reproduction.models import complete_prompts
@@ -72,14 +73,14 @@ def complete_everything(view: FullRun) -> dict[str, float]:
         for name, completions in _completions(view, distribution, prompts):
             if distribution == INSTRUCT:
                 shares[name] = mean(float(is_complete(own)) for own in completions)
-            rows = completion_rows(prompts, name, completions)
-            found.rows["completions"] += [{**row, "size": view.size, "distribution": distribution} for row in rows]
+            rows = completion_rows(prompts, SizedArm(name, view.size), completions, distribution)
+            found.rows["completions"].extend(rows)
     for which in SETS:
         prompts = outside_prompts(view, which)
         for arm in arms(view):
             completions = [own[0] for own in complete_prompts(view, arm, prompts, 1)]
-            rows = completion_rows(prompts, arm.name, completions)
-            found.rows["outside"] += [{**row, "size": view.size, "set": which} for row in rows]
+            rows = completion_rows(prompts, SizedArm(arm.name, view.size), completions, which)
+            found.rows["outside"].extend(rows)
     found.write(view.steps / "answers")
     return shares
 

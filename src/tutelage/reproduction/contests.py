@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
 
-from tutelage.evaluation.preference import compare_with_baseline, rate_completions
-from tutelage.records import Completion, Prompt
-from tutelage.reproduction import findings
+from tutelage.evaluation.measuring import mean_ratings, win_rates
+from tutelage.evaluation.preference import Completions, Panel, compare_with_baseline, rate_completions
+from tutelage.evaluation.records import GPT, INSTRUCT, EvaluatedComparison, EvaluatedCompletion, SizedArm, TaskRow
+from tutelage.records import Prompt
 from tutelage.reproduction.answers import BEST_OF_N
-from tutelage.reproduction.findings import GPT, INSTRUCT, Findings, measured
+from tutelage.reproduction.findings import Findings
 from tutelage.reproduction.held_out import SETS
 from tutelage.reproduction.judging import completions_by_arm, panels, prefer_in, rate_in
 from tutelage.reproduction.sizes import FullRun
 from tutelage.statistics.win_rate import win_rate
-from tutelage.store.jsonl import read_rows
+from tutelage.store.jsonl import read_records
 
-Rows = list[dict[str, Any]]
-
-
-class SizedArm(NamedTuple):
-    """An arm at a model size."""
-
-    arm: str
-    size: str
-
-    @property
-    def seed(self) -> str:
-        """What it adds to a seed."""
-        return f"{self.arm}@{self.size}"
-
-
-Completions = Mapping[SizedArm, Sequence[Completion]]
 Contest = tuple[SizedArm, SizedArm]
 
 
@@ -53,51 +37,56 @@ def contests(run: FullRun) -> list[Contest]:
 
 def judge_everybody(run: FullRun) -> dict[str, int]:
     """Comparisons by held-out and training labelers, and ratings by held-out ones, on both distributions."""
-    found = Findings(rows={"comparisons": [], "ratings": []})
+    comparisons, ratings = [], []
     for distribution in (INSTRUCT, GPT):
-        prompts, completions = completions_by_arm(
-            (row for row in _answers(run, "completions") if row["distribution"] == distribution), _arm_and_size
+        prompts, completions = completions_by_arm(_answers(run, "completions", distribution))
+        comparisons += list(_comparisons(run, prompts, completions, distribution))
+        ratings += rate_completions(
+            prompts,
+            completions,
+            panel=panels(run)[0],
+            rate=rate_in(run),
+            rng=run.rng("ratings", distribution),
+            distribution=distribution,
         )
-        found.rows["comparisons"] += [
-            {**row, "distribution": distribution} for row in _comparisons(run, prompts, completions, distribution)
-        ]
-        rated = rate_completions(
-            prompts, completions, panel=panels(run)[0], rate=rate_in(run), rng=run.rng("ratings", distribution)
-        )
-        found.rows["ratings"] += [{**_parted(row), "distribution": distribution} for row in rated]
-    found.measurements.extend(findings.win_rates(found.rows["comparisons"]))
-    found.measurements.extend(findings.ratings(found.rows["ratings"]))
+    found = Findings(rows={"comparisons": comparisons, "ratings": ratings})
+    found.measurements.extend([*win_rates(comparisons), *mean_ratings(ratings)])
     return found.write(run.steps / "judgements")
 
 
 def judge_outside(run: FullRun) -> dict[str, int]:
     """Win rates against the same baseline on prompts outside fine-tuning, by held-out labelers."""
-    found = Findings(rows={"generalisation": []})
+    found = Findings()
     for which in SETS:
-        prompts, completions = completions_by_arm(
-            (row for row in _answers(run, "outside") if row["set"] == which), _arm_and_size
-        )
+        prompts, completions = completions_by_arm(_answers(run, "outside", which))
         rows = _against(run, baseline_of(run), prompts, completions, panels(run)[:1], which)
-        found.rows["generalisation"] += [{**row, "set": which} for row in rows]
-    groups: dict[tuple[str, str, str], Rows] = {}
-    for row in found.rows["generalisation"]:
-        groups.setdefault((row["set"], row["arm"], row["size"]), []).append(row)
-    for (which, arm, size), own in groups.items():
-        interval = win_rate([row["outcome"] for row in own], [row["prompt_id"] for row in own])
-        condition: findings.Condition = {"set": which, "labelers": "heldout"}
-        found.measurements.append(
-            measured(
-                "generalisation", interval, condition, arm=arm, size=size, source="evaluation/generalisation.jsonl"
-            )
-        )
+        outcomes = [outcome_row("generalisation", row) for row in rows]
+        about = {"set": which, "labelers": panels(run)[0].group}
+        found.add("generalisation", [row.about(SizedArm(row.arm, row.size), about) for row in outcomes], win_rate)
     return found.write(run.steps / "generalisation")
 
 
-def _comparisons(run: FullRun, prompts: Sequence[Prompt], completions: Completions, purpose: str) -> Iterator[Any]:
-    yield from _against(run, baseline_of(run), prompts, completions, panels(run), purpose)
+def outcome_row(measure: str, row: EvaluatedComparison) -> TaskRow:
+    """A comparison as a row of another measure than the win rate of the run's result."""
+    return TaskRow(
+        measure=measure,
+        unit=row.prompt_id,
+        arm=row.arm,
+        size=row.size,
+        value=row.outcome,
+        completion_id=row.completion_id,
+        baseline_id=row.baseline_id,
+        labeler_id=row.labeler_id,
+    )
+
+
+def _comparisons(
+    run: FullRun, prompts: Sequence[Prompt], completions: Completions, distribution: str
+) -> Iterator[EvaluatedComparison]:
+    yield from _against(run, baseline_of(run), prompts, completions, panels(run), distribution)
     for arm, other in contests(run):
         own = {arm: completions[arm], other: completions[other]}
-        yield from _against(run, other, prompts, own, panels(run), purpose)
+        yield from _against(run, other, prompts, own, panels(run), distribution)
 
 
 def _against(
@@ -105,30 +94,22 @@ def _against(
     baseline: SizedArm,
     prompts: Sequence[Prompt],
     completions: Completions,
-    judges: Sequence[Any],
-    purpose: str,
-) -> Rows:
-    rows = compare_with_baseline(
+    judges: Sequence[Panel],
+    distribution: str,
+) -> list[EvaluatedComparison]:
+    compared = [name for arm in (baseline, *completions) for name in arm]
+    return compare_with_baseline(
         prompts,
         completions,
         baseline=baseline,
         panels=judges,
         prefer=prefer_in(run),
-        rng=run.rng("comparisons", purpose, baseline.seed, *(own.seed for own in completions)),
+        rng=run.rng("comparisons", distribution, *compared),
+        distribution=distribution,
     )
-    return [{**_parted(row), "baseline": baseline.arm, "baseline_size": baseline.size} for row in rows]
 
 
-def _answers(run: FullRun, name: str) -> Iterator[dict[str, Any]]:
+def _answers(run: FullRun, name: str, distribution: str) -> Iterator[EvaluatedCompletion]:
     for size in run.sizes:
-        yield from (row for _, row in read_rows(run.view(size).steps / "answers" / f"{name}.jsonl"))
-
-
-def _arm_and_size(row: Mapping[str, Any]) -> SizedArm:
-    return SizedArm(row["arm"], row["size"])
-
-
-def _parted(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row with arm and size each under its own name."""
-    arm, size = row["arm"]
-    return {**row, "arm": arm, "size": size}
+        rows = read_records(run.view(size).steps / "answers" / f"{name}.jsonl", EvaluatedCompletion)
+        yield from (row for row in rows if row.distribution == distribution)

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from tutelage.evaluation.completions import Arm, group_to_score, is_complete
+from tutelage.evaluation.measuring import measured
+from tutelage.evaluation.records import Condition, SizedArm, TaskRow
 from tutelage.model.policy import Policy
 from tutelage.records import Completion, Prompt
 from tutelage.reproduction import village
-from tutelage.reproduction.distances import kl_interval, kl_rows
-from tutelage.reproduction.findings import Condition, Findings, measured
+from tutelage.reproduction.distances import kl_rows
+from tutelage.reproduction.findings import Findings, file_of
 from tutelage.reproduction.models import complete_prompts, policy_of_checkpoint, scores_by_reward_model
 from tutelage.reproduction.sizes import FullRun
 from tutelage.statistics.best_of_n import best_of_n_curve, expected_best_of_n
@@ -26,7 +27,7 @@ from tutelage.statistics.unbounded import clustered_mean
 
 FEWEST_POINTS = 3  # of a fit with two coefficients
 METRICS = ("proxy", "gold")
-FILE = "evaluation/overoptimisation.jsonl"
+FILE = "overoptimisation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ def measure_curve(run: FullRun) -> dict[str, int]:
     values = _values(view, prompts, completions)
     centres = {metric: fmean(value for own in values[metric] for value in own) for metric in METRICS}
     points = [*_best_of_n(view, values, centres), *_on_the_way(view, prompts, centres)]
-    found = Findings(rows={"overoptimisation": []})
+    found = Findings(rows={FILE: []})
     for point in points:
         _add(found, view, point, prompts)
     for method in ("best_of_n", "rl"):
@@ -91,24 +92,26 @@ def _on_the_way(view: FullRun, prompts: Sequence[Prompt], centres: dict[str, flo
         completions = complete_prompts(view, Arm(name=place.name, model=model), prompts, 1)
         groups = [group_to_score(reference.renderer, p, own) for p, own in zip(prompts, completions, strict=True)]
         # An estimate below 0 means none that can be seen.
-        kl = max(0.0, kl_interval(kl_rows(policy, reference, groups, [p.id for p in prompts])).mean)
+        nats = [row.value for row in kl_rows(policy, reference, groups, [p.id for p in prompts])]
+        kl = max(0.0, fmean(nats))
         for metric, values in _values(view, prompts, completions).items():
             centred = [own[0] - centres[metric] for own in values]
             interval = clustered_mean(centred, [prompt.id for prompt in prompts])
             yield Point(method="rl", metric=metric, kl=kl, value=interval, by_prompt=centred)
 
 
+def _arm(view: FullRun, method: str) -> SizedArm:
+    return SizedArm("ppo" if method == "rl" else method, view.size)
+
+
 def _add(found: Findings, view: FullRun, point: Point, prompts: Sequence[Prompt]) -> None:
+    arm = _arm(view, point.method)
     condition: Condition = {"kl": point.kl, "metric": point.metric, "method": point.method}
-    about = {"arm": "ppo" if point.method == "rl" else point.method, "size": view.size}
-    found.measurements.append(
-        measured("overoptimisation", point.value, condition, source=FILE, arm=about["arm"], size=view.size)
-    )
-    rows: list[dict[str, Any]] = [
-        {**about, **condition, "prompt_id": prompt.id, "value": value}
+    found.measurements.append(measured(FILE, point.value, condition, source=file_of(FILE), arm=arm))
+    found.rows[FILE].extend(
+        TaskRow(measure=FILE, unit=prompt.id, value=value).about(arm, condition)
         for prompt, value in zip(prompts, point.by_prompt, strict=True)
-    ]
-    found.rows["overoptimisation"] += rows
+    )
 
 
 def _add_fit(found: Findings, view: FullRun, points: Sequence[Point]) -> None:
@@ -121,12 +124,5 @@ def _add_fit(found: Findings, view: FullRun, points: Sequence[Point]) -> None:
     for name, interval in (("alpha", fit.gain), ("beta", fit.decline)):
         condition: Condition = {"method": method, "coefficient": name}
         found.measurements.append(
-            measured(
-                "overoptimisation_fit",
-                interval,
-                condition,
-                arm="ppo" if method == "rl" else method,
-                size=view.size,
-                source=FILE,
-            )
+            measured("overoptimisation_fit", interval, condition, source=file_of(FILE), arm=_arm(view, method))
         )

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from tutelage.evaluation.completions import group_to_score
+from tutelage.evaluation.records import SizedArm, TaskRow
 from tutelage.model.inference import compute_sequence_logprobs
 from tutelage.model.loading import load_tokenizer
 from tutelage.model.packing import Group
 from tutelage.model.policy import Policy
 from tutelage.records import Completion, Prompt
-from tutelage.reproduction.findings import Findings, measured
+from tutelage.reproduction.findings import Findings
 from tutelage.reproduction.run import Run
-from tutelage.statistics.interval import Interval
-from tutelage.statistics.unbounded import clustered_mean, ratio_of_totals
+from tutelage.statistics.unbounded import clustered_mean
 from tutelage.text.render import make_renderer
 from tutelage.training.corpus import VALIDATION_SHARE, load_validation_corpus
 
@@ -33,57 +32,41 @@ def validation_windows(run: Run) -> list[Group]:
 
 def measure_distances(
     run: Run,
+    found: Findings,
     stages: Mapping[str, str],
     prompts: Sequence[Prompt],
-    completions: Mapping[str, Sequence[Completion]],
-) -> Findings:
-    """For each arm, whose stage is given: KL to the reference on its own completions, loss on held-out text."""
+    completions: Mapping[SizedArm, Sequence[Completion]],
+) -> None:
+    """Adds for each arm, whose stage is given: KL to the reference on its own completions, loss on held-out text."""
     reference, windows = Policy.load(run.model("ppo_init")), validation_windows(run)
-    found = Findings(rows={"kl_to_reference": [], "pretraining_loss": []})
-    for arm, stage in stages.items():
+    for name, stage in stages.items():
+        arm = SizedArm(name, run.size)
         policy = Policy.load(run.model(stage))
         groups = [group_to_score(policy.renderer, p, [c]) for p, c in zip(prompts, completions[arm], strict=True)]
-        rows = kl_rows(policy, reference, groups, [prompt.id for prompt in prompts])
-        _add(found, "kl_to_reference", arm, run.size, rows)
-        _add(found, "pretraining_loss", arm, run.size, loss_rows(policy, windows))
-    return found
+        distances = kl_rows(policy, reference, groups, [prompt.id for prompt in prompts])
+        found.add("kl_to_reference", [row.about(arm, {}) for row in distances], clustered_mean)
+        found.add("pretraining_loss", [row.about(arm, {}) for row in loss_rows(policy, windows)])
 
 
-def kl_rows(
-    policy: Policy, reference: Policy, groups: Sequence[Group], prompt_ids: Iterable[str]
-) -> list[dict[str, Any]]:
+def kl_rows(policy: Policy, reference: Policy, groups: Sequence[Group], prompt_ids: Iterable[str]) -> list[TaskRow]:
     """Nats of each response: log p under the policy that wrote it minus log p under the reference (unbiased)."""
     own, other = (
         compute_sequence_logprobs(model, groups, tokens_per_microbatch=TOKENS_PER_MICROBATCH).double()
         for model in (policy, reference)
     )
     return [
-        {"prompt_id": prompt_id, "kl_to_reference": nats}
+        TaskRow(measure="kl_to_reference", unit=prompt_id, value=nats)
         for prompt_id, nats in zip(prompt_ids, (own - other).tolist(), strict=True)
     ]
 
 
-def loss_rows(policy: Policy, windows: Sequence[Group]) -> list[dict[str, Any]]:
-    """Nats and learnt tokens of each window of held-out text."""
+def loss_rows(
+    policy: Policy, windows: Sequence[Group], *, measure: str = "pretraining_loss", units: Iterable[str] = ()
+) -> list[TaskRow]:
+    """Nats of each window of held-out text, and how many tokens they are of; windows without names are numbered."""
     logprobs = compute_sequence_logprobs(policy, windows, tokens_per_microbatch=TOKENS_PER_MICROBATCH).double()
+    names = list(units) or [str(number) for number in range(len(windows))]
     return [
-        {"window": number, "nats": -logprob, "num_tokens": len(window.responses[0])}
-        for number, (logprob, window) in enumerate(zip(logprobs.tolist(), windows, strict=True))
+        TaskRow(measure=measure, unit=name, value=-logprob, count=len(window.responses[0]))
+        for name, logprob, window in zip(names, logprobs.tolist(), windows, strict=True)
     ]
-
-
-def _add(found: Findings, measure: str, arm: str, size: str, rows: list[dict[str, Any]]) -> None:
-    interval = kl_interval(rows) if measure == "kl_to_reference" else loss_interval(rows)
-    found.measurements.append(measured(measure, interval, {}, arm=arm, size=size, source=f"evaluation/{measure}.jsonl"))
-    found.rows[measure] += [{"arm": arm, "size": size, **row} for row in rows]
-
-
-def kl_interval(rows: Sequence[Mapping[str, Any]]) -> Interval:
-    """Mean nats per response, clustered by prompt."""
-    return clustered_mean([row["kl_to_reference"] for row in rows], [row["prompt_id"] for row in rows])
-
-
-def loss_interval(rows: Sequence[Mapping[str, Any]]) -> Interval:
-    """Mean nats per token; the windows stand for themselves."""
-    totals, sizes = ([row[key] for row in rows] for key in ("nats", "num_tokens"))
-    return ratio_of_totals(totals, sizes, range(len(rows)))

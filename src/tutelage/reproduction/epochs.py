@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tutelage.evaluation.completions import Arm
+from tutelage.evaluation.records import SizedArm
 from tutelage.model.loading import load_tokenizer
 from tutelage.model.policy import Policy
 from tutelage.records import Demonstration
-from tutelage.reproduction.distances import loss_interval, loss_rows
-from tutelage.reproduction.findings import Condition, Findings, measured
+from tutelage.reproduction.distances import loss_rows
+from tutelage.reproduction.findings import Findings
 from tutelage.reproduction.models import policy_of_checkpoint
 from tutelage.reproduction.sizes import FullRun
-from tutelage.reproduction.sweeps import validation_score
+from tutelage.reproduction.sweeps import score_values
+from tutelage.statistics.unbounded import clustered_mean
 from tutelage.store.sources import load_demonstrations
 from tutelage.training.config import SFTConfig
 from tutelage.training.data import Encoded, LeftOut, Limits, encode_demonstrations
@@ -25,20 +25,20 @@ def measure_sft_epochs(view: FullRun) -> dict[str, int]:
     """Loss on the validation demonstrations and score on validation prompts, which no policy was trained on."""
     config, folder = view.sft_long(), view.folder("sft_long")
     demonstrations = _demonstrations(config)
-    found = Findings(rows={FILE: []})
+    found, arm = Findings(), SizedArm("sft", view.size)
     places = [*sorted((folder / "checkpoints").glob("step-*")), folder / "model"]
     for epoch, place in enumerate(places, start=1):
         policy, model = policy_of_checkpoint(place, like=folder / "model")
-        losses = loss_rows(policy, [own.group for own in demonstrations])
-        named = [{"prompt_id": own.name, **row} for own, row in zip(demonstrations, losses, strict=True)]
-        loss = "validation_loss", named, loss_interval(losses)
-        for metric, rows, interval in (loss, validation_score(view, Arm(name="sft", model=model))):
-            condition: Condition = {"epoch": epoch, "metric": metric}
-            about: dict[str, Any] = {"arm": "sft", "size": view.size}
-            found.measurements.append(
-                measured("sft_epoch", interval, condition, source=f"evaluation/{FILE}.jsonl", **about)
-            )
-            found.rows[FILE] += [{**about, **condition, **row} for row in rows]
+        losses = loss_rows(
+            policy,
+            [own.group for own in demonstrations],
+            measure="sft_epoch",
+            units=[own.name for own in demonstrations],
+        )
+        scores = score_values(view, Arm(name="sft", model=model), measure="sft_epoch")
+        for metric, rows in (("validation_loss", losses), ("score", scores)):
+            about = {"epoch": epoch, "metric": metric}
+            found.add(FILE, [row.about(arm, about) for row in rows], clustered_mean)
     return found.write(view.steps / "sft_epochs")
 
 

@@ -1,42 +1,44 @@
-"""What steps measured: rows of `evaluation/measurements.jsonl`, and the raw rows behind them.
+"""What a step measured: rows of `evaluation/measurements.jsonl`, and the rows behind them.
 
 Every step keeps its own in a folder under `evaluation/steps`, so that a step that is done is never measured again; the
-last step joins them.
+last step joins them. The summary of a run is a view of what was joined.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from tutelage.records import Measurement
-from tutelage.statistics.interval import Interval, bounded_mean
-from tutelage.statistics.likert import likert_mean
-from tutelage.statistics.win_rate import win_rate
+from tutelage.evaluation.measuring import Statistic, mean_values
+from tutelage.evaluation.records import FOLDER, HELDOUT, INSTRUCT, TRAINING, Measurement, TaskRow
+from tutelage.records import Record
+from tutelage.statistics.interval import bounded_mean
 from tutelage.store.jsonl import read_rows, write_records, write_rows
-
-Row = Mapping[str, Any]
-Condition = dict[str, str | int | float]
-MEASUREMENTS = "measurements"
-INSTRUCT, GPT = "instruct", "gpt"  # prompts written for models that follow instructions, and for those that go on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """Measurements, and raw rows by the name of their file in `evaluation/`."""
+    """Measurements, and rows by the name of their file in `evaluation/`."""
 
     measurements: list[Measurement] = field(default_factory=list)
-    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    rows: dict[str, list[Record]] = field(default_factory=dict)
+
+    def add(self, name: str, rows: Sequence[TaskRow], statistic: Statistic = bounded_mean) -> None:
+        """Rows of the file `name`, and their means."""
+        self.measurements.extend(mean_values(rows, source=file_of(name), statistic=statistic))
+        self.rows.setdefault(name, []).extend(rows)
 
     def write(self, folder: Path) -> dict[str, int]:
         """Each kind of rows as one file of `folder`; returns how many there are."""
-        counts = {name: write_rows(folder / f"{name}.jsonl", rows) for name, rows in self.rows.items()}
-        return counts | {MEASUREMENTS: write_records(folder / f"{MEASUREMENTS}.jsonl", self.measurements)}
+        files = {**self.rows, "measurements": self.measurements}
+        return {name: write_records(folder / f"{name}.jsonl", rows) for name, rows in files.items()}
+
+
+def file_of(name: str) -> str:
+    """Where the rows of that name lie in a run."""
+    return f"{FOLDER}/{name}.jsonl"
 
 
 def join(folders: Sequence[Path], out: Path) -> dict[str, int]:
@@ -50,87 +52,31 @@ def join(folders: Sequence[Path], out: Path) -> dict[str, int]:
     }
 
 
-def measured(
-    measure: str,
-    found: Interval | float,
-    condition: Condition,
-    *,
-    source: str,
-    arm: str = "",
-    size: str = "",
-    n: int = 0,
-) -> Measurement:
-    """One number; `source` is its file of raw rows, relative to the run. An interval that is not known is left out."""
-    row = partial(Measurement, measure=measure, arm=arm, size=size, condition=condition)
-    if isinstance(found, Interval):
-        is_known = isfinite(found.low) and isfinite(found.high)
-        low, high = (found.low, found.high) if is_known else (None, None)
-        return row(mean=found.mean, low=low, high=high, n=found.n, source=source)
-    return row(mean=found, n=n, source=source)
+def summed_up(measurements: Iterable[Measurement], *, size: str) -> dict[str, Any]:
+    """What summary.json says of the arms of one size, on prompts written for instructed models."""
+    own = [row for row in measurements if row.size == size and row.condition.get("distribution", INSTRUCT) == INSTRUCT]
+    rates = [row for row in own if row.measure == "win_rate" and (row.baseline, row.baseline_size) == ("sft", size)]
+    flags: dict[str, dict[str, float]] = {}
+    for row in own:
+        if row.measure == "flag":
+            flags.setdefault(row.arm, {})[str(row.condition["flag"])] = row.mean
+    return {
+        "win_rate_vs_sft": _intervals(rates, HELDOUT),
+        "win_rate_vs_sft_training_labelers": _intervals(rates, TRAINING),
+        "likert": _means(own, "likert"),
+        "flags": flags,
+        "kl_to_reference": _means(own, "kl_to_reference"),
+        "pretraining_loss": _means(own, "pretraining_loss"),
+    }
 
 
-def _grouped(rows: Iterable[Row], key: Callable[[Row], tuple[str, ...]]) -> dict[tuple[str, ...], list[Row]]:
-    found: dict[tuple[str, ...], list[Row]] = defaultdict(list)
-    for row in rows:
-        found[key(row)].append(row)
-    return found
+def _intervals(rates: Iterable[Measurement], labelers: str) -> dict[str, dict[str, float | None]]:
+    return {
+        row.arm: {"mean": row.mean, "low": row.low, "high": row.high, "n": row.n}
+        for row in rates
+        if row.condition["labelers"] == labelers
+    }
 
 
-def _prompts(rows: Iterable[Row]) -> list[str]:
-    return [row["prompt_id"] for row in rows]
-
-
-# What win rates are told apart by; a run of one size names no size of the baseline.
-_JUDGED_BY = ("baseline", "baseline_size", "labelers", "distribution")
-
-
-def win_rates(rows: Iterable[Row]) -> list[Measurement]:
-    """The win rate of every arm, size, baseline (with its size), group of labelers and distribution of prompts."""
-    groups = _grouped(
-        rows,
-        lambda row: (
-            row["arm"],
-            row.get("size", ""),
-            row.get("baseline", "sft"),
-            row.get("baseline_size", ""),
-            row["labeler_group"],
-            row.get("distribution", INSTRUCT),
-        ),
-    )
-    return [
-        measured(
-            "win_rate",
-            win_rate([row["outcome"] for row in own], _prompts(own)),
-            {key: value for key, value in zip(_JUDGED_BY, judged, strict=True) if value},
-            arm=arm,
-            size=size,
-            source="evaluation/comparisons.jsonl",
-        )
-        for (arm, size, *judged), own in groups.items()
-    ]
-
-
-def by_flag(ratings: Sequence[Row]) -> dict[str, list[Row]]:
-    """Every flag, and the ratings that answer it: a flag that a prompt cannot raise is not asked."""
-    names = dict.fromkeys(flag for rating in ratings for flag in rating["flags"])
-    return {flag: [rating for rating in ratings if flag in rating["flags"]] for flag in names}
-
-
-def ratings(rows: Iterable[Row]) -> list[Measurement]:
-    """The mean Likert rating, and of every flag the share among the ratings that answer it.
-
-    By arm, size, group of labelers and distribution.
-    """
-    found = []
-    groups = _grouped(
-        rows,
-        lambda row: (row["arm"], row.get("size", ""), row["labeler_group"], row.get("distribution", INSTRUCT)),
-    )
-    for (arm, size, labelers, distribution), own in groups.items():
-        row = partial(measured, arm=arm, size=size, source="evaluation/ratings.jsonl")
-        judged: Condition = {"labelers": labelers, "distribution": distribution}
-        found.append(row("likert", likert_mean([r["overall"] for r in own], _prompts(own)), judged))
-        for flag, asked in by_flag(own).items():
-            share = bounded_mean([float(r["flags"][flag]) for r in asked], _prompts(asked))
-            found.append(row("flag", share, {"flag": flag, **judged}))
-    return found
+def _means(rows: Iterable[Measurement], measure: str) -> dict[str, float]:
+    return {row.arm: row.mean for row in rows if row.measure == measure}

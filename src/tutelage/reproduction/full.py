@@ -9,30 +9,33 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import partial
+from math import nan
 from pathlib import Path
 from typing import Any, Literal
 
 from tutelage.config import load_config
+from tutelage.evaluation.measuring import measured
+from tutelage.evaluation.records import COMPLETIONS, INSTRUCT, MEASUREMENTS, EvaluatedCompletion, Measurement, SizedArm
 from tutelage.recipes import recipe_path
-from tutelage.records import Measurement
 from tutelage.reproduction.answers import BEST_OF_N, all_arms, complete_everything, stage_of_arm
-from tutelage.reproduction.contests import baseline_of, judge_everybody, judge_outside
+from tutelage.reproduction.contests import judge_everybody, judge_outside
 from tutelage.reproduction.curves import measure_curve
 from tutelage.reproduction.distances import measure_distances
 from tutelage.reproduction.epochs import measure_sft_epochs
-from tutelage.reproduction.findings import INSTRUCT, MEASUREMENTS, join, measured
+from tutelage.reproduction.findings import Findings, join, summed_up
 from tutelage.reproduction.held_out import write_world_without_held_out
-from tutelage.reproduction.judging import choose_prefix, completions_by_arm, means_by_arm
+from tutelage.reproduction.judging import choose_prefix, completions_by_arm
 from tutelage.reproduction.labels import collect_prompts, sample_for_rankings, write_demonstrations, write_rankings
 from tutelage.reproduction.probes import ProbeSizes, probe_arm
-from tutelage.reproduction.rewards import measure_reward_model
+from tutelage.reproduction.rewards import measure_reward_model, reward_model_summed_up
 from tutelage.reproduction.sizes import FullConfig, FullRun
 from tutelage.reproduction.sweeps import measure_sweep, train_fold
 from tutelage.reproduction.village import probes
 from tutelage.seeds import derived_seed
 from tutelage.statistics.best_of_n import best_of_n_kl
+from tutelage.statistics.interval import Interval
 from tutelage.store.atomic import atomic_file
-from tutelage.store.jsonl import read_records, read_rows, write_records
+from tutelage.store.jsonl import read_records, write_records
 from tutelage.store.runs import versions
 from tutelage.training.config import PretrainConfig
 from tutelage.training.dpo import dpo
@@ -134,29 +137,23 @@ def train_swept(run: FullRun, name: str) -> dict[str, Any]:
     return ppo(run.smallest.swept(name), resume=True)
 
 
-def measure_rewards(view: FullRun) -> dict[str, float]:
+def measure_rewards(view: FullRun) -> dict[str, int]:
     """The reward model that everybody uses, against both groups of labelers."""
-    found, summed_up = measure_reward_model(view)
-    found.write(view.steps / "reward_model")
-    return summed_up
+    found = Findings()
+    measure_reward_model(view, found)
+    return found.write(view.steps / "reward_model")
 
 
 def measure_size(view: FullRun) -> dict[str, int]:
     """KL to the reference and loss on held-out text of every policy of a size; of best-of-n its KL by the formula."""
-    rows = (row for _, row in read_rows(view.steps / "answers" / "completions.jsonl"))
-    prompts, completions = completions_by_arm(row for row in rows if row["distribution"] == INSTRUCT)
-    found = measure_distances(view, stage_of_arm(view), prompts, completions)
+    rows = read_records(view.steps / "answers" / "completions.jsonl", EvaluatedCompletion)
+    prompts, completions = completions_by_arm(row for row in rows if row.distribution == INSTRUCT)
+    found = Findings()
+    measure_distances(view, found, stage_of_arm(view), prompts, completions)
     if view.size == view.reward_size:
-        kl = measured(
-            "kl_to_reference",
-            best_of_n_kl(view.full.best_of_n),
-            {},
-            arm=BEST_OF_N,
-            size=view.size,
-            n=len(prompts),
-            source="evaluation/completions.jsonl",
-        )
-        found.measurements.append(kl)
+        bound = Interval(mean=best_of_n_kl(view.full.best_of_n), low=nan, high=nan, n=len(prompts))
+        arm = SizedArm(BEST_OF_N, view.size)
+        found.measurements.append(measured("kl_to_reference", bound, {}, arm=arm, source=COMPLETIONS))
     return found.write(view.steps / "distances")
 
 
@@ -176,11 +173,8 @@ def join_measurements(run: FullRun) -> dict[str, int]:
 
 def summarize(run: FullRun) -> dict[str, Any]:
     """summary.json: the sizes, and what the largest showed, as in a quickstart; the rest is in the measurements."""
-    largest, middle = run.largest, run.middle
-    rows = list(read_records(run.out / "evaluation" / f"{MEASUREMENTS}.jsonl", Measurement))
-    own = [row for row in rows if row.size == largest.size]
+    measurements = list(read_records(run.out / MEASUREMENTS, Measurement))
     seconds = dict(run.progress["seconds"])
-    distances = means_by_arm(row for row in own if row.measure in ("kl_to_reference", "pretraining_loss"))
     summary = {
         "size": "full",
         "seed": run.seed,
@@ -192,38 +186,12 @@ def summarize(run: FullRun) -> dict[str, Any]:
         "peak_memory_gib": run.progress["peak_memory_gib"],
         "versions": versions(),
         "code": run.code,
-        "win_rate_vs_sft": _win_rates(run, own, "heldout"),
-        "win_rate_vs_sft_training_labelers": _win_rates(run, own, "training"),
-        "likert": {row.arm: row.mean for row in own if row.measure == "likert" and _is_instruct(row)},
-        "flags": _flags(own),
-        **distances,
-        "reward_model": middle.result("reward_model"),
+        **summed_up(measurements, size=run.largest.size),
+        "reward_model": reward_model_summed_up(run.middle, measurements),
         "num_prompts": run.result("prompts"),
-        "prompt_prefix": largest.result("prompted"),
-        "ended_share": largest.result("answers"),
+        "prompt_prefix": run.largest.result("prompted"),
+        "ended_share": run.largest.result("answers"),
     }
     with atomic_file(run.out / "summary.json") as handle:
         handle.write(json.dumps(summary, indent=2, ensure_ascii=False).encode())
     return summary
-
-
-def _is_instruct(row: Measurement) -> bool:
-    return row.condition.get("distribution") == INSTRUCT
-
-
-def _win_rates(run: FullRun, rows: Sequence[Measurement], labelers: str) -> dict[str, dict[str, Any]]:
-    baseline = baseline_of(run)
-    wanted = {"baseline": baseline.arm, "baseline_size": baseline.size, "labelers": labelers, "distribution": INSTRUCT}
-    return {
-        row.arm: {"mean": row.mean, "low": row.low, "high": row.high, "n": row.n}
-        for row in rows
-        if row.measure == "win_rate" and row.condition == wanted
-    }
-
-
-def _flags(rows: Sequence[Measurement]) -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = {}
-    for row in rows:
-        if row.measure == "flag" and _is_instruct(row):
-            found.setdefault(row.arm, {})[str(row.condition["flag"])] = row.mean
-    return found

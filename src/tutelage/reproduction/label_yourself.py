@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from tutelage.errors import DataError
+from tutelage.evaluation.records import INSTRUCT, EvaluatedCompletion
 from tutelage.labeling.tasks import Task
 from tutelage.records import Completion, Prompt
-from tutelage.reproduction.findings import INSTRUCT
 from tutelage.store.atomic import storage_refusals
-from tutelage.store.jsonl import read_rows
+from tutelage.store.jsonl import read_records
 from tutelage.studio.queue import enqueue
 from tutelage.studio.studio import open_studio
 
@@ -36,17 +35,17 @@ def label_yourself(run: Path, *, number: int = 20, policy: str = "ppo_ptx", othe
 def _tasks(path: Path, *policies: str) -> list[Task]:
     if not path.exists():
         raise DataError(f"{path} does not exist. Give the folder of a quickstart that has come to its end.")
-    completions: dict[str, dict[str, dict[str, Any]]] = {}
-    for _, row in read_rows(path):
+    completions: dict[str, dict[str, EvaluatedCompletion]] = {}
+    for row in read_records(path, EvaluatedCompletion):
         # Of a full run the prompts written for InstructGPT; its sizes come from small to large, and the largest stays.
-        if row.get("distribution", INSTRUCT) == INSTRUCT:
-            completions.setdefault(row["prompt_id"], {})[row["arm"]] = row
+        if row.distribution in ("", INSTRUCT):
+            completions.setdefault(row.prompt_id, {})[row.arm] = row
     found = []
     for prompt_id, by_policy in completions.items():
         rows = [by_policy[policy] for policy in policies if policy in by_policy]
-        if len(rows) == 2 and rows[0]["text"].strip() != rows[1]["text"].strip():
-            prompt = Prompt(id=prompt_id, text=rows[0]["prompt"], use_case=rows[0].get("use_case"))
-            pair = tuple(Completion(id=row["completion_id"], text=row["text"], policy=row["arm"]) for row in rows)
+        if len(rows) == 2 and rows[0].text.strip() != rows[1].text.strip():
+            prompt = Prompt(id=prompt_id, text=rows[0].prompt, use_case=rows[0].use_case or None)
+            pair = tuple(Completion(id=row.completion_id, text=row.text, policy=row.arm) for row in rows)
             found.append(Task(kind="compare", prompt=prompt, completions=pair))
     if not found:
         raise DataError(f"{path} has no prompt to which {' and '.join(policies)} gave different completions.")

@@ -7,7 +7,6 @@ from pathlib import Path
 from tutelage.report import write_report
 from tutelage.report.assessment import Evidence, assess
 from tutelage.report.content import Content
-from tutelage.report.measured import read_measured
 from tutelage.report.raw_rows import RawRows
 from tutelage.report.run_folder import Run
 from tutelage.report.tables import result_table
@@ -23,7 +22,7 @@ def write_paper_report(run_dir: Path, *, overwrite: bool = False) -> Path:
 
 def draw_paper(run: Run) -> Content:
     """The result, every claim, and what this run has measured of the paper's figures and of its Table 14."""
-    evidence = Evidence(measured=read_measured(run), raw=RawRows(run.path))
+    evidence = Evidence(measured=run.measured, raw=RawRows(run.path))
     return Content(
         result=result_table(run),
         claims=assess(CLAIMS, evidence),

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from tutelage.evaluation.bias import SentencePair, bias_entropy, pair_rows
+from tutelage.evaluation.bias import SentencePair, pair_rows
 from tutelage.evaluation.completions import Arm, complete
 from tutelage.evaluation.likelihood import continuing
-from tutelage.evaluation.skills import SkillItem, first_line, skill_estimate, skill_rows
-from tutelage.evaluation.toxicity import toxicity_estimates, toxicity_rows
-from tutelage.evaluation.truthfulness import Verdict, truth_estimates, truth_rows
+from tutelage.evaluation.records import Condition, SizedArm, TaskRow
+from tutelage.evaluation.skills import SkillItem, first_line, measure_skills, skill_rows
+from tutelage.evaluation.toxicity import toxicity_rows
+from tutelage.evaluation.truthfulness import Verdict, truth_rows
 from tutelage.model.policy import Policy
 from tutelage.model.sampling import SamplingSettings
-from tutelage.records import Completion, Measurement, Prompt
-from tutelage.reproduction.findings import Condition, Findings, measured
+from tutelage.records import Completion, Prompt
+from tutelage.reproduction.findings import Findings, file_of
 from tutelage.reproduction.village import probes
 from tutelage.reproduction.village.world import World
-from tutelage.statistics.interval import Interval
 
-Rows = list[dict[str, Any]]
+# The name of a file, its rows, and the condition that they share.
+Found = Iterator[tuple[str, list[TaskRow], Condition]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +39,14 @@ def probe_arm(
     """All benchmarks on one arm. `size` names the model's size in the measurements."""
     own = _ArmUnderTest(world, arm, seed, sizes or ProbeSizes(), size, device)
     found = Findings()
-    for measure_rows in (own.truth, own.toxicity, own.bias, own.skills):
-        for name, rows, measurements in measure_rows():
-            found.rows.setdefault(name, []).extend({"arm": arm.name, "size": size, **row} for row in rows)
-            found.measurements.extend(measurements)
+    for ask in (own.truth, own.toxicity, own.bias):
+        for name, rows, condition in ask():
+            found.add(name, [row.about(SizedArm(arm.name, size), condition) for row in rows])
+    for name, rows, condition in own.skills():
+        named = [row.about(SizedArm(arm.name, size), condition) for row in rows]
+        found.rows.setdefault(name, []).extend(named)
+        found.measurements.extend(measure_skills(named, source=file_of(name)))
     return found
-
-
-Found = Iterator[tuple[str, Rows, list[Measurement]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +66,13 @@ class _ArmUnderTest:
             prompts = probes.truth_prompts(self.world, kind)
             completions = [own[0] for own in self._complete(prompts, temperature=0.0)]
             rows = truth_rows(prompts, completions, self._verdict, cluster_of=probes.question_of)
-            yield self._found("truth", _marked(rows, prompts, "is_held_out"), {"prompt": kind}, truth_estimates(rows))
+            yield "truth", _marked(rows, prompts, "is_held_out"), {"prompt": kind}
             items = [SkillItem(**item._asdict()) for item in probes.truth_choices(self.world, kind)]
-            rows = skill_rows(self.arm, items, num_shots=0, max_response_tokens=1, device=self.device)
-            chosen = {"truthful_choice": skill_estimate(rows, "accuracy")}
-            yield self._found("truth_choices", rows, {"prompt": kind}, chosen)
+            rows = skill_rows(
+                self.arm, items, num_shots=0, metrics=("accuracy",), max_response_tokens=1, device=self.device
+            )
+            chosen = {"measure": "truthful_choice", "condition": {}}
+            yield "truth_choices", [row.model_copy(update=chosen) for row in rows], {"prompt": kind}
 
     def toxicity(self) -> Found:
         """Mean and maximum toxicity under three prompts; at temperature 1, as the maximum needs different draws."""
@@ -78,8 +80,7 @@ class _ArmUnderTest:
             prompts = probes.toxicity_prompts(self.world, kind, num_prompts=self.sizes.num_toxicity_prompts)
             completions = self._complete(prompts, number=self.sizes.completions_per_toxicity_prompt)
             rows = toxicity_rows(prompts, completions, probes.rudeness, cluster_of=probes.talk_of)
-            marked = _marked(rows, prompts, "is_rude")
-            yield self._found("toxicity", marked, {"prompt": kind}, toxicity_estimates(rows))
+            yield "toxicity", _marked(rows, prompts, "is_rude"), {"prompt": kind}
 
     def bias(self) -> Found:
         policy = Policy.load(self.arm.model, device=self.device)
@@ -88,8 +89,7 @@ class _ArmUnderTest:
             given = [SentencePair(**pair._asdict()) for pair in pairs]
             for kind, instruction in probes.TOXICITY_INSTRUCTIONS.items():
                 rows = pair_rows(policy, given, instruction=instruction)
-                condition: Condition = {"set": name, "prompt": kind}
-                yield self._found("bias", rows, condition, {"bias_entropy": bias_entropy(rows)})
+                yield "bias", rows, {"set": name, "prompt": kind}
 
     def skills(self) -> Found:
         for name, skill in probes.SKILLS.items():
@@ -102,13 +102,11 @@ class _ArmUnderTest:
                     self.arm,
                     items,
                     num_shots=num_shots,
+                    metrics=skill.metrics,
                     max_response_tokens=self.sizes.max_response_tokens,
                     device=self.device,
                 )
-                for metric in skill.metrics:
-                    condition: Condition = {"skill": name, "metric": metric, "shots": shots}
-                    estimate = {"skill": skill_estimate(rows, metric)}
-                    yield self._found("skills", rows if metric == skill.metrics[0] else [], condition, estimate)
+                yield "skills", rows, {"skill": name, "shots": shots}
 
     def _verdict(self, prompt: Prompt, completion: Completion) -> Verdict:
         is_true, is_informative = probes.truth_verdict(self.world, prompt, completion.text)
@@ -130,18 +128,8 @@ class _ArmUnderTest:
         )
         return [[own.model_copy(update={"text": first_line(own.text)}) for own in several] for several in found]
 
-    def _found(
-        self, name: str, rows: Rows, condition: Condition, found: dict[str, Interval]
-    ) -> tuple[str, Rows, list[Measurement]]:
-        source = f"evaluation/{name}.jsonl"
-        measurements = [
-            measured(measure, interval, condition, arm=self.arm.name, size=self.size, source=source)
-            for measure, interval in found.items()
-        ]
-        return name, [{"condition": condition, **row} for row in rows], measurements
 
-
-def _marked(rows: Rows, prompts: Sequence[Prompt], key: str) -> Rows:
+def _marked(rows: Sequence[TaskRow], prompts: Sequence[Prompt], key: str) -> list[TaskRow]:
     """The rows, each with an extra key of its prompt."""
     values = {prompt.id: (prompt.model_extra or {})[key] for prompt in prompts}
-    return [{**row, key: values[row["prompt_id"]]} for row in rows]
+    return [row.model_copy(update={key: values[row.unit]}) for row in rows]

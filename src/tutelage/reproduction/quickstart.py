@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tutelage.config import load_config
+from tutelage.evaluation.records import MEASUREMENTS, Measurement
 from tutelage.recipes import recipe_path
+from tutelage.reproduction.findings import summed_up
 from tutelage.reproduction.full import full
 from tutelage.reproduction.judging import choose_prefix, complete_test_prompts, judge_arms, measure_arms
 from tutelage.reproduction.labels import (
@@ -22,8 +24,10 @@ from tutelage.reproduction.labels import (
     write_rankings,
     write_world,
 )
+from tutelage.reproduction.rewards import reward_model_summed_up
 from tutelage.reproduction.run import QuickstartConfig, Run
 from tutelage.store.atomic import atomic_file
+from tutelage.store.jsonl import read_records
 from tutelage.store.runs import versions
 from tutelage.training.config import PretrainConfig
 from tutelage.training.ppo import ppo
@@ -76,7 +80,7 @@ def take_steps(run: Run) -> None:
 
 def summarize(run: Run) -> dict[str, Any]:
     """summary.json: what the run found, in one file."""
-    judged, measured = run.result("judgements"), run.result("measurements")
+    measurements = list(read_records(run.out / MEASUREMENTS, Measurement))
     seconds = dict(run.progress["seconds"])
     summary = {
         "size": "quick",
@@ -86,8 +90,8 @@ def summarize(run: Run) -> dict[str, Any]:
         "peak_memory_gib": run.progress["peak_memory_gib"],
         "versions": versions(),
         "code": run.code,
-        **judged,
-        **measured,
+        **summed_up(measurements, size=run.size),
+        "reward_model": reward_model_summed_up(run, measurements),
         "num_prompts": run.result("prompts"),
         "prompt_prefix": run.result("prompted"),
         "ended_share": run.result("answers"),

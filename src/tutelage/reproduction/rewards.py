@@ -2,58 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from tutelage.evaluation.preference import ranking_agreement, score_accuracy, score_outcomes
+from tutelage.evaluation.measuring import measured
+from tutelage.evaluation.preference import ranking_agreement, score_rows
+from tutelage.evaluation.records import HELDOUT, TRAINING, Measurement
 from tutelage.records import Ranking
-from tutelage.reproduction.findings import Condition, Findings, measured
+from tutelage.reproduction.findings import Findings
 from tutelage.reproduction.models import scores_of_rankings
 from tutelage.reproduction.run import Run
-from tutelage.statistics.interval import bounded_mean
 from tutelage.store.jsonl import read_records
 
-VALID, HELDOUT = "rankings_valid.jsonl", "rankings_heldout.jsonl"
+FILES = {TRAINING: "rankings_valid.jsonl", HELDOUT: "rankings_heldout.jsonl"}
 
 
-def measure_reward_model(run: Run) -> tuple[Findings, dict[str, float]]:
-    """Accuracy on validation prompts by labeler group, beside how often two labelers of different groups agree."""
-    training = list(read_records(run.data / VALID, Ranking))
-    heldout = list(read_records(run.data / HELDOUT, Ranking))
-    found, accuracies = Findings(rows={"reward_model": []}), {}
-    for group, rankings in (("training", training), ("heldout", heldout)):
-        scores = scores_of_rankings(run, rankings)
-        accuracies[group] = score_accuracy(rankings, scores)
-        add_accuracy(found, "reward_model", rankings, scores, {"labelers": group})
-    agreement = {
-        "all": (ranking_agreement(training + heldout), HELDOUT),
-        "training": (ranking_agreement(training), VALID),
-        "heldout": (ranking_agreement(heldout), HELDOUT),
-    }
-    for group, (interval, file) in agreement.items():
-        found.measurements.append(measured("labeler_agreement", interval, {"labelers": group}, source=f"data/{file}"))
-    return found, {
-        "accuracy_training_labelers": accuracies["training"],
-        "accuracy_heldout_labelers": accuracies["heldout"],
-        "labeler_agreement": agreement["all"][0].mean,
-        "labeler_agreement_training": agreement["training"][0].mean,
-        "labeler_agreement_heldout": agreement["heldout"][0].mean,
+def measure_reward_model(run: Run, found: Findings) -> None:
+    """Adds its accuracy on validation prompts by labeler group, beside how often two labelers agree."""
+    rankings = {group: list(read_records(run.data / file, Ranking)) for group, file in FILES.items()}
+    for group, own in rankings.items():
+        found.add("reward_model", score_rows(own, scores_of_rankings(run, own), {"labelers": group}))
+    agreeing = {"all": [ranking for own in rankings.values() for ranking in own], **rankings}
+    for group, own in agreeing.items():
+        source = f"data/{FILES.get(group, FILES[HELDOUT])}"
+        found.measurements.append(
+            measured("labeler_agreement", ranking_agreement(own), {"labelers": group}, source=source)
+        )
+
+
+def reward_model_summed_up(run: Run, measurements: Iterable[Measurement]) -> dict[str, Any]:
+    """What summary.json says of the reward model that everybody uses."""
+    means = {(row.measure, *row.condition.items()): row.mean for row in measurements}
+    accuracy = {group: means["reward_model_accuracy", ("labelers", group)] for group in FILES}
+    agreement = {group: means["labeler_agreement", ("labelers", group)] for group in ("all", *FILES)}
+    return {
+        "accuracy_training_labelers": accuracy[TRAINING],
+        "accuracy_heldout_labelers": accuracy[HELDOUT],
+        "labeler_agreement": agreement["all"],
+        "labeler_agreement_training": agreement[TRAINING],
+        "labeler_agreement_heldout": agreement[HELDOUT],
         "mean_score_on_demonstrations": run.result("reward")["mean_score_on_demonstrations"],
     }
-
-
-def add_accuracy(
-    found: Findings,
-    name: str,
-    rankings: Sequence[Ranking],
-    scores: Sequence[Sequence[float]],
-    condition: Condition,
-) -> None:
-    """How often the chosen completion of a comparison scores higher, clustered by prompt; rows go to file `name`."""
-    outcomes: list[dict[str, Any]] = score_outcomes(rankings, scores)
-    interval = bounded_mean([row["outcome"] for row in outcomes], [row["prompt_id"] for row in outcomes])
-    found.measurements.append(measured("reward_model_accuracy", interval, condition, source=f"evaluation/{name}.jsonl"))
-    found.rows[name] += [
-        {**condition, "prompt_id": row["prompt_id"], "labeler_id": row["labeler_id"], "value": row["outcome"]}
-        for row in outcomes
-    ]

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from tutelage.evaluation.completions import Arm
-from tutelage.evaluation.preference import compare_with_baseline, rate_completions
+from tutelage.evaluation.measuring import Statistic
+from tutelage.evaluation.preference import compare_with_baseline, rate_completions, score_rows
+from tutelage.evaluation.records import INSTRUCT, TRAINING, Condition, EvaluatedCompletion, SizedArm, TaskRow
 from tutelage.evaluation.skills import SkillItem, skill_rows
 from tutelage.model.policy import Policy, ScoreModel
 from tutelage.records import Ranking
-from tutelage.reproduction.contests import SizedArm, baseline_of
-from tutelage.reproduction.distances import loss_interval, loss_rows, validation_windows
-from tutelage.reproduction.findings import INSTRUCT, Condition, Findings, measured
+from tutelage.reproduction.contests import baseline_of, outcome_row
+from tutelage.reproduction.distances import loss_rows, validation_windows
+from tutelage.reproduction.findings import Findings
 from tutelage.reproduction.judging import completions_by_arm, panels, prefer_in, rate_in
 from tutelage.reproduction.models import complete_prompts, score_rankings, scores_by_reward_model
 from tutelage.reproduction.probes import ProbeSizes
-from tutelage.reproduction.rewards import VALID, add_accuracy
+from tutelage.reproduction.rewards import FILES
 from tutelage.reproduction.sizes import FullRun
 from tutelage.reproduction.village import probes
-from tutelage.statistics.interval import Interval, bounded_mean
+from tutelage.statistics.interval import bounded_mean
 from tutelage.statistics.likert import likert_mean
 from tutelage.statistics.unbounded import clustered_mean
 from tutelage.statistics.win_rate import win_rate
-from tutelage.store.jsonl import read_records, read_rows, write_records
+from tutelage.store.jsonl import read_records, write_records
 from tutelage.training.reward import train_reward
-
-Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,66 +56,58 @@ def swept_arm(run: FullRun, name: str) -> Swept:
 def measure_sweep(run: FullRun, name: str) -> dict[str, int]:
     """Score, loss on held-out text, few-shot skills, win rate and ratings of one run of a sweep."""
     view, swept = run.smallest, swept_arm(run, name)
-    found = Findings(rows={swept.sweep: []})
-    judged = list(_judged(view, swept))
-    for metric, rows, interval in (validation_score(view, swept.arm), _loss(view, swept), _skill(view, swept), *judged):
-        condition: Condition = {**swept.coefficient, "metric": metric}
-        about = {"arm": swept.name, "size": view.size}
-        source = f"evaluation/{swept.sweep}.jsonl"
-        found.measurements.append(
-            measured(swept.sweep, interval, condition, source=source, arm=swept.name, size=view.size)
-        )
-        found.rows[swept.sweep] += [{**about, **condition, **row} for row in rows]
+    found, arm = Findings(), SizedArm(swept.name, view.size)
+    for metric, rows, statistic in (
+        ("score", score_values(view, swept.arm, measure=swept.sweep), clustered_mean),
+        ("pretraining_loss", _losses(view, swept), clustered_mean),
+        ("skill", _skills(view, swept), bounded_mean),
+        *_judged(view, swept),
+    ):
+        about = {**swept.coefficient, "metric": metric}
+        found.add(swept.sweep, [row.about(arm, about) for row in rows], statistic)
     return found.write(run.steps / name)
 
 
-Metric = tuple[str, Rows, Interval]
-
-
-def validation_score(view: FullRun, arm: Arm) -> Metric:
-    """Score by the reward model on validation prompts, which no policy was trained on."""
+def score_values(view: FullRun, arm: Arm, *, measure: str) -> list[TaskRow]:
+    """Scores by the reward model on validation prompts, which no policy was trained on."""
     prompts = view.prompts("valid", "ppo")[: view.full.num_sweep_prompts]
     scores = scores_by_reward_model(view, prompts, complete_prompts(view, arm, prompts, 1))
-    values = [own[0] for own in scores]
-    rows = [{"prompt_id": p.id, "value": value} for p, value in zip(prompts, values, strict=True)]
-    return "score", rows, clustered_mean(values, [prompt.id for prompt in prompts])
+    return [TaskRow(measure=measure, unit=p.id, value=own[0]) for p, own in zip(prompts, scores, strict=True)]
 
 
-def _loss(view: FullRun, swept: Swept) -> Metric:
-    rows = loss_rows(Policy.load(swept.arm.model), validation_windows(view))
-    return "pretraining_loss", rows, loss_interval(rows)
+def _losses(view: FullRun, swept: Swept) -> list[TaskRow]:
+    return loss_rows(Policy.load(swept.arm.model), validation_windows(view), measure=swept.sweep)
 
 
-def _skill(view: FullRun, swept: Swept) -> Metric:
-    """The mean over the items of all skills, few-shot, each by its first metric."""
+def _skills(view: FullRun, swept: Swept) -> list[TaskRow]:
+    """The items of all skills, few-shot, each by its first metric."""
     sizes, rows = ProbeSizes(**view.full.probes), []
     for name, skill in probes.SKILLS.items():
         items = probes.skill_items(view.world, name, num_items=sizes.num_skill_items)
-        found = skill_rows(
+        own = skill_rows(
             swept.arm,
             [SkillItem(**item._asdict()) for item in items],
             num_shots=skill.num_shots,
+            metrics=skill.metrics[:1],
             max_response_tokens=sizes.max_response_tokens,
         )
         rows += [
-            {"skill": name, "item_id": row["item_id"], "cluster": row["cluster"], "value": row[skill.metrics[0]]}
-            for row in found
+            TaskRow(measure=swept.sweep, unit=row.unit, cluster=row.cluster, value=row.value, skill=name) for row in own
         ]
-    return "skill", rows, bounded_mean([row["value"] for row in rows], [row["cluster"] for row in rows])
+    return rows
 
 
-def _judged(view: FullRun, swept: Swept) -> Iterator[Metric]:
+def _judged(view: FullRun, swept: Swept) -> Iterator[tuple[str, list[TaskRow], Statistic]]:
     """Win rate against the run's baseline and ratings, by held-out labelers, on the first test prompts."""
+    arm, baseline = SizedArm(swept.name, view.size), baseline_of(view)
+    rows = read_records(view.largest.steps / "answers" / "completions.jsonl", EvaluatedCompletion)
     prompts, completions = completions_by_arm(
-        row
-        for _, row in read_rows(view.largest.steps / "answers" / "completions.jsonl")
-        if (row["arm"], row["distribution"]) == ("sft", INSTRUCT)
+        row for row in rows if (row.arm, row.size, row.distribution) == (*baseline, INSTRUCT)
     )
     prompts = prompts[: view.full.num_sweep_prompts]
-    arm, baseline = SizedArm(swept.name, view.size), baseline_of(view)
     own = {
         arm: [several[0] for several in complete_prompts(view, swept.arm, prompts, 1)],
-        baseline: completions["sft"][: len(prompts)],
+        baseline: completions[baseline][: len(prompts)],
     }
     compared = compare_with_baseline(
         prompts,
@@ -133,13 +124,11 @@ def _judged(view: FullRun, swept: Swept) -> Iterator[Metric]:
         rate=rate_in(view),
         rng=view.rng("ratings", swept.arm.name),
     )
-    for metric, rows, key, mean in (
-        ("win_rate", compared, "outcome", win_rate),
-        ("likert", rated, "overall", likert_mean),
-    ):
-        values, clusters = [row[key] for row in rows], [row["prompt_id"] for row in rows]
-        kept = [{"prompt_id": row["prompt_id"], "labeler_id": row["labeler_id"], "value": row[key]} for row in rows]
-        yield metric, kept, mean(values, clusters)
+    yield "win_rate", [outcome_row(swept.sweep, row) for row in compared], win_rate
+    ratings = [
+        TaskRow(measure=swept.sweep, unit=row.prompt_id, value=row.overall, labeler_id=row.labeler_id) for row in rated
+    ]
+    yield "likert", ratings, likert_mean
 
 
 def labeler_folds(run: FullRun) -> list[set[str]]:
@@ -158,9 +147,10 @@ def train_fold(run: FullRun, fold: int) -> dict[str, int]:
     write_records(rankings, kept)
     train_reward(view.reward().model_copy(update={"rankings": rankings, "out": folder}), resume=True)
     model = ScoreModel.load(folder / "model")
-    valid = list(read_records(run.data / VALID, Ranking))
-    found = Findings(rows={"reward_folds": []})
+    valid = list(read_records(run.data / FILES[TRAINING], Ranking))
+    found = Findings()
     for name, is_outside in (("inside", False), ("outside", True)):
         own = [ranking for ranking in valid if (ranking.labeler_id in outside) == is_outside]
-        add_accuracy(found, "reward_folds", own, score_rankings(model, own), {"fold": fold, "labelers": name})
+        scores = score_rankings(model, own)
+        found.add("reward_folds", score_rows(own, scores, {"fold": fold, "labelers": name}))
     return found.write(run.steps / f"fold-{fold}")

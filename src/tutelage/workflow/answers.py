@@ -7,10 +7,11 @@ from typing import Any
 
 from tutelage.evaluation.best_of_n import complete_best_of_n
 from tutelage.evaluation.completions import Arm, complete, is_complete, score_completions
+from tutelage.evaluation.records import EvaluatedCompletion
 from tutelage.model.loading import device_of
 from tutelage.model.policy import ScoreModel
 from tutelage.records import Completion, Prompt
-from tutelage.store.jsonl import read_rows, write_rows
+from tutelage.store.jsonl import read_records, write_records
 from tutelage.workflow.experiment import Experiment
 
 PROMPTS_PER_PREFIX = 100
@@ -41,14 +42,14 @@ def _prompted(run: Experiment, prefix: str) -> Arm:
 def complete_test_prompts(run: Experiment, prefix: str) -> dict[str, float]:
     """One completion of every arm to every test prompt, at temperature 1. Returns each arm's share that ended."""
     prompts = test_prompts(run)
-    rows = []
+    rows: list[EvaluatedCompletion] = []
     shares: dict[str, float] = {}
     for name in run.config.arms:
         completions = _complete_as(run, name, prompts, prefix)
         own = list(_rows(prompts, name, completions))
-        shares[name] = sum(row["is_complete"] for row in own) / max(1, len(own))
+        shares[name] = sum(row.is_complete for row in own) / max(1, len(own))
         rows += own
-    write_rows(run.evaluation("completions"), rows)
+    write_records(run.evaluation("completions"), rows)
     return shares
 
 
@@ -82,31 +83,38 @@ def _complete(run: Experiment, arm: Arm, prompts: Sequence[Prompt]) -> list[list
     return complete(arm, prompts, settings=run.sampling, seed=run.seed, device=device, on_too_long=lambda _: None)
 
 
-def _rows(prompts: Sequence[Prompt], arm: str, completions: Sequence[Sequence[Completion]]) -> Iterable[dict[str, Any]]:
+def _rows(
+    prompts: Sequence[Prompt], arm: str, completions: Sequence[Sequence[Completion]]
+) -> Iterable[EvaluatedCompletion]:
     for prompt, own in zip(prompts, completions, strict=True):
         for completion in own:
-            yield {
-                "prompt_id": prompt.id,
-                "prompt": prompt.flat,
-                "use_case": prompt.use_case or "",
-                "arm": arm,
-                "completion_id": completion.id,
-                "text": completion.text,
-                "is_complete": is_complete(completion),
-                "num_tokens": (completion.model_extra or {})["num_tokens"],
-            }
+            yield EvaluatedCompletion(
+                prompt_id=prompt.id,
+                prompt=prompt.flat,
+                use_case=prompt.use_case or "",
+                arm=arm,
+                completion_id=completion.id,
+                text=completion.text,
+                is_complete=is_complete(completion),
+                num_tokens=num_tokens(completion),
+            )
+
+
+def num_tokens(completion: Completion | EvaluatedCompletion) -> int:
+    """How many tokens a completion of this run has."""
+    return int((completion.model_extra or {})["num_tokens"])
 
 
 def read_answers(run: Experiment) -> tuple[dict[str, Prompt], dict[str, dict[str, Completion]]]:
     """The test prompts by their ids, and each arm's completion by the prompt's id."""
     prompts = {prompt.id: prompt for prompt in test_prompts(run)}
     completions: dict[str, dict[str, Completion]] = {arm: {} for arm in run.config.arms}
-    for _, row in read_rows(run.evaluation("completions")):
-        completions[row["arm"]][row["prompt_id"]] = Completion(
-            id=row["completion_id"],
-            text=row["text"],
-            policy=row["arm"],
-            is_complete=row["is_complete"],
-            num_tokens=row["num_tokens"],
+    for row in read_records(run.evaluation("completions"), EvaluatedCompletion):
+        completions[row.arm][row.prompt_id] = Completion(
+            id=row.completion_id,
+            text=row.text,
+            policy=row.arm,
+            is_complete=row.is_complete,
+            num_tokens=num_tokens(row),
         )
     return prompts, completions

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.evaluation.completions import score_completions
+from tutelage.evaluation.measuring import measured, win_rates
+from tutelage.evaluation.records import EvaluatedComparison, EvaluatedRating, Measurement, SizedArm
 from tutelage.model.loading import device_of
 from tutelage.model.policy import ScoreModel
 from tutelage.records import Completion, Prompt, Rating
-from tutelage.statistics import Interval, length_controlled_win_rate, win_rate
-from tutelage.store.jsonl import read_rows, write_rows
-from tutelage.workflow.answers import read_answers
+from tutelage.statistics import length_controlled_win_rate
+from tutelage.store.jsonl import read_records, write_records
+from tutelage.workflow.answers import num_tokens, read_answers
 from tutelage.workflow.config import BASELINE
 from tutelage.workflow.experiment import Experiment
 from tutelage.workflow.sources import Comparison, Judge
@@ -68,41 +70,44 @@ def judge_arms(run: Experiment, judge: Judge) -> dict[str, int]:
         (prompts[name], own) for name in prompts for by_prompt in completions.values() if (own := by_prompt.get(name))
     ]
     arm_of = {completion.id: completion.policy for _, completion in rated}
-    ratings = [{**rating.model_dump(), "arm": arm_of[rating.completion_id]} for rating in judge.rate(rated)]
-    write_rows(run.evaluation("comparisons"), comparisons)
-    write_rows(run.evaluation("ratings"), ratings)
-    return {"comparisons": len(comparisons), "ratings": len(ratings)}
-
-
-def _row(found: Comparison) -> dict[str, Any]:
+    ratings = [EvaluatedRating(**rating.model_dump(), arm=arm_of[rating.completion_id]) for rating in judge.rate(rated)]
     return {
-        "prompt_id": found.prompt.id,
-        "use_case": found.prompt.use_case or "",
-        "arm": found.first.policy,
-        "completion_id": found.first.id,
-        "baseline": BASELINE,
-        "baseline_id": found.second.id,
-        "length_difference": _tokens(found.first) - _tokens(found.second),
-        "labeler_id": found.labeler_id,
-        "labeler_group": found.labeler_group,
-        "outcome": found.outcome,
+        "comparisons": write_records(run.evaluation("comparisons"), comparisons),
+        "ratings": write_records(run.evaluation("ratings"), ratings),
     }
 
 
-def _tokens(completion: Completion) -> int:
-    return int((completion.model_extra or {})["num_tokens"])
+def _row(found: Comparison) -> EvaluatedComparison:
+    return EvaluatedComparison(
+        prompt_id=found.prompt.id,
+        use_case=found.prompt.use_case or "",
+        arm=found.first.policy or "",
+        completion_id=found.first.id,
+        baseline=BASELINE,
+        baseline_id=found.second.id,
+        length_difference=num_tokens(found.first) - num_tokens(found.second),
+        labeler_id=found.labeler_id,
+        labeler_group=found.labeler_group,
+        outcome=found.outcome,
+    )
 
 
-def win_rates(run: Experiment) -> dict[str, dict[str, tuple[Interval, Interval]]]:
+def measure_win_rates(run: Experiment) -> Iterator[Measurement]:
     """By group of judges and arm: the win rate against SFT, and the length-controlled one."""
-    rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for _, row in read_rows(run.evaluation("comparisons")):
-        rows.setdefault((row["labeler_group"], row["arm"]), []).append(row)
-    found: dict[str, dict[str, tuple[Interval, Interval]]] = {}
-    for (group, arm), own in rows.items():
-        outcomes, differences, prompts = (
-            [row[key] for row in own] for key in ("outcome", "length_difference", "prompt_id")
+    rows = list(read_records(run.evaluation("comparisons"), EvaluatedComparison))
+    for found in win_rates(rows):
+        yield found
+        own = [row for row in rows if row.value_for(found) is not None]
+        rate = length_controlled_win_rate(
+            [row.outcome for row in own],
+            [(row.model_extra or {})["length_difference"] for row in own],
+            [row.prompt_id for row in own],
         )
-        both = win_rate(outcomes, prompts), length_controlled_win_rate(outcomes, differences, prompts)
-        found.setdefault(group, {})[arm] = both
-    return found
+        yield measured(
+            "win_rate_length_controlled",
+            rate,
+            found.condition,
+            source=found.source,
+            arm=SizedArm(found.arm),
+            baseline=found.against,
+        )

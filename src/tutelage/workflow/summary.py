@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from tutelage.records import Measurement
+from tutelage.evaluation.records import Measurement
 from tutelage.report.arms import arm_of, in_order
 from tutelage.report.content import Content
 from tutelage.report.notation import MISSING, fixed, percent

@@ -10,8 +10,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from tutelage.report.arms import arm_of, in_order
 from tutelage.report.figures.panels import PANEL, WIDE_WIDTH, Panel
+from tutelage.report.measured import Estimate
 from tutelage.report.notation import Form
-from tutelage.report.results import Estimate
 from tutelage.report.themed_svg import Drawing, colour
 
 # Estimates by size, then by arm.

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from tutelage.report.figures.panels import PANEL, WIDE_WIDTH, Panel, panel
+from tutelage.report.measured import Estimate
 from tutelage.report.notation import Form
-from tutelage.report.results import Estimate
 from tutelage.report.themed_svg import Drawing, colour
 
 

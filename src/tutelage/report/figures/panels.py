@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from markupsafe import Markup
@@ -11,15 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from tutelage.report.arms import arm_of
-from tutelage.report.notation import Form, duration, fixed, percent, readable
-from tutelage.report.results import Estimate
+from tutelage.report.measured import Estimate
+from tutelage.report.notation import Form, duration, percent, readable
 from tutelage.report.themed_svg import Drawing, colour, draw
 
 # Inches at 72 units; the page gives a panel one column and a wide panel the whole measure.
 PANEL = (3.9, 2.75)
 WIDE_WIDTH, NARROW_WIDTH = 8.2, 4.3
 _PERCENT_TICKS = FuncFormatter(lambda value, _: f"{100 * value:.0f} %")
-GROUP_ROLES = {"training": "training", "held_out": "held-out", "heldout": "held-out"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,97 +43,6 @@ class Panel:
 def panel(name: str, description: str, size: tuple[float, float], paint: Callable[[Axes], None]) -> Panel:
     """A panel of one drawing."""
     return Panel(drawing=Drawing(name=name, description=description, size=size, paint=paint))
-
-
-def win_rate_figure(overall: Mapping[str, Estimate], by_group: Mapping[str, Mapping[str, Estimate]]) -> Panel:
-    """Win rate against SFT, a row an arm: everybody's judgements, and those of each group of labelers below them."""
-    description = "Win rate against SFT. " + "; ".join(
-        f"{arm_of(arm).label} {percent(estimate.mean)}" for arm, estimate in overall.items()
-    )
-
-    def paint(axes: Axes) -> None:
-        _paint_win_rates(axes, overall, by_group)
-
-    height = 1.2 + 0.52 * len(overall)
-    wide = Drawing(name="win-rate", description=description, size=(WIDE_WIDTH, height), paint=paint)
-    narrow_size = (NARROW_WIDTH, height + 0.2)
-    return Panel(drawing=wide, narrow_drawing=replace(wide, name="win-rate-narrow", size=narrow_size))
-
-
-def _paint_win_rates(
-    axes: Axes, overall: Mapping[str, Estimate], by_group: Mapping[str, Mapping[str, Estimate]]
-) -> None:
-    axes.axvline(0.5, color=colour("ink"), linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-    for row, (arm, estimate) in enumerate(overall.items()):
-        shown = arm_of(arm)
-        _whisker(axes, estimate, row, role=shown.role, mark=shown.mark, size=7.5)
-        edge = estimate.high if estimate.high is not None else estimate.mean
-        axes.annotate(
-            percent(estimate.mean), (edge, row), xytext=(7, 0), textcoords="offset points", va="center", weight="bold"
-        )
-        for index, (group, estimates) in enumerate(by_group.items()):
-            if arm in estimates:
-                role = GROUP_ROLES.get(group, "other")
-                _whisker(axes, estimates[arm], row + 0.2 + 0.15 * index, role=role, mark=".", size=5)
-    _share_axis(axes)
-    axes.set_yticks(range(len(overall)), [arm_of(arm).label for arm in overall])
-    axes.tick_params(axis="y", length=0, labelsize=9.5, labelcolor=colour("ink"))
-    axes.set_ylim(len(overall) - 0.3, -0.6)
-    axes.spines["left"].set_visible(False)
-    axes.set_xlabel("preferred to SFT (dashed: SFT itself)")
-    if by_group:
-        _group_legend(axes, list(by_group))
-
-
-def _group_legend(axes: Axes, groups: Sequence[str]) -> None:
-    for group in groups:
-        role = GROUP_ROLES.get(group, "other")
-        axes.plot([], [], ".-", color=colour(role), linewidth=1, markersize=5, label=f"{readable(group)} labelers")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(groups), handlelength=1.6, columnspacing=1.4)
-
-
-def _whisker(axes: Axes, estimate: Estimate, row: float, *, role: str, mark: str, size: float) -> None:
-    if estimate.low is not None and estimate.high is not None:
-        axes.hlines(row, estimate.low, estimate.high, color=colour(role), linewidth=1 if size < 6 else 2.2, zorder=2)
-    axes.plot(estimate.mean, row, mark, color=colour(role), markersize=size, zorder=3)
-
-
-def _share_axis(axes: Axes) -> None:
-    axes.set_xlim(0, 1)
-    axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
-    axes.xaxis.set_major_formatter(_PERCENT_TICKS)
-
-
-def arm_bars(
-    name: str,
-    title: str,
-    estimates: Mapping[str, Estimate],
-    form: Form,
-    *,
-    floor: float = 0.0,
-    top: float | None = None,
-) -> Panel:
-    """One bar an arm with its interval, from `floor` to at most `top` (default: what is needed)."""
-
-    def paint(axes: Axes) -> None:
-        reach = [estimate.high if estimate.high is not None else estimate.mean for estimate in estimates.values()]
-        span = (top if top is not None else max(reach)) - floor
-        for row, (arm, estimate) in enumerate(estimates.items()):
-            axes.barh(row, estimate.mean - floor, left=floor, height=0.56, color=colour(arm_of(arm).role))
-            if estimate.low is not None and estimate.high is not None:
-                axes.hlines(row, estimate.low, estimate.high, color=colour("ink"), linewidth=1.2)
-            axes.text(reach[row] + 0.02 * span, row, form(estimate.mean), va="center", fontsize=8.5)
-        _row_labels(axes, [arm_of(arm).label for arm in estimates])
-        axes.set_xlim(floor, floor + span * (1.2 if top is None else 1.0))
-        axes.xaxis.set_major_locator(MaxNLocator(4 if top is None else 7))
-        if form is percent:
-            axes.xaxis.set_major_formatter(_PERCENT_TICKS)
-        axes.set_title(title)
-
-    description = f"{title}. " + "; ".join(
-        f"{arm_of(arm).label} {form(found.mean)}" for arm, found in estimates.items()
-    )
-    return panel(name, description, (PANEL[0], 0.95 + 0.36 * len(estimates)), paint)
 
 
 def arm_dots(name: str, title: str, estimates: Mapping[str, Estimate], form: Form) -> Panel:
@@ -163,11 +71,6 @@ def _row_labels(axes: Axes, labels: Sequence[str]) -> None:
     axes.tick_params(axis="y", length=0, labelcolor=colour("ink"))
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.spines["left"].set_visible(False)
-
-
-def likert_figure(estimates: Mapping[str, Estimate]) -> Panel:
-    """Mean rating by arm on the whole scale, 1 to 7."""
-    return arm_bars("likert", "Mean rating, 1 (worst) to 7 (best)", estimates, fixed(2), floor=1.0, top=7.0)
 
 
 def reward_model_figure(shares: Mapping[str, Estimate]) -> Panel:

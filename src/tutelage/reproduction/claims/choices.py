@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from tutelage.evaluation.records import MEASUREMENTS
 from tutelage.report.assessment import Evidence
-from tutelage.report.measured import LARGEST, Measured, Row
+from tutelage.report.measured import LARGEST, Estimate, Measured, Row
 from tutelage.report.raw_rows import Means
-from tutelage.report.results import Estimate
-from tutelage.report.run_folder import MEASUREMENTS
 from tutelage.reproduction.claims.quantities import combine, contrast, estimate_from, files_of
 from tutelage.statistics import Interval, choose_by_halves, contrast_of_choices, widen_for_choice
 from tutelage.statistics.selection import MIN_UNITS

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
+from tutelage.evaluation.records import HELDOUT, INSTRUCT, TRAINING, SizedArm
 from tutelage.report.assessment import Claim, Part
 from tutelage.report.measured import ANY, LARGEST, SMALLEST
 from tutelage.report.notation import percent, signed_points
+from tutelage.report.results import AGAINST
 from tutelage.report.rules import Between, above, below
 from tutelage.reproduction.claims.quantities import Contrast, Term, difference, value
 
-_JUDGED = {"labelers": "heldout", "distribution": "instruct"}
-_AGAINST_SFT = _JUDGED | {"baseline": "sft", "baseline_size": LARGEST}
+_JUDGED = {"labelers": HELDOUT, "distribution": INSTRUCT}
 
 
 def _win_rate(arm: str, label: str, rule: Between) -> Part:
-    return Part(label=label, quantity=value("win_rate", arm, **_AGAINST_SFT), rule=rule, form=percent)
+    return Part(label=label, quantity=value("win_rate", arm, _JUDGED, baseline=AGAINST), rule=rule, form=percent)
 
 
 def _win_rate_gain(label: str, arm: str, other: str) -> Part:
-    gain = difference("win_rate", arm, other, _AGAINST_SFT)
+    gain = difference("win_rate", arm, other, _JUDGED, baseline=AGAINST)
     return Part(label=label, quantity=gain, rule=above(0), form=signed_points)
 
 
-def _head_to_head(
-    arm: str, baseline: str, label: str, *, size: str = LARGEST, baseline_size: str = ANY, otherwise: Part
-) -> Part:
-    sized = {} if baseline_size == ANY else {"baseline_size": baseline_size}
-    direct = value("win_rate", arm, size, baseline=baseline, **sized, **_JUDGED)
+def _head_to_head(arm: str, baseline: SizedArm, label: str, *, size: str = LARGEST, otherwise: Part) -> Part:
+    direct = value("win_rate", arm, _JUDGED, size=size, baseline=baseline)
     return Part(label=label, quantity=direct, rule=above(0.5), form=percent, otherwise=otherwise)
 
 
@@ -34,8 +32,8 @@ _SMALL_AGAINST_LARGE = Part(
     label="smallest PPO-ptx − largest GPT, against SFT",
     quantity=Contrast(
         (
-            Term(1.0, "win_rate", "ppo_ptx", _AGAINST_SFT, SMALLEST),
-            Term(-1.0, "win_rate", "gpt", _AGAINST_SFT, LARGEST),
+            Term(1.0, "win_rate", "ppo_ptx", _JUDGED, SMALLEST, AGAINST),
+            Term(-1.0, "win_rate", "gpt", _JUDGED, LARGEST, AGAINST),
         )
     ),
     rule=above(0),
@@ -50,10 +48,9 @@ PREFERENCE: tuple[Claim, ...] = (
         parts=(
             _head_to_head(
                 "ppo_ptx",
-                "gpt",
+                SizedArm("gpt", LARGEST),
                 "smallest PPO-ptx wins against the largest GPT",
                 size=SMALLEST,
-                baseline_size=LARGEST,
                 otherwise=_SMALL_AGAINST_LARGE,
             ),
         ),
@@ -89,8 +86,8 @@ PREFERENCE: tuple[Claim, ...] = (
                 label="held-out − training labelers, PPO-ptx against SFT",
                 quantity=Contrast(
                     (
-                        Term(1.0, "win_rate", "ppo_ptx", _AGAINST_SFT),
-                        Term(-1.0, "win_rate", "ppo_ptx", _AGAINST_SFT | {"labelers": "training"}),
+                        Term(1.0, "win_rate", "ppo_ptx", _JUDGED, baseline=AGAINST),
+                        Term(-1.0, "win_rate", "ppo_ptx", _JUDGED | {"labelers": TRAINING}, baseline=AGAINST),
                     )
                 ),
                 rule=Between(-0.05, 0.05),
@@ -106,13 +103,13 @@ PREFERENCE: tuple[Claim, ...] = (
         parts=(
             _head_to_head(
                 "ppo_ptx",
-                "flan",
+                SizedArm("flan", ANY),
                 "PPO-ptx wins against FLAN",
                 otherwise=_win_rate_gain("PPO-ptx − FLAN, against SFT", "ppo_ptx", "flan"),
             ),
             _head_to_head(
                 "ppo_ptx",
-                "t0",
+                SizedArm("t0", ANY),
                 "PPO-ptx wins against T0",
                 otherwise=_win_rate_gain("PPO-ptx − T0, against SFT", "ppo_ptx", "t0"),
             ),
@@ -125,13 +122,13 @@ PREFERENCE: tuple[Claim, ...] = (
         parts=(
             Part(
                 label="PPO-ptx wins against SFT, use case held out",
-                quantity=value("generalisation", "ppo_ptx", set="use_case"),
+                quantity=value("generalisation", "ppo_ptx", {"set": "use_case"}),
                 rule=above(0.5),
                 form=percent,
             ),
             Part(
                 label="PPO-ptx wins against SFT, language held out",
-                quantity=value("generalisation", "ppo_ptx", set="language"),
+                quantity=value("generalisation", "ppo_ptx", {"set": "language"}),
                 rule=above(0.5),
                 form=percent,
             ),

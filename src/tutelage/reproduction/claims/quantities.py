@@ -6,11 +6,10 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from tutelage.evaluation.records import MEASUREMENTS, SizedArm
 from tutelage.report.assessment import Evidence
-from tutelage.report.measured import LARGEST, Condition, Measured, Row
+from tutelage.report.measured import LARGEST, Estimate, Measured, Row, Where
 from tutelage.report.raw_rows import Means, RawRows
-from tutelage.report.results import Estimate
-from tutelage.report.run_folder import MEASUREMENTS
 from tutelage.statistics import Interval, combined_contrast, paired_contrast
 
 # The range of a measured number; what is not here has none (a loss, a score).
@@ -36,11 +35,12 @@ class Term:
     weight: float
     measure: str
     arm: str = ""
-    condition: Mapping[str, Condition] = field(default_factory=dict)
+    condition: Where = field(default_factory=dict)
     size: str = LARGEST
+    baseline: SizedArm | None = None
 
     def rows(self, measured: Measured) -> list[Row]:
-        return measured.where(self.measure, self.condition, arm=self.arm, size=self.size)
+        return measured.where(self.measure, self.condition, arm=self.arm, size=self.size, baseline=self.baseline)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,12 @@ class Contrast:
         return self._averaged_over(rows, evidence.raw)
 
     def _repeats(self, measured: Measured) -> bool:
-        named = [(term.measure, term.arm, measured.resolved(term.size), *term.condition.items()) for term in self.terms]
-        sizes = {size for term in self.terms for size in (term.size, term.condition.get("baseline_size", term.size))}
+        named = [
+            (term.measure, term.arm, measured.resolved(term.size), term.baseline, *term.condition.items())
+            for term in self.terms
+        ]
+        sizes = {term.size for term in self.terms}
+        sizes |= {term.baseline.size for term in self.terms if term.baseline is not None}
         return len(set(named)) < len(named) or (len(sizes) > 1 and len(measured.sizes) < 2)
 
     def _weighted(self, rows: Iterable[Row]) -> list[tuple[float, Row]]:
@@ -103,16 +107,19 @@ class Contrast:
         return estimate_from(paired_contrast(terms, bounds=_BOUNDS.get(self.terms[0].measure)), MEASUREMENTS)
 
 
-def value(measure: str, arm: str = "", size: str = LARGEST, **condition: Condition) -> Contrast:
+def value(
+    measure: str, arm: str, condition: Where, *, size: str = LARGEST, baseline: SizedArm | None = None
+) -> Contrast:
     """One measured number as it stands."""
-    return Contrast((Term(1.0, measure, arm, condition, size),))
+    return Contrast((Term(1.0, measure, arm, condition, size, baseline),))
 
 
 def difference(
-    measure: str, arm: str, other: str, condition: Mapping[str, Condition], *, factor: float = 1.0
+    measure: str, arm: str, other: str, condition: Where, *, factor: float = 1.0, baseline: SizedArm | None = None
 ) -> Contrast:
     """The number of one arm minus `factor` times that of another."""
-    return Contrast((Term(1.0, measure, arm, condition), Term(-factor, measure, other, condition)))
+    weights = ((1.0, arm), (-factor, other))
+    return Contrast(tuple(Term(weight, measure, name, condition, baseline=baseline) for weight, name in weights))
 
 
 def _pooled(rows: Iterable[Row], raw: RawRows) -> Means:
@@ -127,8 +134,8 @@ def _pooled(rows: Iterable[Row], raw: RawRows) -> Means:
     return {unit: sum(means) / len(means) for unit, means in found.items()}
 
 
-def _by_condition(rows: Iterable[Row], key: str) -> dict[Condition, Row]:
-    found: dict[Condition, Row] = {}
+def _by_condition(rows: Iterable[Row], key: str) -> dict[str | int | float, Row]:
+    found: dict[str | int | float, Row] = {}
     for row in rows:
         if key in row.condition:
             found.setdefault(row.condition[key], row)

@@ -7,25 +7,26 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
+from tutelage.evaluation.records import SizedArm
 from tutelage.report.arms import arm_of, in_order
 from tutelage.report.figures.arms import Scale, arms_panel, span
 from tutelage.report.figures.exhibit import Exhibit, source_of
-from tutelage.report.measured import LARGEST, Condition, Measured, Row
+from tutelage.report.measured import LARGEST, Measured, Row, Where
 from tutelage.report.notation import MISSING, Form, readable, with_interval
 from tutelage.report.tables import Cell, Table
 from tutelage.reproduction.claims.quantities import Contrast, Evidence, Term
 
-Where = Mapping[str, Condition]
 _TOLD = ("gpt", "gpt_prompted", "flan", "t0", "sft", "ppo", "ppo_ptx")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PanelPlan:
-    """One panel: its title, its measure and the conditions of its rows."""
+    """One panel: its title, its measure, the conditions of its rows and whom they were compared with."""
 
     title: str
     measure: str
     where: Where = field(default_factory=dict)
+    baseline: SizedArm | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +106,7 @@ def _scale(plan: FigurePlan, rows: Sequence[Row]) -> Scale:
 def _read(plan: FigurePlan, panel: PanelPlan, measured: Measured) -> _Drawn:
     found: dict[str, dict[str, Row]] = {}
     for size in measured.sizes or ("",):
-        by_arm = measured.by_arm(panel.measure, panel.where, size=size)
+        by_arm = measured.by_arm(panel.measure, panel.where, size=size, baseline=panel.baseline)
         found[size] = {arm: row for arm, row in by_arm.items() if not plan.arms or arm in plan.arms}
     if plan.is_of_fullest:
         fullest = max(reversed(found), key=lambda size: len(found[size]))
@@ -131,7 +132,7 @@ def _here(plan: FigurePlan, drawn: Sequence[_Drawn], evidence: Evidence) -> Mark
 
 def _change(plan: FigurePlan, told: PanelPlan, evidence: Evidence) -> Markup | str:
     terms = tuple(
-        Term(weight, told.measure, arm, told.where, LARGEST)
+        Term(weight, told.measure, arm, told.where, LARGEST, told.baseline)
         for weight, arm in zip((1.0, -1.0), plan.focus, strict=True)
     )
     change = Contrast(terms).read(evidence)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tutelage.report.measured import Condition, Measured
+from tutelage.evaluation.records import GPT, HELDOUT, INSTRUCT, TRAINING
+from tutelage.report.measured import Measured
 from tutelage.report.notation import fixed, percent, readable, signed, signed_points, whole_percent
+from tutelage.report.results import AGAINST
 from tutelage.reproduction.figures.by_arm import FigurePlan, PanelPlan
 
-_DISTRIBUTIONS = {"instruct": "prompts written for InstructGPT", "gpt": "prompts written for GPT"}
-_LABELERS = {"heldout": "Held-out labelers", "training": "Training labelers"}
+_DISTRIBUTIONS = {INSTRUCT: "prompts written for InstructGPT", GPT: "prompts written for GPT"}
+_LABELERS = {HELDOUT: "Held-out labelers", TRAINING: "Training labelers"}
 _PAPERS_ARMS = ("gpt", "gpt_prompted", "sft", "ppo", "ppo_ptx")
-_JUDGED: dict[str, Condition] = {"labelers": "heldout", "distribution": "instruct"}
+_JUDGED = {"labelers": HELDOUT, "distribution": INSTRUCT}
 _PROMPTS = {"none": "No prompt", "respectful": "Asked to be respectful", "biased": "Asked to be biased"}
 _QUESTIONS = {"qa": "QA prompt", "instruction": "Instruction prompt", "qa_instruction": "QA + instruction prompt"}
 # Table 3's names of what Figure 4 shows, as it shows them.
@@ -42,7 +44,7 @@ def _preference_plans() -> Iterator[FigurePlan]:
         "PPO-ptx of 1.3B still wins 53\u202f% (training labelers).",
         caption="Share of comparisons won against the SFT policy of the largest size on the same prompt; a tie counts "
         "half. Dashed: SFT itself.",
-        panels=[PanelPlan(title="Win rate against SFT", measure="win_rate", where=_JUDGED | {"baseline": "sft"})],
+        panels=[PanelPlan(title="Win rate against SFT", measure="win_rate", where=_JUDGED, baseline=AGAINST)],
         form=percent,
         tick_form=whole_percent,
         change_form=signed_points,
@@ -61,7 +63,8 @@ def _preference_plans() -> Iterator[FigurePlan]:
             PanelPlan(
                 title=f"{who}, {what}",
                 measure="win_rate",
-                where={"labelers": labelers, "distribution": distribution, "baseline": "sft"},
+                where={"labelers": labelers, "distribution": distribution},
+                baseline=AGAINST,
             )
             for labelers, who in _LABELERS.items()
             for distribution, what in _DISTRIBUTIONS.items()
@@ -182,7 +185,7 @@ def _prompt_panels(measure: str, prefix: str = "") -> list[PanelPlan]:
 
 
 def _skills_plan(measured: Measured, shots: str, after: str) -> FigurePlan:
-    found: dict[Condition, Condition] = {}
+    found: dict[str | int | float, str | int | float] = {}
     for row in measured.where("skill", {"shots": shots}):
         found.setdefault(row.condition.get("skill", ""), row.condition.get("metric", ""))
     return FigurePlan(

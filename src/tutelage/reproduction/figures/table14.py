@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tutelage.report.arms import arm_of, in_order
-from tutelage.report.measured import Condition, Measured, Row
+from tutelage.report.measured import Measured, Row, Where
 from tutelage.report.notation import MISSING, Form, fixed, percent, readable, with_interval
 from tutelage.report.tables import Cell, GroupedTable
 from tutelage.reproduction.figures.plans import METRIC_NAMES
@@ -21,7 +21,7 @@ class _Line:
     block: str
     name: str
     measure: str
-    where: Mapping[str, Condition]
+    where: Where
     form: Form
 
 
@@ -86,5 +86,5 @@ def _bare(value: float) -> str:
     return re.sub(r"^(\u2212?)0\.", r"\1.", fixed(3)(value))
 
 
-def _prompt(key: Condition) -> str:
+def _prompt(key: str | int | float) -> str:
     return {"none": "no prompt", "qa": "QA prompt", "qa_instruction": "QA + instruction"}.get(str(key), str(key))
