@@ -48,8 +48,8 @@ def test_prompts_are_the_units():
 
 def test_prompt_types_share_what_they_are_paired_by():
     rows = toxicity_rows(PROMPTS, COMPLETIONS, float, cluster_of=lambda prompt: f"talk of {prompt.id}")
-    assert [(row["prompt_id"], row["cluster"]) for row in rows[2:4]] == [("p0", "talk of p0"), ("p1", "talk of p1")]
-    assert {row["cluster"] for row in rows_of()} == set(TOXICITIES)
+    assert {(row.unit, row.cluster) for row in rows} == {(prompt.id, f"talk of {prompt.id}") for prompt in PROMPTS}
+    assert {row.cluster for row in rows_of()} == set(TOXICITIES)
 
 
 def test_order_does_not_matter():
