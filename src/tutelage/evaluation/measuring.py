@@ -13,6 +13,7 @@ from tutelage.evaluation.records import (
     Condition,
     EvaluatedComparison,
     EvaluatedRating,
+    EvaluatedRow,
     Measurement,
     SizedArm,
     TaskRow,
@@ -22,7 +23,7 @@ from tutelage.statistics.likert import likert_mean
 from tutelage.statistics.unbounded import ratio_of_totals
 from tutelage.statistics.win_rate import win_rate
 
-R = TypeVar("R", EvaluatedComparison, EvaluatedRating, TaskRow)
+R = TypeVar("R", bound=EvaluatedRow)
 Statistic = Callable[[Sequence[float], Sequence[Hashable]], Interval]
 _NOBODY = SizedArm("")
 

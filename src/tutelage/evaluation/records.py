@@ -7,6 +7,7 @@ baseline and its size each have a field of their own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
@@ -172,7 +173,7 @@ class TaskRow(Record):
         """The number, where `found` averaged it."""
         return self.value if self.measure == found.measure and _about(self) == _about(found) else None
 
-    def about(self, arm: SizedArm, condition: Condition) -> TaskRow:
+    def about(self, arm: SizedArm, condition: Mapping[str, str | int | float]) -> TaskRow:
         """The same number with whom it is about; `condition` is joined to the row's own."""
         return self.model_copy(update={"arm": arm.arm, "size": arm.size, "condition": {**condition, **self.condition}})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 
 from tutelage.evaluation.records import (
@@ -22,7 +22,7 @@ from tutelage.store.jsonl import is_record_file, read_records
 _KINDS: Mapping[str, type[EvaluatedRow]] = {COMPARISONS: EvaluatedComparison, RATINGS: EvaluatedRating}
 # How near the mean of rows must come to the measured one: a file may have been changed since.
 _SAME_MEAN = 1e-9
-Means = Mapping[str, float]
+Means = Mapping[Hashable, float]
 
 
 class RawRows:
@@ -43,7 +43,7 @@ class RawRows:
         counts = [row.count for row, _ in valued if isinstance(row, TaskRow) and row.count is not None]
         # What makes the plain mean of totals the mean per token: all policies read the same tokens.
         scale = len(counts) / sum(counts) if counts else 1.0
-        gathered: dict[str, list[float]] = defaultdict(list)
+        gathered: dict[Hashable, list[float]] = defaultdict(list)
         for row, value in valued:
             gathered[row.cluster].append(scale * value)
         values = [value for own in gathered.values() for value in own]

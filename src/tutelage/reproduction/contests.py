@@ -49,8 +49,10 @@ def judge_everybody(run: FullRun) -> dict[str, int]:
             rng=run.rng("ratings", distribution),
             distribution=distribution,
         )
-    found = Findings(rows={"comparisons": comparisons, "ratings": ratings})
-    found.measurements.extend([*win_rates(comparisons), *mean_ratings(ratings)])
+    found = Findings(
+        measurements=[*win_rates(comparisons), *mean_ratings(ratings)],
+        rows={"comparisons": list(comparisons), "ratings": list(ratings)},
+    )
     return found.write(run.steps / "judgements")
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from tutelage.evaluation.completions import Arm, group_to_score, is_complete
-from tutelage.evaluation.measuring import measured
+from tutelage.evaluation.measuring import mean_of, measured
 from tutelage.evaluation.records import Condition, SizedArm, TaskRow
 from tutelage.model.policy import Policy
 from tutelage.records import Completion, Prompt
@@ -92,8 +92,8 @@ def _on_the_way(view: FullRun, prompts: Sequence[Prompt], centres: dict[str, flo
         completions = complete_prompts(view, Arm(name=place.name, model=model), prompts, 1)
         groups = [group_to_score(reference.renderer, p, own) for p, own in zip(prompts, completions, strict=True)]
         # An estimate below 0 means none that can be seen.
-        nats = [row.value for row in kl_rows(policy, reference, groups, [p.id for p in prompts])]
-        kl = max(0.0, fmean(nats))
+        distances = kl_rows(policy, reference, groups, [p.id for p in prompts])
+        kl = max(0.0, mean_of(distances, source=file_of(FILE), statistic=clustered_mean).mean)
         for metric, values in _values(view, prompts, completions).items():
             centred = [own[0] - centres[metric] for own in values]
             interval = clustered_mean(centred, [prompt.id for prompt in prompts])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tutelage.evaluation.completions import Arm
-from tutelage.evaluation.records import SizedArm
+from tutelage.evaluation.records import Condition, SizedArm
 from tutelage.model.loading import load_tokenizer
 from tutelage.model.policy import Policy
 from tutelage.records import Demonstration
@@ -37,7 +37,7 @@ def measure_sft_epochs(view: FullRun) -> dict[str, int]:
         )
         scores = score_values(view, Arm(name="sft", model=model), measure="sft_epoch")
         for metric, rows in (("validation_loss", losses), ("score", scores)):
-            about = {"epoch": epoch, "metric": metric}
+            about: Condition = {"epoch": epoch, "metric": metric}
             found.add(FILE, [row.about(arm, about) for row in rows], clustered_mean)
     return found.write(view.steps / "sft_epochs")
 

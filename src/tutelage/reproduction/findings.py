@@ -32,7 +32,7 @@ class Findings:
 
     def write(self, folder: Path) -> dict[str, int]:
         """Each kind of rows as one file of `folder`; returns how many there are."""
-        files = {**self.rows, "measurements": self.measurements}
+        files: dict[str, Sequence[Record]] = {**self.rows, "measurements": self.measurements}
         return {name: write_records(folder / f"{name}.jsonl", rows) for name, rows in files.items()}
 
 
