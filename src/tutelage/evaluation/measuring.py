@@ -59,7 +59,7 @@ def win_rates(comparisons: Iterable[EvaluatedComparison]) -> list[Measurement]:
 
     Intervals are clustered by prompt.
     """
-    groups = _grouped(comparisons, lambda row: (row.against, *row.condition.items()))
+    groups = _grouped(comparisons, lambda row: (row.against, frozenset(row.condition.items())))
     return [
         measured(
             "win_rate",
@@ -79,7 +79,7 @@ def mean_ratings(ratings: Iterable[EvaluatedRating]) -> list[Measurement]:
     A flag that a prompt cannot raise is not asked. Intervals are clustered by prompt.
     """
     found = []
-    for own in _grouped(ratings, lambda row: tuple(row.condition.items())):
+    for own in _grouped(ratings, lambda row: (frozenset(row.condition.items()),)):
         arm, judged = SizedArm(own[0].arm, own[0].size), own[0].condition
         overall = likert_mean([row.overall for row in own], [row.cluster for row in own])
         found.append(measured("likert", overall, judged, source=RATINGS, arm=arm))
@@ -97,7 +97,7 @@ def mean_values(rows: Iterable[TaskRow], *, source: str, statistic: Statistic = 
     """
     return [
         mean_of(own, source=source, statistic=statistic)
-        for own in _grouped(rows, lambda row: (row.measure, *row.condition.items()))
+        for own in _grouped(rows, lambda row: (row.measure, frozenset(row.condition.items())))
         if all(row.value is not None for row in own)
     ]
 
