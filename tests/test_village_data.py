@@ -111,7 +111,7 @@ def test_every_pattern_can_be_expanded(path):
 
 def test_the_village_is_the_one_that_the_published_runs_were_measured_on():
     """Random draws follow the order of the data: a word moved in a list is another village. Where one is wanted, put
-    the new digest here, and measure again what docs/miniature.md shows.
+    the new digest here, and measure again what docs/miniature-results.md shows.
     """
     world = build_world(0)
     documents = list(pretraining_documents(world, num_documents=300, seed=0))
