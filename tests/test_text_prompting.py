@@ -18,11 +18,13 @@ from tiny import TEXT, Tiny, config_of, demonstration_rows, model_of, ranking_ro
 from tutelage.errors import ConfigError, DataError, ModelError
 from tutelage.evaluation.completions import Arm, complete, group_to_score
 from tutelage.evaluation.files import FileChoices, sample_file, score_file
+from tutelage.evaluation.records import SizedArm
 from tutelage.model.loading import load_policy, load_tokenizer
 from tutelage.model.policy import ScoreModel
 from tutelage.model.sampling import SamplingSettings, sample_responses
 from tutelage.records import Completion, Demonstration, Message, Prompt, Ranking
 from tutelage.reproduction.distances import measure_distances
+from tutelage.reproduction.findings import Findings
 from tutelage.reproduction.models import policy_of_checkpoint, score_rankings
 from tutelage.serving.chat import Conversation, NotSentError
 from tutelage.text.prompting import Prompting, read_prompting
@@ -131,7 +133,8 @@ def test_the_pipeline_measures_a_model_as_it_was_trained(
     run: Any = SimpleNamespace(model=lambda stage: trained, text=tiny.text, size="tiny")
     seen = spy_on_prompts(monkeypatch)
     prompt = Prompt(text="Where is the hen?")
-    measure_distances(run, {"ppo": "ppo"}, [prompt], {"ppo": [Completion(id="a", text="No.")]})
+    completions = {SizedArm("ppo", "tiny"): [Completion(id="a", text="No.")]}
+    measure_distances(run, Findings(), {"ppo": "ppo"}, [prompt], completions)
     rankings = [Ranking.model_validate({**row, "prompt": prompt.text}) for row in ranking_rows(1)]
     score_rankings(ScoreModel.load(reward_model), rankings)
     assert seen == [f"<|endoftext|>Where is the hen?{SEPARATOR}"] * 2

@@ -13,9 +13,11 @@ from tiny import config_of, model_of, read_rows, write_rows
 torch = pytest.importorskip("torch", reason="the stages train with torch")
 
 from tutelage.errors import DataError, NonFiniteLossError  # noqa: E402
+from tutelage.evaluation.measuring import mean_of  # noqa: E402
 from tutelage.model.packing import Group, pack  # noqa: E402
 from tutelage.model.policy import Policy  # noqa: E402
-from tutelage.reproduction.distances import kl_interval, kl_rows  # noqa: E402
+from tutelage.reproduction.distances import kl_rows  # noqa: E402
+from tutelage.statistics.unbounded import clustered_mean  # noqa: E402
 from tutelage.text.render import Renderer  # noqa: E402
 from tutelage.training import ppo as ppo_stage  # noqa: E402
 from tutelage.training.config import OptimizerConfig, PPOConfig, SFTConfig  # noqa: E402
@@ -135,8 +137,9 @@ def test_kl_to_reference_is_the_log_ratio_summed_over_each_response() -> None:
                 total += sign * float(logprobs[place - 1, tokens[place]])
     assert abs(total) > 0.1, "equal models would prove nothing"
     rows = kl_rows(Policy(policy, cast(Any, None)), Policy(reference, cast(Any, None)), groups, ["a", "b"])
-    assert sum(row["kl_to_reference"] for row in rows) == pytest.approx(total, rel=1e-4)
-    assert kl_interval(rows).mean == pytest.approx(total / 2, rel=1e-4)
+    assert sum(row.value for row in rows) == pytest.approx(total, rel=1e-4)
+    found = mean_of(rows, source="evaluation/kl_to_reference.jsonl", statistic=clustered_mean)
+    assert found.mean == pytest.approx(total / 2, rel=1e-4)
 
 
 # -- text
