@@ -67,7 +67,7 @@ def test_responses_to_one_prompt_share_its_computation(configured, monkeypatch):
         return pack(groups, **others)
 
     monkeypatch.setattr(inference, "pack", counted)
-    rollout = trainer.roll_out(0)
+    rollout = trainer.collector.collect(0)
     assert len(rollout.groups) == 2 and rollout.response_mask.shape[0] == 8
     assert [len(group.responses) for group in read] == [4] * len(read)
     # Scores, log-probabilities of the policy and of the reference: three forwards of two prompts.
@@ -77,7 +77,7 @@ def test_responses_to_one_prompt_share_its_computation(configured, monkeypatch):
 def test_minibatches_keep_the_responses_to_a_prompt_together(configured):  # noqa: F811
     config = configured(advantages="rloo", episodes_per_minibatch=4, **FOUR)
     trainer = trainer_of(config)
-    assert sorted(i for own in trainer._minibatches(0) for i in own) == [0, 1]
+    assert sorted(i for own in trainer.collector.minibatches(0) for i in own) == [0, 1]
     kept = keep_rollout(trainer)
     seen = []
     term = trainer._policy_term
@@ -107,7 +107,7 @@ def test_group_advantages_are_whitened_only_when_told(configured):  # noqa: F811
     term = trainer._policy_term
     trainer._policy_term = lambda rollout, minibatch, own: seen.append(own) or term(rollout, minibatch, own)
     trainer.step(0)
-    rows = [row for indices in trainer._minibatches(0) for i in indices for row in range(4 * i, 4 * i + 4)]
+    rows = [row for indices in trainer.collector.minibatches(0) for i in indices for row in range(4 * i, 4 * i + 4)]
     mask = kept[0].response_mask[rows]
     assert float(masked_mean(seen[0], mask)) == pytest.approx(0.0, abs=1e-5)
     assert float(masked_mean(seen[0] ** 2, mask)) == pytest.approx(1.0, abs=1e-3)

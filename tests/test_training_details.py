@@ -199,11 +199,18 @@ def test_the_value_model_starts_as_the_reward_model_and_the_reference_as_the_pol
     config = _ppo_config(tiny, tmp_path / "run")
     trainer = make_trainer(Stage("ppo", config, resume=False), config)
     estimator: Any = trainer.estimator
-    for first, second in ((estimator.value_model, trainer.score_model), (trainer.policy, trainer.reference)):
+    for first, second in (
+        (estimator.value_model, trainer.collector.score_model),
+        (trainer.policy, trainer.collector.reference),
+    ):
         assert first is not second
         own, other = first.state_dict(), second.state_dict()
         assert own.keys() == other.keys() and all(torch.equal(own[name], other[name]) for name in own)
-    assert not any(p.requires_grad for model in (trainer.score_model, trainer.reference) for p in model.parameters())
+    assert not any(
+        p.requires_grad
+        for model in (trainer.collector.score_model, trainer.collector.reference)
+        for p in model.parameters()
+    )
 
 
 def test_each_minibatch_adds_its_share_of_pretraining_sequences(

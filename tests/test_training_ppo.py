@@ -17,7 +17,7 @@ from tutelage.model.inference import compute_scores
 from tutelage.model.packing import Group, pack
 from tutelage.model.sampling import SampledResponse
 from tutelage.objectives.advantage import adapted_kl_coef
-from tutelage.training import ppo as ppo_module
+from tutelage.training import collector
 from tutelage.training.config import PPOConfig
 from tutelage.training.ppo import make_trainer, ppo
 from tutelage.training.rollout import shown_groups
@@ -92,13 +92,13 @@ def keep_values(trainer):
 
 def keep_rollout(trainer):
     kept = []
-    roll_out = trainer.roll_out
+    collect = trainer.collector.collect
 
     def keeping(step):
-        kept.append(roll_out(step))
+        kept.append(collect(step))
         return kept[-1]
 
-    trainer.roll_out = keeping
+    trainer.collector.collect = keeping
     return kept
 
 
@@ -111,13 +111,13 @@ def assert_close_gradients(found, expected):
 
 def test_a_rollout_holds_what_plain_forwards_say(tiny, configured):
     trainer = trainer_of(configured(temperature=0.8))
-    rollout = trainer.roll_out(0)
+    rollout = trainer.collector.collect(0)
     values = trainer.estimator.estimate(rollout, torch.zeros_like(rollout.logprobs)).values
     policy = AutoModelForCausalLM.from_pretrained(tiny.policy).eval()
     scorer = AutoModelForSequenceClassification.from_pretrained(tiny.reward_model).eval()
     assert len(rollout.groups) == 8
     assert [list(group.prompt) for group in rollout.groups] == [
-        list(trainer.data.prompts[i].group.prompt) for i in trainer.prompt_order.take(0, 8)
+        list(trainer.data.prompts[i].group.prompt) for i in trainer.collector.prompt_order.take(0, 8)
     ]
     for row, group in enumerate(rollout.groups):
         (response,) = group.responses
@@ -232,12 +232,12 @@ def test_every_minibatch_has_windows_of_its_own(tiny, configured):
 def test_minibatches_cover_the_episodes_once_an_epoch(configured):
     shape = {"episodes_per_minibatch": 2, "num_epochs": 3}
     trainer = trainer_of(configured(**shape))
-    minibatches = trainer._minibatches(1)
+    minibatches = trainer.collector.minibatches(1)
     assert [len(own) for own in minibatches] == [2] * 12
     epochs = [[i for own in minibatches[start : start + 4] for i in own] for start in (0, 4, 8)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(8))] * 3
     assert epochs[0] != epochs[1]
-    assert minibatches == trainer._minibatches(1) != trainer._minibatches(0)
+    assert minibatches == trainer.collector.minibatches(1) != trainer.collector.minibatches(0)
 
 
 def test_ptx_coef_0_is_plain_ppo_to_the_bit(tiny, configured):
@@ -271,10 +271,12 @@ def test_micro_batches_do_not_change_the_update(tiny, configured, limit):
 
 def test_reference_and_reward_model_never_move(configured):
     trainer = trainer_of(configured())
-    fixed = [copy.deepcopy(model.state_dict()) for model in (trainer.reference, trainer.score_model)]
+    fixed = [
+        copy.deepcopy(model.state_dict()) for model in (trainer.collector.reference, trainer.collector.score_model)
+    ]
     moving = [copy.deepcopy(model.state_dict()) for model in (trainer.policy, trainer.estimator.value_model)]
     trainer.step(0)
-    for before, model in zip(fixed, (trainer.reference, trainer.score_model), strict=True):
+    for before, model in zip(fixed, (trainer.collector.reference, trainer.collector.score_model), strict=True):
         assert all(torch.equal(before[name], weight) for name, weight in model.state_dict().items())
     for before, model in zip(moving, (trainer.policy, trainer.estimator.value_model), strict=True):
         assert not all(torch.equal(before[name], weight) for name, weight in model.state_dict().items())
@@ -349,7 +351,7 @@ def test_lora(tiny, configured):
 def test_a_loss_that_is_not_a_number_stops_before_the_update(configured):
     trainer = trainer_of(configured())
     with torch.no_grad():
-        trainer.score_model.model.score.weight[0, 0] = float("nan")
+        trainer.collector.score_model.model.score.weight[0, 0] = float("nan")
     before = [copy.deepcopy(model.state_dict()) for model in (trainer.policy, trainer.estimator.value_model)]
     with pytest.raises(NonFiniteLossError) as caught:
         trainer.step(0)
@@ -385,18 +387,20 @@ def test_the_score_is_of_what_is_shown(tiny, configured, monkeypatch):
     sampled = [[SampledResponse(tokens=r, logprobs=[0.0] * len(r), is_complete=r[-1] == stop)] for r in responses]
     shown = shown_groups(prompts, sampled, trainer.policy.renderer, context=96)
     assert [group.responses[0] for group in shown] == [[*bare, stop], [*bare, stop], bare, [stop]]
-    scores = compute_scores(trainer.score_model, shown, tokens_per_microbatch=1000).tolist()
+    scores = compute_scores(trainer.collector.score_model, shown, tokens_per_microbatch=1000).tolist()
     assert scores[0] == scores[1] != scores[2]
     clipped = shown_groups(prompts, sampled, trainer.policy.renderer, context=5)
     assert max(len(group.responses[0]) for group in clipped) == 3
 
-    monkeypatch.setattr(trainer.generator, "generate", lambda *arguments, **others: sampled * 2)
-    monkeypatch.setattr(ppo_module, "require_same_logprobs", lambda *arguments, **others: None)
+    monkeypatch.setattr(trainer.collector.generator, "generate", lambda *arguments, **others: sampled * 2)
+    monkeypatch.setattr(collector, "require_same_logprobs", lambda *arguments, **others: None)
     assert trainer.step(0)["changed_share"] == 0.5
     rows = read_rows(trainer.config.out / "samples.jsonl")
     assert [row["response"] for row in rows] == ["At the barn."] * 3 + [""]
-    scored = compute_scores(trainer.score_model, trainer.roll_out(0).groups, tokens_per_microbatch=1000)
-    assert not torch.equal(trainer.roll_out(0).scores, scored)
+    scored = compute_scores(
+        trainer.collector.score_model, trainer.collector.collect(0).groups, tokens_per_microbatch=1000
+    )
+    assert not torch.equal(trainer.collector.collect(0).scores, scored)
 
 
 def test_the_kl_controller_is_fed_the_kl_that_was_seen(configured):

@@ -88,7 +88,7 @@ def test_the_drift_of_the_sampler_is_told(configured):  # noqa: F811
 def test_a_sampler_that_reads_its_cache_wrongly_is_refused_before_an_update(configured, monkeypatch, dtype):  # noqa: F811
     """As the cached sampler did on families that call attention twice per layer: off by nats from the second token."""
     trainer = trainer_of(configured(dtype, dtype=dtype))
-    whole = trainer.generator.generate
+    whole = trainer.collector.generator.generate
 
     def sample_wrongly(*arguments, **others):
         found = whole(*arguments, **others)
@@ -96,7 +96,7 @@ def test_a_sampler_that_reads_its_cache_wrongly_is_refused_before_an_update(conf
             responses[0].logprobs[1:] = [logprob - 1.5 for logprob in responses[0].logprobs[1:]]
         return found
 
-    monkeypatch.setattr(trainer.generator, "generate", sample_wrongly)
+    monkeypatch.setattr(trainer.collector.generator, "generate", sample_wrongly)
     before = {name: p.clone() for name, p in trainer.policy.named_parameters()}
     with pytest.raises(ModelError, match=r"'llama' is not sampled right.*Nothing was trained"):
         trainer.step(0)

@@ -241,6 +241,10 @@ class PPOConfig(StageConfig):
         return self.episodes_per_step // self.responses_per_prompt
 
     @property
+    def minibatches_per_epoch(self) -> int:
+        return self.episodes_per_step // self.episodes_per_minibatch
+
+    @property
     def should_whiten_advantages(self) -> bool:
         """As told; if not told, those of GAE are, as lm-human-preferences does, and those of groups are not."""
         told = self.ppo.should_whiten_advantages

@@ -3,42 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from tutelage.model.adapters import adapters_off
-from tutelage.model.generator import Generator, group_responses
-from tutelage.model.inference import compute_scores, compute_token_rows, num_response_tokens, num_tokens
+from tutelage.model.inference import num_response_tokens, num_tokens
 from tutelage.model.loading import check_same_vocabulary
-from tutelage.model.packing import Group, PackedBatch, split_by_tokens
-from tutelage.model.policy import Policy, ScoreModel
-from tutelage.model.sampling import SamplingSettings
+from tutelage.model.packing import PackedBatch
+from tutelage.model.policy import Policy
 from tutelage.objectives.advantage import adapted_kl_coef, kl_penalty, replace_missing_eos, token_rewards
 from tutelage.objectives.ppo import policy_loss
-from tutelage.objectives.tokens import LossTerm, masked_mean, whiten
+from tutelage.objectives.tokens import LossTerm, whiten
 from tutelage.seeds import derived_seed
 from tutelage.training.advantages import AdvantageEstimator
 from tutelage.training.batches import ShuffledEpochs
+from tutelage.training.collector import RolloutCollector
 from tutelage.training.config import PPOConfig
 from tutelage.training.language_modeling import language_term
 from tutelage.training.loop import Term, Update, train, update
 from tutelage.training.optim import MovingAverage, Optimizer, name_of_average
 from tutelage.training.ppo_parts import PPOData, load_ppo_data, load_ppo_models, make_estimator, make_generator
-from tutelage.training.rollout import (
-    Minibatch,
-    Rollout,
-    require_same_logprobs,
-    sample_rows,
-    select_minibatch,
-    shown_groups,
-)
+from tutelage.training.rollout import Minibatch, Rollout, rollout_metrics, select_minibatch
 from tutelage.training.stage import Stage, run_stage
-
-SAMPLES_PER_STEP = 4  # written to samples.jsonl at every step, to be read
 
 
 def ppo(config: PPOConfig, *, resume: bool = False) -> dict[str, Any]:
@@ -62,23 +49,28 @@ def _loop(stage: Stage, config: PPOConfig) -> dict[str, Any]:
 def make_trainer(stage: Stage, config: PPOConfig) -> PPOTrainer:
     """The trainer with the parts that its configuration names."""
     models = load_ppo_models(stage, config)
-    return PPOTrainer(
+    data = load_ppo_data(config, models)
+    collector = RolloutCollector(
         stage,
         config,
         policy=models.policy,
         reference=models.reference,
         score_model=models.score_model,
         generator=make_generator(models.policy),
+        data=data,
+    )
+    return PPOTrainer(
+        stage,
+        config,
+        policy=models.policy,
+        collector=collector,
         estimator=make_estimator(stage, config),
-        data=load_ppo_data(config, models),
+        data=data,
     )
 
 
 class PPOTrainer:
-    """The algorithm over the parts that it is handed. Files, resume and progress are the `Stage`'s and the loop's.
-
-    `reference`: the frozen policy of the KL penalty, or `policy` itself, which is then read without its adapters.
-    """
+    """The algorithm over the parts that it is handed. Files, resume and progress are the `Stage`'s and the loop's."""
 
     def __init__(
         self,
@@ -86,21 +78,16 @@ class PPOTrainer:
         config: PPOConfig,
         *,
         policy: Policy,
-        reference: Policy,
-        score_model: ScoreModel,
-        generator: Generator,
+        collector: RolloutCollector,
         estimator: AdvantageEstimator,
         data: PPOData,
     ) -> None:
         self.stage, self.config, self.data = stage, config, data
-        self.policy, self.reference, self.score_model = policy, reference, score_model
-        self.generator, self.estimator = generator, estimator
+        self.policy, self.collector, self.estimator = policy, collector, estimator
         self.optimizer = Optimizer(policy, config.policy_optimizer, config.num_steps)
         self.average = MovingAverage(policy, config.ema_decay)
-        self.prompt_order = ShuffledEpochs(len(data.prompts), seed=derived_seed(config.seed, "prompts"))
         self.ptx_order = ShuffledEpochs(len(data.pretraining or [0]), seed=derived_seed(config.seed, "ptx"))
         self.kl_coef = config.ppo.kl_coef
-        self._is_sampler_checked = False
         stage.components |= {
             "policy": policy,
             "policy_optimizer": self.optimizer,
@@ -112,8 +99,7 @@ class PPOTrainer:
     def step(self, step: int) -> dict[str, float]:
         """One iteration: sample, score, reference, KL penalty, advantages, epochs of PPO + ptx over minibatches."""
         terms = self.config.ppo
-        rollout = self.roll_out(step)
-        self._check_sampler(rollout)
+        rollout = self.collector.collect(step)
         mask = rollout.response_mask
         scores = replace_missing_eos(rollout.scores, rollout.ended, terms.missing_eos_score)
         penalty = kl_penalty(rollout.logprobs, rollout.reference_logprobs, mask, kl_coef=self.kl_coef)
@@ -122,11 +108,11 @@ class PPOTrainer:
             rewards = whiten(rewards, mask, should_shift_mean=False)
         with self.stage.timer.part("values", num_tokens(rollout.groups)):
             estimate = self.estimator.estimate(rollout, rewards)
-        metrics = self._describe(rollout, scores) | estimate.metrics
+        metrics = rollout_metrics(rollout, scores) | {"kl_coef": self.kl_coef} | estimate.metrics
         means: dict[str, float] = {}
-        minibatches = self._minibatches(step)
+        minibatches = self.collector.minibatches(step)
         for number, indices in enumerate(minibatches):
-            minibatch = select_minibatch(rollout, indices, self._names(step))
+            minibatch = select_minibatch(rollout, indices, self.collector.names(step))
             advantages = estimate.advantages[minibatch.rows]
             if self.config.should_whiten_advantages:
                 advantages = whiten(advantages, mask[minibatch.rows])
@@ -142,58 +128,6 @@ class PPOTrainer:
                 means[name] = means.get(name, 0.0) + value / len(minibatches)
         self._adapt_kl_coef(metrics["kl_to_reference"])
         return metrics | means
-
-    def roll_out(self, step: int) -> Rollout:
-        """Sample responses to the step's prompts; their scores and log-probabilities under policy and reference.
-
-        Policy and reference read the packed batches of the first epoch's updates, so that the first ratio is 1 and the
-        first KL 0 in any precision: what the sampler said of its tokens is kept as a measure of drift.
-        """
-        config, device, timer = self.config, self.stage.device, self.stage.timer
-        prompts = [self.data.prompts[i].group.prompt for i in self._chosen(step)]
-        self.generator.load_weights(self.policy)
-        with timer.part("sampling"):
-            sampled = self.generator.generate(
-                prompts,
-                settings=SamplingSettings(
-                    max_response_tokens=config.text.max_response_tokens, temperature=config.temperature
-                ),
-                draws=self.stage.generator("rollout", step),
-                num_responses=config.responses_per_prompt,
-            )
-        groups, renderer = group_responses(prompts, sampled), self.policy.renderer
-        timer.add_tokens("sampling", num_response_tokens(groups))
-        shown = shown_groups(prompts, sampled, renderer, context=self.score_model.context_limit)
-        with timer.part("scores", num_tokens(shown)):
-            scores = compute_scores(self.score_model, shown, tokens_per_microbatch=config.tokens_per_microbatch)
-        batches = self._microbatches(groups, self._minibatches(step)[: self._minibatches_per_epoch])
-        responses = [response for own in sampled for response in own]
-        lengths = torch.tensor([len(response.tokens) for response in responses], device=device)
-        ended = [response.is_complete for response in responses]
-        first = range(0, SAMPLES_PER_STEP * config.responses_per_prompt, config.responses_per_prompt)
-        rows = [i for i in first if i < len(responses)]
-        told = scores.tolist()
-        self.stage.folder.log_samples(
-            sample_rows(shown[: len(rows)], [told[i] for i in rows], [ended[i] for i in rows], renderer), step=step + 1
-        )
-        sampling_logprobs = [torch.tensor(response.logprobs) for response in responses]
-        with timer.part("policy", num_tokens(groups)):
-            logprobs = self._logprobs(self.policy, groups, batches)
-        with timer.part("reference", num_tokens(groups)):
-            reference_logprobs = self._reference_logprobs(groups, batches)
-        return Rollout(
-            groups=groups,
-            batches=batches,
-            response_mask=torch.arange(int(lengths.max()), device=device) < lengths.unsqueeze(1),
-            logprobs=logprobs,
-            sampling_logprobs=torch.nn.utils.rnn.pad_sequence(sampling_logprobs, batch_first=True).to(device),
-            reference_logprobs=reference_logprobs,
-            scores=scores,
-            ended=torch.tensor(ended, device=device),
-            num_changed=sum(
-                a != b for one, other in zip(groups, shown, strict=True) for a, b in zip(one.responses, other.responses)
-            ),
-        )
 
     def _policy_term(self, rollout: Rollout, minibatch: Minibatch, advantages: Tensor) -> Term:
         """The clipped policy loss, the mean over the minibatch's response tokens; `advantages` are its rows'."""
@@ -228,73 +162,6 @@ class PPOTrainer:
         windows = self.ptx_order.take((step * minibatches_per_step + number) * count, count)
         groups, records = self.data.pretraining.groups(windows), f"pretraining windows {windows[:8]}"
         return [language_term(self.policy, groups, name="ptx_loss", records=records, coef=ptx.coef)]
-
-    def _check_sampler(self, rollout: Rollout) -> None:
-        """In the first step, before anything is updated: refuse a policy that the sampler does not sample from."""
-        if not self._is_sampler_checked:
-            require_same_logprobs(rollout, family=self.policy.family, dtype=self.config.dtype)
-            self._is_sampler_checked = True
-
-    def _chosen(self, step: int) -> list[int]:
-        """Indices of the step's prompts."""
-        number = self.config.prompts_per_step
-        return self.prompt_order.take(step * number, number)
-
-    def _names(self, step: int) -> list[str]:
-        return [self.data.prompts[i].name for i in self._chosen(step)]
-
-    def _logprobs(self, policy: Policy, groups: Sequence[Group], batches: list[list[int]]) -> Tensor:
-        """(B, R) log-probabilities at the sampling temperature, without gradient."""
-
-        def measure(batch: PackedBatch) -> Tensor:
-            logprobs: Tensor = policy(batch, temperature=self.config.temperature).logprobs
-            return logprobs
-
-        return compute_token_rows(policy, groups, measure, batches)
-
-    def _reference_logprobs(self, groups: Sequence[Group], batches: list[list[int]]) -> Tensor:
-        """(B, R), of the policy without its adapters where it has some."""
-        with adapters_off(self.policy.model) if self.reference is self.policy else nullcontext():
-            return self._logprobs(self.reference, groups, batches)
-
-    @property
-    def _minibatches_per_epoch(self) -> int:
-        return self.config.episodes_per_step // self.config.episodes_per_minibatch
-
-    def _minibatches(self, step: int) -> list[list[int]]:
-        """Each epoch's prompts, with their responses, in an order of its own, in minibatches."""
-        size = self.config.episodes_per_minibatch // self.config.responses_per_prompt
-        minibatches = []
-        for epoch in range(self.config.num_epochs):
-            order = torch.randperm(
-                self.config.prompts_per_step, generator=self.stage.generator("minibatches", step, epoch)
-            ).tolist()
-            minibatches += [order[start : start + size] for start in range(0, len(order), size)]
-        return minibatches
-
-    def _microbatches(self, groups: Sequence[Group], minibatches: list[list[int]]) -> list[list[int]]:
-        """The groups that the updates of these minibatches compute at once."""
-        return [
-            [indices[place] for place in places]
-            for indices in minibatches
-            for places in split_by_tokens([groups[i] for i in indices], self.config.tokens_per_microbatch)
-        ]
-
-    def _describe(self, rollout: Rollout, scores: Tensor) -> dict[str, float]:
-        """What a person watches. `kl_to_reference`: nats per response, summed log-ratios of its tokens (unbiased)."""
-        mask = rollout.response_mask
-        log_ratio = torch.where(mask, rollout.logprobs - rollout.reference_logprobs, 0.0)
-        return {
-            "score": float(rollout.scores.mean()),
-            "score_with_missing_eos": float(scores.mean()),
-            "kl_to_reference": float(log_ratio.sum(1).mean()),
-            "kl_coef": self.kl_coef,
-            "response_tokens": float(rollout.lengths.float().mean()),
-            "ended_share": float(rollout.ended.float().mean()),
-            "changed_share": rollout.num_changed / len(scores),
-            "sampling_drift": float(masked_mean(rollout.sampling_drift, mask)),
-            "max_sampling_drift": float(rollout.sampling_drift.max()),
-        }
 
     def _adapt_kl_coef(self, observed_kl: float) -> None:
         terms = self.config.ppo

@@ -74,6 +74,25 @@ def require_same_logprobs(rollout: Rollout, *, family: str, dtype: str) -> None:
         )
 
 
+def rollout_metrics(rollout: Rollout, scores: Tensor) -> dict[str, float]:
+    """What a person watches of a rollout and its `scores` (B,) after the missing-EOS rule.
+
+    `kl_to_reference`: nats per response, the summed log-ratios of its tokens (unbiased).
+    """
+    mask = rollout.response_mask
+    log_ratio = torch.where(mask, rollout.logprobs - rollout.reference_logprobs, 0.0)
+    return {
+        "score": float(rollout.scores.mean()),
+        "score_with_missing_eos": float(scores.mean()),
+        "kl_to_reference": float(log_ratio.sum(1).mean()),
+        "response_tokens": float(rollout.lengths.float().mean()),
+        "ended_share": float(rollout.ended.float().mean()),
+        "changed_share": rollout.num_changed / len(scores),
+        "sampling_drift": float(masked_mean(rollout.sampling_drift, mask)),
+        "max_sampling_drift": float(rollout.sampling_drift.max()),
+    }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Minibatch:
     """Some groups of a rollout, by their indices, and the rows of their responses in its tensors."""
