@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tutelage.evaluation.best_of_n import complete_best_of_n
@@ -17,8 +19,20 @@ from tutelage.workflow.experiment import Experiment
 PROMPTS_PER_PREFIX = 100
 
 
-def choose_prefix(run: Experiment) -> dict[str, Any]:
+def choose_prefix(run: Experiment) -> str:
     """The base model, prompted: the few-shot prefix whose completions of validation prompts score highest [C.5]."""
+    needs = {"prompts": run.prompts_path, "base": run.base_model, **_scorer(run)}
+    found: dict[str, Any] = run.do(
+        "prompted", _choose_prefix, needs=needs, settings=("prefixes", "prefix_stop", "text")
+    )
+    return str(found["prefix"])
+
+
+def _scorer(run: Experiment) -> dict[str, Path | str]:
+    return {"reward": run.model("reward")} if run.config.trains_reward_model else {}
+
+
+def _choose_prefix(run: Experiment) -> dict[str, Any]:
     names = list(run.config.prefixes)
     if len(names) == 1:
         return {"prefix": names[0]}
@@ -39,8 +53,19 @@ def _prompted(run: Experiment, prefix: str) -> Arm:
     )
 
 
-def complete_test_prompts(run: Experiment, prefix: str) -> dict[str, float]:
-    """One completion of every arm to every test prompt, at temperature 1. Returns each arm's share that ended."""
+def complete_test_prompts(run: Experiment, prefix: str = "") -> None:
+    """One completion of every arm to every test prompt, at temperature 1."""
+    run.do(
+        "answers",
+        partial(_complete_test_prompts, prefix=prefix),
+        needs={"prompts": run.prompts_path, **run.policies, **_scorer(run)},
+        settings=("arms", "num_test_prompts", "best_of_n", "prefixes", "prefix_stop", "text"),
+        leaves=(run.evaluation("completions"),),
+    )
+
+
+def _complete_test_prompts(run: Experiment, prefix: str) -> dict[str, float]:
+    """Returns the share of each arm's completions that ended by themselves."""
     prompts = test_prompts(run)
     rows: list[EvaluatedCompletion] = []
     shares: dict[str, float] = {}

@@ -19,8 +19,12 @@ R = TypeVar("R")
 SPLITS: tuple[Split, ...] = ("train", "valid")
 
 
-def collect_prompts(run: Experiment) -> dict[str, int]:
-    """The prompts that users wrote, in splits and by purpose [3.2]. Returns how many there are of each."""
+def collect_prompts(run: Experiment) -> None:
+    """The prompts that users wrote, in splits and by purpose [3.2]."""
+    run.do("prompts", _write_prompts, asks=run.world.prompts, leaves=(run.prompts_path.parent,))
+
+
+def _write_prompts(run: Experiment) -> dict[str, int]:
     run.world.prompts.collect(run.prompts_path.parent)
     purposes = ((split, purpose) for split in SPLITS for purpose in ("sft", "reward", "ppo"))
     counts = {f"{split}_{purpose}": len(run.prompts(split, purpose)) for split, purpose in purposes}  # type: ignore[arg-type]
@@ -33,8 +37,18 @@ def collect_prompts(run: Experiment) -> dict[str, int]:
     return counts
 
 
-def collect_demonstrations(run: Experiment) -> dict[str, int]:
+def collect_demonstrations(run: Experiment) -> None:
     """Labelers write a response to each SFT prompt [3.4]. A split without one has no file."""
+    run.do(
+        "demonstrations",
+        _write_demonstrations,
+        asks=run.world.demonstrators,
+        needs={"prompts": run.prompts_path},
+        leaves=tuple(map(run.data, ("demonstrations", "demonstrations_valid"))),
+    )
+
+
+def _write_demonstrations(run: Experiment) -> dict[str, int]:
     found = ask_for_each_split(lambda split: run.world.demonstrators.demonstrate(run.prompts(split, "sft"), split))
     for split, name in (("train", "demonstrations"), ("valid", "demonstrations_valid")):
         if found[split]:
@@ -56,8 +70,19 @@ def ask_for_each_split(ask: Callable[[Split], Iterable[R]]) -> dict[str, list[R]
     return found
 
 
-def sample_for_rankings(run: Experiment) -> dict[str, int]:
+def sample_for_rankings(run: Experiment) -> None:
     """K completions of each reward prompt: one from the start of PPO, the others from SFT [3.5]."""
+    policies = {"sft": run.model(run.first_sft), "ppo_init": run.model("ppo_init")}
+    run.do(
+        "completions",
+        _write_completions,
+        needs={"prompts": run.prompts_path, **policies},
+        settings=("completions_per_prompt", "text"),
+        leaves=tuple(run.data(f"completions_{split}") for split in SPLITS),
+    )
+
+
+def _write_completions(run: Experiment) -> dict[str, int]:
     fewest, most = run.config.completions_per_prompt
     counts: dict[str, int] = {}
     for split in SPLITS:
@@ -88,12 +113,24 @@ def _complete(run: Experiment, name: str, prompts: list[Prompt], number: int) ->
     )
 
 
-def collect_rankings(run: Experiment) -> dict[str, int]:
+def collect_rankings(run: Experiment) -> None:
     """Labelers rank the completions [3.4]. Where a reward model judges at the end, half of the prompts are kept for it.
 
     A prompt is in the one half or in the other with all its rankings: the judge learns from other prompts than the
     reward model that PPO climbs.
     """
+    sampled = [run.data(f"completions_{split}") for split in SPLITS] if run.world.rankers.should_sample else []
+    run.do(
+        "rankings",
+        _write_rankings,
+        asks=run.world.rankers,
+        needs={path.stem: path for path in sampled},
+        settings=("judge",),
+        leaves=tuple(map(run.data, ("rankings", "rankings_valid", "rankings_judge"))),
+    )
+
+
+def _write_rankings(run: Experiment) -> dict[str, int]:
     found = ask_for_each_split(lambda split: run.world.rankers.rank(*_completions(run, split), split))
     if run.has_judge_model:
         found["train"], found["judge"] = part_by_prompt(found["train"], run.seed)

@@ -85,6 +85,16 @@ class Experiment:
             return self.base_model
         return self.model("ppo_init" if arm == "best_of_n" else arm)
 
+    @property
+    def policies(self) -> dict[str, Path | str]:
+        """What the arms are, by name: what their responses and measures rest on."""
+        return {arm: self.policy_of(arm) for arm in self.config.arms}
+
+    @property
+    def answers(self) -> dict[str, Path | str]:
+        """What the arms said, and to what."""
+        return {"prompts": self.prompts_path, "completions": self.evaluation("completions")}
+
     def prompts(self, split: Split, purpose: Purpose | None = None) -> list[Prompt]:
         records = read_records(self.prompts_path, Prompt)
         return [p for p in records if p.split == split and (purpose is None or p.purpose == purpose)]
@@ -194,7 +204,7 @@ class Experiment:
         settings: tuple[str, ...] = (),
         leaves: tuple[Path, ...] = (),
     ) -> Any:
-        """A step of our own: the files that it `needs`, whom it `asks`, the `settings` of the file by name."""
+        """A step of our own, `work`: the files that it `needs`, whom it `asks`, the `settings` of the file by name."""
         asked: dict[str, Any] = {}
         if asks is not None:
             asked = {"asks": type(asks).__name__, **asks.settings}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,19 @@ class RewardModelJudge:
         return ()
 
 
-def judge_arms(run: Experiment, judge: Judge) -> dict[str, int]:
+def judge_arms(run: Experiment, judge: Judge) -> None:
     """Every arm's completion against the SFT policy's on the same prompt, and ratings of all."""
+    run.do(
+        "judgements",
+        partial(_judge_arms, judge=judge),
+        asks=judge,
+        needs=run.answers,
+        settings=("arms", "num_test_prompts"),
+        leaves=tuple(map(run.evaluation, ("comparisons", "ratings"))),
+    )
+
+
+def _judge_arms(run: Experiment, judge: Judge) -> dict[str, int]:
     prompts, completions = read_answers(run)
     baseline = completions[BASELINE]
     pairs = [

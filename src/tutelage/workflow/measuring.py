@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 from tutelage.evaluation.completions import group_to_score
 from tutelage.evaluation.likelihood import likelihoods
@@ -30,12 +32,18 @@ def measure_lengths(run: Experiment) -> list[Measurement]:
     return mean_values(rows, source=COMPLETIONS, statistic=clustered_mean)
 
 
-def measure_kl(run: Experiment) -> dict[str, int]:
+def measure_kl(run: Experiment) -> None:
     """Nats from the start of PPO, per response: log p of what a policy wrote, less log p under the reference.
 
     The mean of these is an unbiased estimate of the divergence. Of the prompted base model there is none, because its
     prompts are other ones; of best-of-n there is a formula.
     """
+    needs = {**run.answers, **run.policies, "ppo_init": run.model("ppo_init")}
+    leaves = (run.evaluation("kl_to_reference"),)
+    run.do("divergence", _measure_kl, needs=needs, settings=("arms", "num_test_prompts"), leaves=leaves)
+
+
+def _measure_kl(run: Experiment) -> dict[str, int]:
     prompts, completions = read_answers(run)
     device = device_of(run.device)
     reference = Policy.load(run.model("ppo_init"), device=device)
@@ -50,15 +58,19 @@ def measure_kl(run: Experiment) -> dict[str, int]:
     return {"responses": write_records(run.evaluation("kl_to_reference"), rows)}
 
 
-def measure_text(run: Experiment) -> dict[str, int]:
+def measure_text_loss(run: Experiment, text: Path) -> None:
     """The loss of every policy on pretraining text that no stage has seen, window by window."""
-    assert run.config.pretraining_text is not None, "a step only where text is given"
+    needs, leaves = {"text": text, **run.policies}, (run.evaluation("pretraining_loss"),)
+    run.do("text_loss", partial(_measure_text_loss, text=text), needs=needs, settings=("arms",), leaves=leaves)
+
+
+def _measure_text_loss(run: Experiment, text: Path) -> dict[str, int]:
     device = device_of(run.device)
     rows = []
     for arm in (arm for arm in run.config.arms if arm not in ("prompted", "best_of_n")):
         policy = Policy.load(run.policy_of(arm), device=device)
         corpus = load_validation_corpus(
-            run.config.pretraining_text,
+            text,
             policy.renderer,
             context_tokens=min(CONTEXT_TOKENS, policy.context_limit) - 1,
             validation_share=VALIDATION_SHARE,
@@ -72,8 +84,15 @@ def measure_text(run: Experiment) -> dict[str, int]:
     return {"windows": write_records(run.evaluation("pretraining_loss"), rows)}
 
 
-def join_measurements(run: Experiment) -> dict[str, int]:
+def join_measurements(run: Experiment) -> None:
     """Every number of the run with its interval, in evaluation/measurements.jsonl."""
+    needs = {path.stem: path for path in map(run.evaluation, run.measured)}
+    run.do(
+        "measurements", _join_measurements, needs=needs, settings=("arms",), leaves=(run.evaluation("measurements"),)
+    )
+
+
+def _join_measurements(run: Experiment) -> dict[str, int]:
     judged = measure_win_rates(run) if run.is_judged else ()
     found = [*judged, *measure_lengths(run), *_kl(run)]
     if run.config.pretraining_text is not None:
