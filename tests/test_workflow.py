@@ -15,7 +15,7 @@ pytest.importorskip("torch", reason="the run trains")
 from processes import Command, tutelage
 from test_reproduction import SMALL
 from tutelage.config import load_config
-from tutelage.errors import ConfigError
+from tutelage.errors import ConfigError, DataError, ModelError
 from tutelage.records import Prompt
 from tutelage.reproduction import village
 from tutelage.reproduction.simulated import VillageJudges, VillageLabelers
@@ -88,7 +88,7 @@ class Village:
         labelers = VillageLabelers(self.world, self.groups["training"], seed=0)
         judges = VillageJudges(self.world, self.groups, number=2, seed=0)
         prompts = make_world(config).prompts
-        return World(prompts=prompts, demonstrators=labelers, rankers=labelers, judge=judges)
+        return World(prompts=prompts, demonstrators=labelers, rankers=labelers, judge=judges, is_simulated=True)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_the_village_handed_in_gives_every_number(simulated: Any) -> None:
     assert set(summary["response_tokens"]) == set(ARMS)
     assert set(summary["pretraining_loss"]) == set(ARMS) - {"prompted", "best_of_n"}
     assert set(summary["kl_to_reference"]) == set(ARMS) - {"prompted"}
-    assert summary["judged_by"] == "heldout"
+    assert summary["judged_by"] == "heldout" and summary["simulated_labelers"] is True
     assert json.loads((config.out / "summary.json").read_text()) == summary
     lengths = {row["arm"]: [] for row in rows(config.out, "completions")}
     for row in rows(config.out, "completions"):
@@ -205,7 +205,10 @@ def test_a_reward_model_judges_on_rankings_that_ppo_has_not_seen(replayed: Any) 
     assert judge["num_held_out"] == stage["num_validation"] == sum(len(groups) > 1 for groups in unseen)
     assert 0 <= judge["accuracy"]["low"] < judge["accuracy"]["mean"] < judge["accuracy"]["high"] <= 1
     assert f"it is right {100 * judge['accuracy']['mean']:.1f}" in " ".join(outcome.stdout.split())
-    assert "Win rate" in (out / "report.html").read_text()
+    page = (out / "report.html").read_text()
+    assert "At equal lengths" in page
+    assert tutelage("report", out, folder=path.parent).status == 0
+    assert (out / "report.html").read_text() == page
 
 
 def test_one_changed_setting_does_what_rests_on_it(replayed: Any) -> None:
@@ -241,6 +244,20 @@ def test_prompts_keep_their_split_and_a_user_is_in_one(tmp_path: Path) -> None:
     counts = {name: sum(prompt.split == name for prompt in found) for name in ("train", "valid", "test")}
     assert 200 <= counts["train"] <= 265 and counts["test"] >= 10 and counts["valid"] >= 10
     assert {prompt.purpose for prompt in found[:300] if prompt.split == "train"} == {"ppo"}
+
+
+def test_test_prompts_that_were_trained_on_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    prompts = [{"text": f"Name fruit {i}.", "split": "test" if i < 10 else "train"} for i in range(20)]
+    labels = [{"prompt": f"name  FRUIT {i}.", "response": "A pear."} for i in range(9, 30)]
+    for name, rows in (("prompts", prompts), ("labels", labels)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sources = {name: str(tmp_path / f"{name}.jsonl") for name in ("prompts", "labels")}
+    config = {"out": tmp_path / "run", "base_model": "none", "prompts": sources["prompts"], "arms": ["sft", "dpo"]}
+    config |= {"demonstrations": sources["labels"], "rankings": "r.jsonl", "select_sft_by": "validation_loss"}
+    with pytest.raises(DataError, match=r"1 of 10 test prompts .* \(10%\) are also prompts of the demonstrations"):
+        run_paper(RunConfig.model_validate(config))
+    with pytest.raises(ModelError):
+        run_paper(RunConfig.model_validate(config | {"allow_prompt_overlap": True}))
 
 
 def test_every_mistake_in_the_file_is_told_at_once(tmp_path: Path) -> None:

@@ -90,6 +90,12 @@ def run(
     redo: Annotated[
         str | None, typer.Option("--redo", help="Do this step again, and all that were done after it.", metavar="STEP")
     ] = None,
+    allow_other_code: Annotated[
+        bool,
+        typer.Option(
+            "--allow-other-code", help="Keep what another version of this program did, instead of redoing it."
+        ),
+    ] = False,
 ) -> None:
     """Run the paper on your model and data: SFT, reward model, PPO-ptx, win rates, report. Call it again to go on.
 
@@ -108,7 +114,7 @@ def run(
     from tutelage.workflow.summary import draw_run, print_result
 
     try:
-        summary = run_paper(config, redo=redo)
+        summary = run_paper(config, redo=redo, may_keep_other_code=allow_other_code)
     except Waiting as waiting:
         typer.echo(str(waiting))
         return
@@ -128,9 +134,12 @@ def report(
 
     Example: tutelage report runs/quickstart
     """
-    from tutelage.reproduction.paper_report import write_paper_report
+    from tutelage.report import write_report
+    from tutelage.reproduction.paper_report import draw_paper
+    from tutelage.workflow.summary import draw_run, is_of_workflow
 
-    typer.echo(str(write_paper_report(run, overwrite=overwrite)))
+    draw = draw_run if is_of_workflow(run) else draw_paper
+    typer.echo(str(write_report(run, draw=draw, overwrite=overwrite)))
 
 
 def doctor() -> None:

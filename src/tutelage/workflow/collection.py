@@ -8,10 +8,10 @@ from typing import TypeVar
 from tutelage.errors import DataError
 from tutelage.evaluation.completions import Arm, complete
 from tutelage.model.loading import device_of
-from tutelage.prompts.dedupe import normalised_prompt, text_key
-from tutelage.records import Completion, Prompt, Ranking, Split
+from tutelage.records import Completion, Demonstration, Prompt, Ranking, Split
 from tutelage.seeds import derived_seed
 from tutelage.store.jsonl import read_rows, write_records, write_rows
+from tutelage.training.overlap import count_overlap, prompt_key
 from tutelage.workflow.experiment import Experiment
 from tutelage.workflow.sources import Waiting
 
@@ -44,16 +44,28 @@ def collect_demonstrations(run: Experiment) -> None:
         _write_demonstrations,
         asks=run.world.demonstrators,
         needs={"prompts": run.prompts_path},
+        settings=("allow_prompt_overlap",),
         leaves=tuple(map(run.data, ("demonstrations", "demonstrations_valid"))),
     )
 
 
 def _write_demonstrations(run: Experiment) -> dict[str, int]:
     found = ask_for_each_split(lambda split: run.world.demonstrators.demonstrate(run.prompts(split, "sft"), split))
+    require_new_test_prompts(run, found["train"], "demonstrations")
     for split, name in (("train", "demonstrations"), ("valid", "demonstrations_valid")):
         if found[split]:
             write_records(run.data(name), found[split])
     return {split: len(records) for split, records in found.items()}
+
+
+def require_new_test_prompts(run: Experiment, records: Iterable[Demonstration | Ranking], what: str) -> None:
+    """Refuse test prompts that policies or their reward model learn from, before anything is trained."""
+    count_overlap(
+        map(prompt_key, run.prompts("test")),
+        map(prompt_key, records),
+        names=(f"test prompts ({run.config.prompts})", f"prompts of the {what}"),
+        is_allowed=run.config.allow_prompt_overlap,
+    )
 
 
 def ask_for_each_split(ask: Callable[[Split], Iterable[R]]) -> dict[str, list[R]]:
@@ -124,14 +136,15 @@ def collect_rankings(run: Experiment) -> None:
         "rankings",
         _write_rankings,
         asks=run.world.rankers,
-        needs={path.stem: path for path in sampled},
-        settings=("judge",),
+        needs={"prompts": run.prompts_path, **{path.stem: path for path in sampled}},
+        settings=("judge", "allow_prompt_overlap"),
         leaves=tuple(map(run.data, ("rankings", "rankings_valid", "rankings_judge"))),
     )
 
 
 def _write_rankings(run: Experiment) -> dict[str, int]:
     found = ask_for_each_split(lambda split: run.world.rankers.rank(*_completions(run, split), split))
+    require_new_test_prompts(run, found["train"], "rankings")
     if run.has_judge_model:
         found["train"], found["judge"] = part_by_prompt(found["train"], run.seed)
     for part, name in (("train", "rankings"), ("valid", "rankings_valid"), ("judge", "rankings_judge")):
@@ -162,6 +175,5 @@ def part_by_prompt(rankings: Iterable[Ranking], seed: int) -> tuple[list[Ranking
     """Two halves by prompt; the seed and the prompt's text decide, not its case or white space."""
     halves: tuple[list[Ranking], list[Ranking]] = ([], [])
     for ranking in rankings:
-        key = text_key(normalised_prompt(ranking.prompt, ranking.messages))
-        halves[derived_seed(seed, "half", key) % 2].append(ranking)
+        halves[derived_seed(seed, "half", prompt_key(ranking)) % 2].append(ranking)
     return halves

@@ -60,6 +60,7 @@ class RunConfig(Config):
     prefixes: dict[str, str] = Field(default_factory=dict)  # few-shot prefixes of the arm `prompted` [C.5]
     prefix_stop: str = ""  # a text that ends a response of the arm `prompted`, too
     select_sft_by: Literal["score", "validation_loss"] = "score"  # the paper's choice [3.5]; the other trains SFT once
+    allow_prompt_overlap: bool = False  # over a twentieth of the prompts on one side of a split may be on the other too
     text: TextConfig = TextConfig()
     all_stages: dict[str, Any] = Field(default_factory=dict)  # keys that every stage has: device, dtype, ...
     pretrain: dict[str, Any] = Field(default_factory=dict)
@@ -122,7 +123,10 @@ class RunConfig(Config):
     def section(self, name: str) -> dict[str, Any]:
         """What the file says of one stage: keys of all stages, of the section that it stands over, and its own."""
         below = getattr(self, STANDS_OVER[name]) if name in STANDS_OVER else {}
-        found = merged({**self.all_stages, **below}, getattr(self, name))
+        shared = dict(self.all_stages)
+        if self.allow_prompt_overlap and "allow_prompt_overlap" in SECTIONS[name][0].model_fields:
+            shared["allow_prompt_overlap"] = True
+        found = merged({**shared, **below}, getattr(self, name))
         if name == "ppo_init":
             # Two epochs with a tenth of pretraining text [C.3], and the last one is taken.
             given = getattr(self, name)

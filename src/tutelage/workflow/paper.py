@@ -30,13 +30,16 @@ from tutelage.workflow.steps import Steps
 from tutelage.workflow.summary import write_summary
 
 
-def run_paper(config: RunConfig, *, world: World | None = None, redo: str | None = None) -> dict[str, Any]:
+def run_paper(
+    config: RunConfig, *, world: World | None = None, redo: str | None = None, may_keep_other_code: bool = False
+) -> dict[str, Any]:
     """Prompts → demonstrations → SFT → rankings → reward model → PPO-ptx → win rates. Returns summary.json's content.
 
     `world`: who the prompts and labels come from; None: what the file says. `redo` names a step that is done again
-    with all that were done after it. Raises `Waiting` where people have yet to label: call again when they have.
+    with all that were done after it; `may_keep_other_code` keeps what another version of this program did. Raises
+    `Waiting` where people have yet to label: call again when they have.
     """
-    with Steps(config.out, redo=redo) as steps:
+    with Steps(config.out, redo=redo, may_keep_other_code=may_keep_other_code) as steps:
         run = Experiment(config, world or make_world(config), steps)
         take_steps(run)
         return write_summary(run)

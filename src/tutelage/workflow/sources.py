@@ -81,9 +81,13 @@ class Judge(Source, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """The sources of one run. `judge` None: nobody judges, or a reward model that the run trains for it."""
+    """The sources of one run. `judge` None: nobody judges, or a reward model that the run trains for it.
+
+    `is_simulated`: a program stands in for people, and whatever shows the numbers says so.
+    """
 
     prompts: Prompts
     demonstrators: Labelers
     rankers: Labelers
     judge: Judge | None = None
+    is_simulated: bool = False

@@ -19,6 +19,7 @@ from tutelage.store.ownership import require_own_folder
 from tutelage.workflow.code_version import code_version
 
 PROGRESS = "progress.json"
+CODE = "its code"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +44,12 @@ class Steps:
 
     A step that was killed is done again from its beginning, unless its own files know better (a stage resumes from its
     checkpoint); one that is done is skipped while its inputs, settings and code are what they were. One process at a
-    time. `redo` names a step that is done again with all that were done after it.
+    time. `redo` names a step that is done again with all that were done after it; `may_keep_other_code` lets stay what
+    another version of this program did.
     """
 
-    def __init__(self, out: Path, *, redo: str | None = None) -> None:
-        self.out = out
+    def __init__(self, out: Path, *, redo: str | None = None, may_keep_other_code: bool = False) -> None:
+        self.out, self.may_keep_other_code = out, may_keep_other_code
         self._progress_path = out / PROGRESS
         self._fingerprints: dict[Path, str] = {}
         self.lock = FolderLock(out)
@@ -97,6 +99,8 @@ class Steps:
             reason = ""
         else:
             changes = list(_changes(before, now))
+            if self.may_keep_other_code:
+                changes = [name for name in changes if name != CODE]
             if "result" in before and not changes and self._is_kept(step.name, before):
                 return before["result"]
             reason = f" again: {', '.join(changes)} changed" if changes else ""
@@ -189,7 +193,7 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
     old, new = _flat(before["settings"]), _flat(now["settings"])
     yield from (name for name in {**old, **new} if old.get(name) != new.get(name))
     if before["code"] != now["code"]:
-        yield "its code"
+        yield CODE
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

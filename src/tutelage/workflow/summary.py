@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -23,6 +24,7 @@ from tutelage.store.jsonl import read_records
 from tutelage.store.runs import versions
 from tutelage.workflow.config import BASELINE
 from tutelage.workflow.experiment import Experiment
+from tutelage.workflow.steps import PROGRESS
 
 # What stands in the table, and how: the measure, its head, its numbers, and whether its interval is shown.
 _COLUMNS = (
@@ -44,6 +46,7 @@ def write_summary(run: Experiment) -> dict[str, Any]:
     summary = {
         "size": "run",
         "seed": run.seed,
+        "simulated_labelers": run.world.is_simulated,
         "judged_by": groups[0] if groups else "nobody",
         "win_rate_vs_sft": by_measure.pop("win_rate"),
         "win_rate_vs_sft_length_controlled": by_measure.pop("win_rate_length_controlled"),
@@ -75,6 +78,12 @@ def _judge(run: Experiment) -> dict[str, Any]:
     names = {"mean": "validation_accuracy", "low": "validation_accuracy_low", "high": "validation_accuracy_high"}
     accuracy = {key: stage[name] for key, name in names.items()}
     return {"accuracy": accuracy, "num_rankings": stage["num_rankings"], "num_held_out": stage["num_validation"]}
+
+
+def is_of_workflow(folder: Path) -> bool:
+    """Whether `tutelage run` made this folder."""
+    steps = folder / PROGRESS
+    return steps.is_file() and "steps" in json.loads(steps.read_bytes())
 
 
 def draw_run(run: Run) -> Content:
