@@ -205,7 +205,8 @@ def test_every_metric_is_documented_and_every_documented_metric_is_logged(tiny: 
 
 def test_keys_of_the_summary_that_are_documented_are_written() -> None:
     words: set[str] = set()
-    for path in (ROOT / "src/tutelage/reproduction").glob("*.py"):
+    rooms = (ROOT / "src/tutelage" / name for name in ("reproduction", "workflow"))
+    for path in (path for room in rooms for path in room.glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 words.add(node.value)

@@ -13,104 +13,55 @@ import yaml
 pytest.importorskip("torch", reason="the run trains")
 
 from processes import Command, tutelage
-from test_reproduction import SMALL
+from test_reproduction import SMALL, arguments
 from tutelage.config import load_config
 from tutelage.errors import ConfigError, DataError, ModelError
+from tutelage.recipes import recipe_path
 from tutelage.records import Prompt
-from tutelage.reproduction import village
-from tutelage.reproduction.simulated import VillageJudges, VillageLabelers
-from tutelage.seeds import derived_seed
-from tutelage.store.jsonl import read_records, write_records
-from tutelage.workflow.config import ARMS, RunConfig
+from tutelage.reproduction.run import QuickstartConfig
+from tutelage.reproduction.simulated import hand_in_village
+from tutelage.store.jsonl import read_records
+from tutelage.workflow.config import RunConfig
 from tutelage.workflow.makers import make_world
 from tutelage.workflow.paper import run_paper
-from tutelage.workflow.sources import World
 
-POLICIES = ("pretrain", "sft_first", "ppo_init", "sft", "ppo", "ppo_ptx", "dpo")
-
-
-def small(prefix: str) -> dict[str, Any]:
-    """What the small quickstart says of a stage or of the prompts."""
-    found: dict[str, Any] = {}
-    for key, value in SMALL.items():
-        if key.startswith(prefix):
-            place = found
-            *folders, name = key.removeprefix(prefix).split(".")
-            for folder in folders:
-                place = place.setdefault(folder, {})
-            place[name] = yaml.safe_load(value) if isinstance(value, str) else value
-    return found
-
-
-def recipe(folder: Path, **others: Any) -> dict[str, Any]:
-    optimizer = {"optimizer": {"learning_rate": 1e-3}}
-    rankings = {"rankings_per_step": 12, **optimizer}
-    ppo = small("ppo.") | {"ema_decay": 0.5, "ptx": {"coef": 1.0, "sequences_per_episode": 1, "context_tokens": 64}}
-    return {
-        "out": str(folder / "run"),
-        "pretraining_text": str(folder / "text.txt"),
-        "arms": list(ARMS),
-        "prefixes": {"short": "Question: Who are you?\nResponse: A miller.\n\n###\n", "none": "###\n"},
-        "prefix_stop": "\n\n###",
-        "num_test_prompts": 8,
-        "completions_per_prompt": [2, 3],
-        "best_of_n": 2,
-        "text": small("text.") | {"too_long": "skip"},
-        "all_stages": {"device": "cpu"},
-        "pretrain": small("pretrain.") | optimizer,
-        "sft": {"num_epochs": 1, "residual_dropout": 0.0, **optimizer},
-        "ppo_init": {"num_epochs": 1},
-        "reward": rankings | {"checkpoint_every_num_steps": 2},
-        "ppo": ppo,
-        "dpo": rankings,
-        **others,
-    }
+POLICIES = ("pretrain", "sft_first", "ppo_init", "sft", "ppo", "ppo_ptx")
+ARMS = {"base", "prompted", "sft", "ppo", "ppo_ptx"}
 
 
 class Village:
-    """A tiny village with its text, its users' prompts, and the world that it makes of a run."""
+    """A tiny quickstart as a run of the paper: its recipe, and the world that is handed in."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.world = folder, village.build_world(derived_seed(0, "world"))
-        documents = village.pretraining_documents(self.world, num_documents=400, seed=1)
-        (folder / "text.txt").write_text("".join(f"{document}\n<|endoftext|>\n" for document in documents))
-        write_records(folder / "raw.jsonl", village.raw_prompts(self.world, num_prompts=300, seed=2))
-        people = village.labelers(3, num_training=6, num_heldout=4)
-        self.groups = {g: [each for each in people if each.group == g] for g in ("heldout", "training")}
-
-    def config(self, **others: Any) -> RunConfig:
-        curation = small("prompts.") | {"min_common_prefix": 60}
-        sources = {"prompts": str(self.folder / "raw.jsonl"), "curation": curation}
-        sources |= {"demonstrations": "simulated", "rankings": "simulated", "judge": "nobody"}
-        return RunConfig.model_validate(recipe(self.folder, **sources | others))
-
-    def handed_in(self, config: RunConfig) -> World:
-        labelers = VillageLabelers(self.world, self.groups["training"], seed=0)
-        judges = VillageJudges(self.world, self.groups, number=2, seed=0)
-        prompts = make_world(config).prompts
-        return World(prompts=prompts, demonstrators=labelers, rankers=labelers, judge=judges, is_simulated=True)
+        quick = load_config(
+            QuickstartConfig, recipe_path("quickstart"), [f"{key}={value}" for key, value in SMALL.items()]
+        )
+        self.config, self.world = hand_in_village(quick, folder / "run", seed=0, inputs=folder)
 
 
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Village, RunConfig, dict[str, Any]]:
-    """A run with the village handed in, all arms, and what it found."""
+    """A run with the village handed in, and what it found."""
     made = Village(tmp_path_factory.mktemp("village"))
-    config = made.config()
-    return made, config, run_paper(config, world=made.handed_in(config))
+    return made, made.config, run_paper(made.config, world=made.world)
 
 
 @pytest.fixture(scope="module")
 def replayed(simulated: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The village's records as files, and a recipe that reads them; judged by a reward model."""
-    out, folder = simulated[1].out, tmp_path_factory.mktemp("replayed")
+    """The village's records as files, and a recipe that reads them; nobody judges."""
+    config, folder = simulated[1], tmp_path_factory.mktemp("replayed")
     for name in ("demonstrations", "demonstrations_valid", "rankings", "rankings_valid"):
-        (folder / f"{name}.jsonl").write_bytes((out / "data" / f"{name}.jsonl").read_bytes())
-    (folder / "prompts.jsonl").write_bytes((out / "prompts/prompts.jsonl").read_bytes())
-    (folder / "text.txt").write_bytes((simulated[0].folder / "text.txt").read_bytes())
-    sources = {name: str(folder / f"{name}.jsonl") for name in ("prompts", "demonstrations", "rankings")}
-    sources |= {f"{name}_validation": str(folder / f"{name}_valid.jsonl") for name in ("demonstrations", "rankings")}
+        (folder / f"{name}.jsonl").write_bytes((config.out / "data" / f"{name}.jsonl").read_bytes())
+    (folder / "prompts.jsonl").write_bytes((config.out / "prompts/prompts.jsonl").read_bytes())
+    (folder / "text.txt").write_bytes(config.pretraining_text.read_bytes())
+    recipe = config.model_dump(mode="json", exclude_unset=True)
+    del recipe["curation"]
+    recipe |= {name: str(folder / f"{name}.jsonl") for name in ("prompts", "demonstrations", "rankings")}
+    recipe |= {f"{name}_validation": str(folder / f"{name}_valid.jsonl") for name in ("demonstrations", "rankings")}
+    recipe |= {"pretraining_text": str(folder / "text.txt"), "out": str(folder / "run")}
+    recipe["reward"]["checkpoint_every_num_steps"] = 2
     path = folder / "recipe.yaml"
-    path.write_text(yaml.safe_dump(recipe(folder, **sources, judge="nobody")))
+    path.write_text(yaml.safe_dump(recipe))
     return path, folder / "run"
 
 
@@ -124,12 +75,12 @@ def steps_in(stderr: str) -> list[str]:
 
 def test_the_village_handed_in_gives_every_number(simulated: Any) -> None:
     _, config, summary = simulated
-    assert set(summary["win_rate_vs_sft"]) == set(ARMS) - {"sft"}
+    assert set(summary["win_rate_vs_sft"]) == ARMS - {"sft"}
     assert all(found["n"] == 8 * 2 for found in summary["win_rate_vs_sft"].values())
-    assert set(summary["win_rate_vs_sft_length_controlled"]) == set(ARMS) - {"sft"}
-    assert set(summary["response_tokens"]) == set(ARMS)
-    assert set(summary["pretraining_loss"]) == set(ARMS) - {"prompted", "best_of_n"}
-    assert set(summary["kl_to_reference"]) == set(ARMS) - {"prompted"}
+    assert set(summary["win_rate_vs_sft_length_controlled"]) == ARMS - {"sft"}
+    assert set(summary["response_tokens"]) == ARMS
+    assert set(summary["pretraining_loss"]) == ARMS - {"prompted"}
+    assert set(summary["kl_to_reference"]) == ARMS - {"prompted"}
     assert summary["judged_by"] == "heldout" and summary["simulated_labelers"] is True
     assert json.loads((config.out / "summary.json").read_text()) == summary
     lengths = {row["arm"]: [] for row in rows(config.out, "completions")}
@@ -147,10 +98,34 @@ def rows(out: Path, name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / f"evaluation/{name}.jsonl").read_text().splitlines()]
 
 
+def test_it_is_the_quickstart_bit_for_bit(simulated: Any, tmp_path: Path) -> None:
+    """The same recipe through both: every policy, what its labelers wrote, how they judged, and what was measured.
+
+    The two arms of the base model have other names here, and a name is part of what seeds an arm's completions.
+    """
+    _, config, summary = simulated
+    outcome = tutelage(*arguments(tmp_path / "run"), folder=tmp_path)
+    assert outcome.status == 0, outcome.stderr
+    data = ("demonstrations", "demonstrations_valid", "completions_train", "completions_valid", "rankings")
+    patterns = [f"data/{name}.jsonl" for name in (*data, "rankings_valid")]
+    patterns += ["prompts/prompts.jsonl", *(f"{stage}/model/*" for stage in (*POLICIES, "reward"))]
+    expected, found = files_of(tmp_path / "run", *patterns), files_of(config.out, *patterns)
+    assert len(expected) > 40
+    assert found.keys() == expected.keys()
+    assert [name for name in expected if found[name] != expected[name]] == []
+    quick = json.loads((tmp_path / "run/summary.json").read_text())
+    for arm in ("ppo", "ppo_ptx"):
+        assert summary["win_rate_vs_sft"][arm] == quick["win_rate_vs_sft"][arm]
+    for arm in ("sft", "ppo", "ppo_ptx"):
+        for key in ("kl_to_reference", "pretraining_loss"):
+            assert summary[key][arm]["mean"] == quick[key][arm]
+    assert summary["pretraining_loss"]["base"]["mean"] == quick["pretraining_loss"]["gpt"]
+
+
 def test_a_finished_run_does_nothing(simulated: Any, capsys: pytest.CaptureFixture) -> None:
     made, config, summary = simulated
     before = {path: path.stat().st_mtime_ns for path in config.out.rglob("*") if path.name != "summary.json"}
-    again = run_paper(config, world=made.handed_in(config))
+    again = run_paper(config, world=made.world)
     assert steps_in(capsys.readouterr().err) == []
     assert {
         path: path.stat().st_mtime_ns for path in before if path.exists() and path.is_file()
@@ -213,12 +188,15 @@ def test_a_reward_model_judges_on_rankings_that_ppo_has_not_seen(replayed: Any) 
 
 def test_one_changed_setting_does_what_rests_on_it(replayed: Any) -> None:
     path, _ = replayed
-    arguments = ("run", path, "--set", "judge=reward_model", "--set", "dpo.kl_coef=0.2")
-    outcome = tutelage(*arguments, folder=path.parent)
+    command = ("run", path, "--set", "judge=reward_model", "--set", "ppo_ptx.ptx.coef=0.5")
+    outcome = tutelage(*command, folder=path.parent)
     assert outcome.status == 0, outcome.stderr
-    assert "[dpo] again: kl_coef changed" in outcome.stderr
-    assert steps_in(outcome.stderr) == ["dpo", "answers", "judgements", "divergence", "text_loss", "measurements"]
-    redone = tutelage(*arguments, "--redo", "divergence", folder=path.parent)
+    assert "[ppo_ptx] again: ptx.coef changed" in outcome.stderr
+    done = steps_in(outcome.stderr)
+    # What it says changes too little to show in eight completions, and then nobody judges again.
+    assert done[:2] == ["ppo_ptx", "answers"] and {"divergence", "text_loss"} <= set(done)
+    assert set(done) <= {"ppo_ptx", "answers", "judgements", "divergence", "text_loss", "measurements"}
+    redone = tutelage(*command, "--redo", "divergence", folder=path.parent)
     assert steps_in(redone.stderr) == ["divergence", "text_loss", "measurements"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -19,14 +20,17 @@ from tutelage.store.jsonl import read_rows, write_records, write_rows
 
 def write_world(run: Run) -> dict[str, int]:
     """The text that the base model reads, and what users sent in."""
-    documents = village.pretraining_documents(
-        run.world, num_documents=run.config.num_documents, seed=derived_seed(run.seed, "documents")
-    )
-    with atomic_file(run.text) as handle:
-        num_documents = sum(bool(handle.write(f"{d}\n<|endoftext|>\n".encode())) for d in documents)
+    num_documents = write_text(run.world, run.text, num_documents=run.config.num_documents, seed=run.seed)
     raw = village.raw_prompts(run.world, num_prompts=run.config.num_raw_prompts, seed=derived_seed(run.seed, "prompts"))
     write_records(run.data / "raw_prompts.jsonl", raw)
     return {"documents": num_documents, "raw_prompts": len(raw)}
+
+
+def write_text(world: village.World, path: Path, *, num_documents: int, seed: int) -> int:
+    """The village's pages, as a base model reads them; returns how many there are."""
+    documents = village.pretraining_documents(world, num_documents=num_documents, seed=derived_seed(seed, "documents"))
+    with atomic_file(path) as handle:
+        return sum(bool(handle.write(f"{document}\n<|endoftext|>\n".encode())) for document in documents)
 
 
 def collect_prompts(run: Run) -> dict[str, Any]:

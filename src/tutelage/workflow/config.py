@@ -54,6 +54,7 @@ class RunConfig(Config):
     labels_per_task: int = Field(1, gt=0)  # by different people; a ranking is one person's in the paper [3.4]
     arms: tuple[ArmName, ...] = ("base", "sft", "ppo", "ppo_ptx")
     judge: Literal["people", "reward_model", "nobody"] = "reward_model"
+    text_window_tokens: int = Field(512, gt=0)  # of the held-out text, read at once; less where the context is shorter
     num_test_prompts: int = Field(200, gt=1)  # answered by every arm; an interval of about +-7 points
     completions_per_prompt: tuple[int, int] = (4, 9)  # K of a ranking [3.5]
     best_of_n: int = Field(16, gt=1)

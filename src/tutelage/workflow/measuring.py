@@ -20,8 +20,6 @@ from tutelage.workflow.answers import num_tokens, read_answers
 from tutelage.workflow.experiment import Experiment
 from tutelage.workflow.judging import measure_win_rates
 
-CONTEXT_TOKENS = 512  # of a window of held-out text, at most
-
 
 def measure_lengths(run: Experiment) -> list[Measurement]:
     """Mean number of tokens of each arm's responses."""
@@ -61,7 +59,13 @@ def _measure_kl(run: Experiment) -> dict[str, int]:
 def measure_text_loss(run: Experiment, text: Path) -> None:
     """The loss of every policy on pretraining text that no stage has seen, window by window."""
     needs, leaves = {"text": text, **run.policies}, (run.evaluation("pretraining_loss"),)
-    run.do("text_loss", partial(_measure_text_loss, text=text), needs=needs, settings=("arms",), leaves=leaves)
+    run.do(
+        "text_loss",
+        partial(_measure_text_loss, text=text),
+        needs=needs,
+        settings=("arms", "text_window_tokens"),
+        leaves=leaves,
+    )
 
 
 def _measure_text_loss(run: Experiment, text: Path) -> dict[str, int]:
@@ -72,7 +76,7 @@ def _measure_text_loss(run: Experiment, text: Path) -> dict[str, int]:
         corpus = load_validation_corpus(
             text,
             policy.renderer,
-            context_tokens=min(CONTEXT_TOKENS, policy.context_limit) - 1,
+            context_tokens=min(run.config.text_window_tokens, policy.context_limit - 1),
             validation_share=VALIDATION_SHARE,
             skip_bad=bool(run.config.all_stages.get("skip_bad", False)),
         )
