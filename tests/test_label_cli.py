@@ -50,6 +50,44 @@ def test_an_invite_is_a_link_and_an_export_a_new_folder(tmp_path):
     assert isinstance(_label("export", "--data", tmp_path / "s", "--out", tmp_path / "out").exception, StorageError)
 
 
+def test_what_an_import_took_in_replaced_and_left_out_is_counted_by_reason(tmp_path):
+    """One whole ranking of three, one that is not whole in each of two tasks, and a comment beside two rankings."""
+    items = [{"id": "x", "body": "An owl."}, {"id": "y", "body": "A cat."}]
+    note = {"type": "textarea", "from_name": "note", "to_name": "what", "value": {"text": ["Close."]}}
+
+    def annotation(number, *ids):
+        rank = {"type": "ranker", "from_name": "rank", "to_name": "answers", "value": {"ranker": {"rank": ids}}}
+        return {"id": number, "completed_by": number, "unique_id": f"u{number}", "result": [rank, note]}
+
+    def task(prompt, *annotations):
+        return {"project": 1, "data": {"prompt": prompt, "items": items}, "annotations": annotations}
+
+    def written(name, ids):
+        path = tmp_path / name
+        tasks = [task("Name a bird.", annotation(1, *ids), annotation(2, "x")), task("A pet?", annotation(3, "y"))]
+        path.write_text(json.dumps(tasks))
+        return path
+
+    xml = tmp_path / "config.xml"
+    xml.write_text(
+        '<View><Text name="what" value="$prompt"/><List name="answers" value="$items"/>'
+        '<Ranker name="rank" toName="answers"/><TextArea name="note" toName="what"/></View>'
+    )
+    for name, ids, told in (
+        ("first.json", "xy", ["1 labels taken in, 0 were there already"]),
+        ("copy.json", "xy", ["0 labels taken in, 1 were there already"]),
+        ("later.json", "yx", ["0 labels taken in, 0 were there already", "replaced: 1 labels"]),
+        ("first.json", "xy", ["left out: an earlier version of a label", "the newer one stays [labels: 1]"]),
+    ):
+        done = _label("import", written(name, ids), "--data", tmp_path / "s", "--label-config", xml)
+        output = " ".join(done.output.split())
+        assert all(words in output for words in told)
+        assert "line 1, annotation 2: the ranking names 1 ids" in output
+        assert "[records: 2, annotations: 2]" in output and "[records: 2, annotations: 3]" in output
+    as_tasks = _label("import", written("first.json", "xy"), "--data", tmp_path / "s", "--as", "tasks")
+    assert "0 tasks taken in, 1 were there already" in as_tasks.output
+
+
 def test_mistakes_are_told(tmp_path):
     single = tmp_path / "single.jsonl"
     single.write_text('{"prompt": "x", "completions": [{"id": "a", "text": "Owl"}]}\n')

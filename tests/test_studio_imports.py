@@ -60,7 +60,9 @@ ARGILLA_1 = [
         ],
     }
 ]
-ARGILLA_2 = [{"id": "1", "fields": FIELDS, "responses": {"order": [{"value": RANKS, "user_id": "u1"}]}}]
+ARGILLA_2 = [
+    {"id": "1", "fields": FIELDS, "status": "completed", "responses": {"order": [{"value": RANKS, "user_id": "u1"}]}}
+]
 ARGILLA_FLAT = [
     {
         **FIELDS,
@@ -101,7 +103,11 @@ def test_label_studios_orders_pairs_and_texts_come_with_their_labelers(studio: S
     path = _file(tmp_path, LABEL_STUDIO)
     found = read_imported(path, on_skip=lambda record: told.append(record.message))
     assert import_labels(studio, found, name="pilot").num_new == 4
-    assert len(told) == 1 and "no annotation ranks" in told[0]
+    assert [message.split(": ")[1].split(";")[0] for message in told] == [
+        "its labeler skipped the task",
+        "items were sorted into buckets",
+        "nobody has annotated the task",
+    ]
     manifest = export_labels(studio, tmp_path / "out")
     assert manifest.kinds == {"evaluate": 2, "compare": 1, "demonstrate": 1}
     assert manifest.batches == {"pilot": 4} and manifest.ui_versions == {"imported": 4}
@@ -115,7 +121,7 @@ def test_label_studios_orders_pairs_and_texts_come_with_their_labelers(studio: S
     (written,) = load_demonstrations(tmp_path / "out/demonstrations.jsonl")
     assert (written.prompt, written.response) == ("Name a fish.", "A pike.")
     names = {user.id: user.name for user in people(studio)}
-    assert len(names) == 2 and names[written.labeler_id].startswith("3 (pilot"), "the second is bob@example.org"
+    assert len(names) == 2 and names[written.labeler_id].startswith("3 (Label Studio"), "not of the batch"
 
 
 @pytest.mark.parametrize("rows", [ARGILLA_1, ARGILLA_2, ARGILLA_FLAT], ids=["1", "2", "hub"])
@@ -137,6 +143,28 @@ def test_hh_and_oasst_are_labels_of_nobody_known(studio: Studio, tmp_path: Path)
     assert rows["compare"].task.prompt.messages[0].content == "Hi"
     assert rows["evaluate"].label.ranking == (("r0",), ("r1",), ("r2",))
     assert export_labels(studio, tmp_path / "out").counts["rankings.jsonl"] == 2
+
+
+def test_a_copy_of_a_file_of_nobody_known_adds_only_what_says_something_else(studio: Studio, tmp_path: Path) -> None:
+    """Two people who say the same stay two; who says the opposite is a third one of the same task."""
+    opposite = [{"chosen": HH[0]["rejected"], "rejected": HH[0]["chosen"]}]
+    for name, rows, number in (
+        ("hh.jsonl", HH * 2, 2),
+        ("copy.jsonl", HH * 2, 0),
+        ("more.jsonl", HH * 2 + opposite, 1),
+    ):
+        assert import_labels(studio, read_imported(_file(tmp_path, rows, name)), name=name).num_new == number
+    assert len(stored_labels(studio)) == 3
+
+
+def test_a_labeler_of_our_own_rows_is_the_same_in_every_file(studio: Studio, tmp_path: Path) -> None:
+    shown = [{"id": "a", "text": "An owl."}, {"id": "b", "text": "A cat."}]
+    row = {"prompt": "Name a bird.", "completions": shown, "ranking": [["a"], ["b"]], "labeler_id": "l3"}
+    for name, number in (("a.jsonl", 1), ("b.jsonl", 0)):
+        assert import_labels(studio, read_imported(_file(tmp_path, [row], name)), name=name).num_new == number
+    turned = import_labels(studio, read_imported(_file(tmp_path, [row | {"ranking": [["b"], ["a"]]}])), name="c")
+    assert turned.num_new == 0 and list(turned.left.values()) == [1], "one of the two was said first"
+    assert len(people(studio)) == 1
 
 
 def test_the_same_file_again_adds_nothing(studio: Studio, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from tutelage.web.limits import REQUESTS_PER_MINUTE
 
 if TYPE_CHECKING:
     from tutelage.labeling.tasks import Task
+    from tutelage.store.jsonl import Skipped
     from tutelage.studio.studio import Studio
 
 app = typer.Typer(
@@ -175,11 +176,18 @@ def import_(
     ] = "training",
     overlap: Annotated[int, typer.Option(min=1, max=100, help="With --as tasks: how many labelers do each.")] = 1,
     name: Annotated[str, typer.Option("--batch", help="What the batch is called; otherwise its file's name.")] = "",
+    label_config: Annotated[
+        Path | None,
+        typer.Option("--label-config", help="What the tool showed: Label Studio's XML, Argilla's settings.json."),
+    ] = None,
+    origin: Annotated[
+        str, typer.Option(help="Where it was labeled, if two places number or name their people alike.")
+    ] = "",
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave malformed records out, count and list them.")
     ] = False,
 ) -> None:
-    """Take in what was labeled elsewhere; what is there already is left as it is.
+    """Take in what was labeled elsewhere, each label once; what its labeler changed since is replaced.
 
     Example: tutelage label import label-studio.json --as labels --batch pilot
     """
@@ -187,16 +195,26 @@ def import_(
     from tutelage.store.reasons import Reasons
     from tutelage.studio import imports
 
-    left_out: list[str] = []
-    found = imports.read_imported(source, skip_bad=skip_bad, on_skip=lambda record: left_out.append(record.message))
+    left_out = Reasons()
+
+    def tell(skipped: Skipped) -> None:
+        record = None if skipped.num_annotations is None else skipped.line
+        left_out.add(skipped.message, record=record, num_annotations=skipped.num_annotations or 0)
+
+    found = imports.read_imported(source, label_config=label_config, skip_bad=skip_bad, on_skip=tell)
     batch = name or source.name
     if into == "tasks":
-        done = imports.import_tasks(studio, found, name=batch, purpose=purpose, overlap=overlap)
+        queued = imports.import_tasks(studio, found, name=batch, purpose=purpose, overlap=overlap)
+        typer.echo(f"{source}: {queued.num_new} tasks taken in, {queued.num_known} were there already")
     else:
-        done = imports.import_labels(studio, found, name=batch, purpose=purpose, group=group)
-    typer.echo(f"{source}: {done.num_new} {into} taken in, {done.num_known} were there already")
-    for reason in Reasons(left_out).lines(5):
-        typer.echo(f"left out: {reason}", err=True)
+        done = imports.import_labels(studio, found, name=batch, purpose=purpose, group=group, origin=origin)
+        typer.echo(f"{source}: {done.num_new} labels taken in, {done.num_known} were there already")
+        if done.num_replaced:
+            typer.echo(f"replaced: {done.num_replaced} labels that were changed since; what they said before is kept")
+        for reason, number in done.left.items():
+            typer.echo(f"left out: {reason} [labels: {number}]", err=True)
+    for line in left_out.lines():
+        typer.echo(f"left out: {line}", err=True)
 
 
 @app.command()

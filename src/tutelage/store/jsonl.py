@@ -30,11 +30,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """A record that was left out, where it stands (first line is 1) and why."""
+    """A record that was left out, where it stands (first line is 1) and why.
+
+    `num_annotations`: how many of a labeling tool's annotations it took with it; None in all other forms.
+    """
 
     path: str
     line: int
     message: str
+    num_annotations: int | None = None
 
 
 OnSkip = Callable[[Skipped], None]
@@ -53,10 +57,11 @@ class SkipLog:
             raise error
         self.leave_out(error.line, str(error))
 
-    def leave_out(self, line: int, message: str) -> None:
+    def leave_out(self, line: int, message: str, num_annotations: int | None = None) -> None:
         """A record that is left out whatever the caller chose: it is well formed but holds nothing to use."""
         if self.on_skip is not None:
-            self.on_skip(Skipped(path=self.path, line=line, message=message))
+            skipped = Skipped(path=self.path, line=line, message=message, num_annotations=num_annotations)
+            self.on_skip(skipped)
         else:
             self._reasons.add(message)
 

@@ -1,163 +1,192 @@
-"""Label Studio's and Argilla's exports, a row at a time, as rankings and demonstrations with their labelers."""
+"""What the readers of Label Studio and Argilla share: what an annotation gives, and how a task's texts become a prompt.
+
+Nothing that is not known for certain becomes a label: what else stands there is `NotRead`, with its reason.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
 
-from tutelage.records import Completion, Demonstration, Ranking
-from tutelage.store.annotated import tie_groups
-from tutelage.store.forms import UnusableRow
+from pydantic import ValidationError
 
-Row = Mapping[str, Any]
+from tutelage.records import Completion, Demonstration, Message, Prompt, Ranking
+from tutelage.store.forms import PROMPT_KEYS, Form, Row, UnusableRow
+from tutelage.store.meaning import records_of
+from tutelage.store.turns import is_absent, plain_turns
+
 Record = Ranking | Demonstration
-# Where people put the prompt, by how often: templates and documents of both tools use these.
-_PROMPT_KEYS = ("prompt", "instruction", "question", "input", "text")
-_PAIR_KEYS = (("answer1", "answer2"), ("response1", "response2"), ("text1", "text2"), ("left", "right"))
-_ITEM_TEXT_KEYS = ("body", "text", "html", "title")
+Groups = tuple[tuple[str, ...], ...]
+CONFIG_HINT = "give the labeling configuration with --label-config"
+_ASKS = ("prompt", "instruction", "question", "query", "input", "inputs")
+_PASSAGES = ("passage", "passages", "context", "contexts", "document", "documents", "article", "background")
+_DIALOGUES = ("messages", "conversations", "conversation", "turns", "dialogue", "dialog", "chat", "history")
+# A response that is there already: a text that somebody writes beside it may be about it.
+RESPONSE_KEYS = ("response", "answer", "completion", "demonstration", "output", "reply")
 
 
-def is_label_studio(row: Row) -> bool:
-    """Whether a row is a task of Label Studio's JSON export."""
-    return isinstance(row.get("data"), dict) and isinstance(row.get("annotations"), list)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What one labeler said about one thing.
 
-
-def is_argilla(row: Row) -> bool:
-    """Whether a row is a record of Argilla: nested (`fields`, `responses`), or flat as it stands on the hub."""
-    return (isinstance(row.get("fields"), dict) and "responses" in row) or bool(_flat_questions(row))
-
-
-def records_of_label_studio(row: Row) -> list[Record]:
-    """What each annotation ranks (`Ranker`, `Pairwise`) or writes (`TextArea`). Raises UnusableRow where there is none.
-
-    Buckets are left out: a file does not tell which bucket is better.
+    `label_id` is the tool's own name for it, unique everywhere, None where the tool gives none. `labeler` is what the
+    tool knows its labeler by, `labeler_name` what people read.
     """
-    data, found = row["data"], []
-    prompt = _prompt(data)
-    for annotation in row["annotations"]:
-        if annotation.get("was_cancelled"):
-            continue
-        labeler = annotation.get("completed_by")
-        labeler = labeler.get("email") or labeler.get("id") if isinstance(labeler, dict) else labeler
-        shared = {"prompt": prompt, "labeler_id": None if labeler is None else str(labeler)}
-        for result in annotation.get("result") or ():
-            found += _of_result(result, data, shared)
-    if not found:
-        raise UnusableRow("no annotation ranks all items of a list, chooses one of a pair, or writes a text")
-    return found
+
+    record: Record
+    label_id: str | None
+    labeler: str | None
+    labeler_name: str | None = None
+    where: str = ""
 
 
-def _prompt(texts: Mapping[str, Any]) -> str:
-    for key in _PROMPT_KEYS:
-        if isinstance(texts.get(key), str) and texts[key].strip():
-            return str(texts[key])
-    raise UnusableRow(f"there is no prompt; it is looked for under {', '.join(_PROMPT_KEYS)}")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotRead:
+    """An annotation, or a part of one, that gives no label."""
+
+    reason: str
+    where: str
 
 
-def _of_result(result: Row, data: Row, shared: dict[str, Any]) -> list[Record]:
-    value, kind = result.get("value") or {}, result.get("type")
-    if kind == "textarea":
-        text = "\n".join(value.get("text") or ())
-        return [Demonstration(**shared, response=text)] if text.strip() else []
-    if kind == "pairwise" and value.get("selected") in ("left", "right"):
-        pair = next((keys for keys in _PAIR_KEYS if all(isinstance(data.get(key), str) for key in keys)), None)
-        if pair is None:
-            return []
-        completions = tuple(Completion(id=key, text=data[key]) for key in pair)
-        order = pair if value["selected"] == "left" else pair[::-1]
-        return [Ranking(**shared, completions=completions, ranking=tuple((each,) for each in order))]
-    if kind == "ranker":
-        return _of_ranker(value.get("ranker"), data, shared)
-    return []
+class Reader(Protocol):
+    """Reads the rows of one tool's export."""
+
+    @property
+    def tool(self) -> str:
+        """The tool's name, for people."""
+        ...
+
+    def read(self, row: Row) -> list[Given | NotRead]:
+        """What each annotation of a row gives. Raises UnusableRow where the row as a whole gives nothing."""
+        ...
+
+    def num_annotations(self, row: Row) -> int:
+        """How many annotations a row holds."""
+        ...
 
 
-def _of_ranker(ranked: Any, data: Row, shared: dict[str, Any]) -> list[Record]:
-    # A list, or a mapping of one name to a list; "_" is what was left in its place.
-    lists = [ranked] if isinstance(ranked, list) else [ids for name, ids in (ranked or {}).items() if name != "_"]
-    items = next((_items(value) for value in data.values() if _items(value)), {})
-    if len(lists) != 1 or sorted(map(str, lists[0])) != sorted(items) or len(items) < 2:
-        return []
-    completions = tuple(Completion(id=identity, text=text) for identity, text in items.items())
-    return [Ranking(**shared, completions=completions, ranking=tuple((str(each),) for each in lists[0]))]
+def ranking_of(texts: Mapping[str, str], order: Groups, prompt: Prompt) -> Ranking:
+    """The ranking of completions by id, with their prompt."""
+    completions = tuple(Completion(id=identity, text=text) for identity, text in texts.items())
+    return Ranking(prompt=prompt.text, messages=prompt.messages, completions=completions, ranking=order)
 
 
-def _items(value: Any) -> dict[str, str]:
-    """The items of a `List` by id, if that is what this is."""
-    if not isinstance(value, list) or not all(isinstance(item, dict) and "id" in item for item in value):
-        return {}
-    return {str(item["id"]): next((str(item[key]) for key in _ITEM_TEXT_KEYS if item.get(key)), "") for item in value}
+def without_rivals(found: Sequence[Given | NotRead]) -> list[Given | NotRead]:
+    """What one labeler said, without rankings of the same completions by several criteria: nobody says which counts."""
+    judged = [
+        {(one.id, one.text) for one in each.record.completions}
+        if isinstance(each, Given) and isinstance(each.record, Ranking)
+        else set()
+        for each in found
+    ]
+    reason = "it ranks the same completions more than once; which of the orders counts is not known"
+    return [
+        NotRead(reason=reason, where=each.where) if own and judged.count(own) > 1 else each
+        for each, own in zip(found, judged, strict=True)
+    ]
 
 
-def records_of_argilla(row: Row) -> list[Record]:
-    """What each submitted response ranks, or writes where the record asks for nothing but one text.
+def prompt_of(texts: Row, *, are_all_shown: bool) -> Prompt:
+    """The prompt in the texts of a task: dialogues and passages before what is asked. Raises UnusableRow.
 
-    Raises UnusableRow where there is none. Equal ranks are ties; discarded responses and drafts are left out.
+    `are_all_shown` where it is known that the labeler saw each of `texts`; otherwise words under a name that is not
+    known are ignored where they are single (ids, sources), and longer texts refused.
     """
-    fields, responses = _nested(row)
-    found: list[Record] = []
-    prompt = _prompt(fields)
-    for labeler, value in responses:
-        shared = {"prompt": prompt, "labeler_id": labeler}
-        ranks = _ranks(value)
-        texts = {name: fields[name] for name in ranks if isinstance(fields.get(name), str)}
-        if len(ranks) > 1 and len(texts) == len(ranks):
-            completions = tuple(Completion(id=name, text=text) for name, text in texts.items())
-            groups = tie_groups(list(ranks), [-rank for rank in ranks.values()])
-            found.append(Ranking(**shared, completions=completions, ranking=groups))
-        elif isinstance(value, str) and value.strip() and len(fields) == 1:
-            found.append(Demonstration(**shared, response=value))
-    if not found:
-        raise UnusableRow("no submitted response ranks fields of the record, or writes its only text")
-    return found
+    # A dialogue under `history` is one of turns here; as pairs it is read where every form's is.
+    named = {"turns" if key == "history" and _is_dialogue(value) else key: value for key, value in texts.items()}
+    form: Form[Prompt] = Form(
+        name="task",
+        keys="",
+        matches=lambda _: True,
+        convert=partial(_composed, are_all_shown=are_all_shown),
+        reads=PROMPT_KEYS,
+    )
+    try:
+        (prompt,) = records_of(form, named, is_trained=True)
+    except ValidationError as error:
+        raise UnusableRow(f"its prompt cannot be read: {error.errors()[0]['msg']}") from None
+    if not isinstance(prompt, Prompt):
+        raise UnusableRow(prompt.reason)
+    return prompt
 
 
-def _nested(row: Row) -> tuple[dict[str, Any], list[tuple[str | None, Any]]]:
-    """The fields of a record, and each submitted answer with who gave it."""
-    if isinstance(row.get("fields"), dict):
-        given = row.get("responses") or []
-        answers = list(_of_users(given) if isinstance(given, list) else _of_questions(given))
-        return dict(row["fields"]), answers
-    questions = _flat_questions(row)
-    fields = {
-        name: value for name, value in row.items() if isinstance(value, str) and name not in ("external_id", "id")
-    }
-    return fields, list(_of_questions(questions))
+def _composed(row: Row, *, are_all_shown: bool) -> list[Prompt]:
+    texts = {key: value for key, value in row.items() if not is_absent(value)}
+    dialogues = [key for key, value in texts.items() if _is_dialogue(value)]
+    if len(dialogues) > 1:
+        raise UnusableRow(f"{_names(dialogues)} are all dialogues; in which order they stand is not known")
+    asks = _asks([key for key in texts if key not in dialogues], are_all_shown)
+    passages = [key for key in texts if key in _PASSAGES and key not in dialogues]
+    passages += [key for key in ("text",) if key in texts and key not in (*asks, *dialogues)]
+    known = (*asks, *passages, *dialogues)
+    others = [key for key, value in texts.items() if key not in known and _may_be_shown(value, are_all_shown)]
+    if others and not known and are_all_shown and len(others) == 1:
+        asks, others = others, []
+    if others:
+        hint = "call it passage if it belongs before the prompt, or take it out" if are_all_shown else CONFIG_HINT
+        raise UnusableRow(f"whether {_names(others)} is part of the prompt is not known; {hint}")
+    written = "\n\n".join(_text(key, texts[key]) for key in (*passages, *asks))
+    if not dialogues:
+        if not asks:
+            raise UnusableRow(f"there is no prompt; it is looked for under {', '.join(_ASKS)} and text")
+        return [Prompt(text=written)]
+    if passages and not asks:
+        raise UnusableRow(f"where {_names(passages)} belongs in the dialogue {dialogues[0]!r} is not known")
+    return [Prompt(messages=_turns(dialogues[0], texts[dialogues[0]], written if asks else None))]
 
 
-def _flat_questions(row: Row) -> dict[str, Any]:
-    return {
-        name: value
-        for name, value in row.items()
-        if isinstance(value, list)
-        and value
-        and all(isinstance(one, dict) and {"user_id", "value"} <= one.keys() for one in value)
-    }
+def _asks(keys: Sequence[str], are_all_shown: bool) -> list[str]:
+    """Which of the texts is asked last: one, or an instruction with its input."""
+    asks = [key for key in _ASKS if key in keys]
+    if "text" in keys and not asks and not any(key in _PASSAGES for key in keys):
+        return ["text"]
+    if len(asks) > 1 and asks != ["instruction", "input"]:
+        raise UnusableRow(f"{_names(asks)} are all there; which of them is the prompt is not known")
+    if "text" in keys and asks and not are_all_shown and asks[0] not in ("question", "query"):
+        raise UnusableRow(f"whether 'text' is a passage before {asks[0]!r} is not known; {CONFIG_HINT}")
+    return asks
 
 
-def _of_users(responses: list[Any]) -> Iterator[tuple[str | None, Any]]:
-    """Argilla 1: one response a user, its values by question."""
-    for response in responses:
-        if response.get("status", "submitted") == "submitted":
-            for answer in (response.get("values") or {}).values():
-                yield _user(response), answer.get("value") if isinstance(answer, dict) else answer
+def _may_be_shown(value: object, are_all_shown: bool) -> bool:
+    if are_all_shown:
+        return isinstance(value, str | list | dict)
+    return isinstance(value, str) and len(value.split()) > 1
 
 
-def _of_questions(questions: Mapping[str, Any]) -> Iterator[tuple[str | None, Any]]:
-    """Argilla 2, and the hub: one list of responses a question."""
-    for answers in questions.values():
-        for answer in answers:
-            if answer.get("status", "submitted") == "submitted":
-                yield _user(answer), answer.get("value")
+def _is_dialogue(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(turn, Mapping) and ("role" in turn or "from" in turn) for turn in value)
+    )
 
 
-def _user(response: Row) -> str | None:
-    return str(response["user_id"]) if response.get("user_id") else None
+def _text(key: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return "\n\n".join(value)
+    raise UnusableRow(f"{key!r} is neither text nor a dialogue of turns with a role")
 
 
-def _ranks(value: Any) -> dict[str, float]:
-    """Ranks by name: [{value, rank}], or both as lists, as the package datasets stores it."""
-    if isinstance(value, dict) and isinstance(value.get("rank"), list) and isinstance(value.get("value"), list):
-        value = [{"value": name, "rank": rank} for name, rank in zip(value["value"], value["rank"])]
-    if not isinstance(value, list) or not all(isinstance(one, dict) and one.get("rank") is not None for one in value):
-        return {}
-    return {str(one["value"]): float(one["rank"]) for one in value}
+def _turns(key: str, dialogue: Any, asked: str | None) -> tuple[Message, ...]:
+    """The turns of a dialogue, then what is asked after it; it must end with the user."""
+    turns = [
+        Message.model_validate({"role": turn.get("role"), "content": turn.get("content")})
+        for turn in plain_turns("messages", dialogue)
+    ]
+    if asked is None:
+        if turns[-1].role != "user":
+            raise UnusableRow(f"the dialogue {key!r} does not end with the user; what was answered is not known")
+        return tuple(turns)
+    if turns[-1].role == "user" or key not in _DIALOGUES:
+        if turns[-1].role == "user" and turns[-1].content.strip() == asked.strip():
+            return tuple(turns)
+        raise UnusableRow(f"the dialogue {key!r} and a prompt beside it are both asked; which comes last is not known")
+    return (*turns, Message(role="user", content=asked))
+
+
+def _names(keys: Sequence[str]) -> str:
+    return " and ".join(map(repr, keys))

@@ -2,69 +2,116 @@
 
 from __future__ import annotations
 
-import uuid
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 from pydantic import ValidationError
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
 
 from tutelage.errors import DataError
 from tutelage.labeling.assignment import Group
 from tutelage.labeling.forms import PROMPT_MARKS
 from tutelage.labeling.labels import Label
 from tutelage.labeling.tasks import Purpose, Task
-from tutelage.records import Demonstration, Prompt, Ranking, content_id
-from tutelage.store.forms import UnusableRow
-from tutelage.store.jsonl import OnSkip, SkipLog, read_rows, record_error
+from tutelage.records import Demonstration, Prompt, Ranking
+from tutelage.store.forms import Row, UnusableRow
+from tutelage.store.jsonl import OnSkip, SkipLog, read_rows
 from tutelage.store.sources import load_demonstrations, load_rankings
-from tutelage.studio.foreign import is_argilla, is_label_studio, records_of_argilla, records_of_label_studio
-from tutelage.studio.people import record_action
-from tutelage.studio.queue import Queued, content_key, enqueue, place_of
+from tutelage.studio.argilla import ArgillaReader, is_argilla, questions_seen, records_in
+from tutelage.studio.foreign import NotRead, Reader, Record
+from tutelage.studio.imported import Imported, Stored, Storing
+from tutelage.studio.label_config import ArgillaSettings, LabelStudioConfig, read_label_config
+from tutelage.studio.label_studio import LabelStudioReader, controls_seen, is_label_studio, is_label_studio_min
+from tutelage.studio.queue import Queued, enqueue
 from tutelage.studio.studio import Studio
-from tutelage.studio.tables import Guideline, Item, Slot, StoredLabel, User
 
-Record = Ranking | Demonstration
 _LABELS_PER_TRANSACTION = 200
-_NAMESPACE = uuid.UUID("6f1d3a50-2f7e-4a52-9b70-0d6f2f6b8f11")
-_GUIDELINE = "These labels were made elsewhere and imported; what their labelers were told is not known here.\n"
+# In these first rows one must show the tool: a record that nobody answered may look like none of its own.
+_NUM_ROWS_LOOKED_AT = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Imported:
-    """A task with what one labeler said; `labeler` is their name where the label was made, None if nobody told it."""
-
-    task: Task
-    label: Label
-    labeler: str | None
-
-
-def read_imported(path: Path, *, skip_bad: bool = False, on_skip: OnSkip | None = None) -> Iterator[Imported]:
+def read_imported(
+    path: Path, *, label_config: Path | None = None, skip_bad: bool = False, on_skip: OnSkip | None = None
+) -> Iterator[Imported]:
     """Stream the labels of a file: Label Studio's or Argilla's export, OASST trees, HH, and all forms of the trainer.
 
-    Rows that hold no whole ranking and no demonstration are left out and told to `on_skip`. Raises DataError for a
-    form that is not known, RecordError for a bad row unless `skip_bad`.
+    What gives no whole ranking and no demonstration is left out and told to `on_skip`. `label_config` is the tool's own
+    file of what it showed and asked. Raises DataError for a form that is not known, RecordError for a bad row unless
+    `skip_bad`.
     """
     log = SkipLog(path, skip_bad=skip_bad, on_skip=on_skip)
-    for number, record in enumerate(_records(path, log, skip_bad, on_skip), start=1):
-        try:
-            yield _imported(record)
-        except UnusableRow as error:
-            log.leave_out(number, f"{path}, record {number}: {error}")
+    reader = _reader(path, None if label_config is None else read_label_config(label_config))
+    if reader is not None:
+        yield from _of_tool(path, log, reader)
+    else:
+        for number, record in enumerate(_of_trainer(path, skip_bad, on_skip), start=1):
+            try:
+                task, label = _task_and_label(record)
+            except UnusableRow as error:
+                log.leave_out(number, f"{path}, record {number}: {error}")
+            else:
+                yield Imported(task=task, label=label, labeler=record.labeler_id)
     log.close()
 
 
-def _records(path: Path, log: SkipLog, skip_bad: bool, on_skip: OnSkip | None) -> Iterator[Record]:
-    rows = read_rows(path, SkipLog(path, skip_bad=True, on_skip=lambda _: None))
-    first = next(rows, (0, {}))[1]
-    for matches, convert in ((is_label_studio, records_of_label_studio), (is_argilla, records_of_argilla)):
-        if matches(first):
-            yield from _foreign(path, log, convert)
-            return
+def _rows(path: Path, log: SkipLog | None = None) -> Iterator[tuple[int, Row]]:
+    """The rows of a tool's file; without a log, those that can be read."""
+    log = log or SkipLog(path, skip_bad=True, on_skip=lambda _: None)
+    for number, row in read_rows(path, log):
+        records = records_in(row)
+        yield from ((number if len(records) == 1 else place, each) for place, each in enumerate(records, start=1))
+
+
+def _reader(path: Path, config: LabelStudioConfig | ArgillaSettings | None) -> Reader | None:
+    """The reader for a file of a labeling tool, None for any other file."""
+    first = [row for _, row in islice(_rows(path), _NUM_ROWS_LOOKED_AT)]
+    if first and is_label_studio_min(first[0]):
+        raise DataError(
+            f"{path} is Label Studio's JSON-MIN, which does not say what is a prompt and what an answer. "
+            "Export the project as JSON."
+        )
+    seen = (row for _, row in _rows(path))
+    if any(map(is_label_studio, first)) and not isinstance(config, ArgillaSettings):
+        return LabelStudioReader(controls=controls_seen(seen), config=config)
+    if any(map(is_argilla, first)) and not isinstance(config, LabelStudioConfig):
+        return ArgillaReader(questions=questions_seen(seen), settings=config)
+    if config is not None:
+        raise DataError(
+            f"{path} is not an export of the tool whose labeling configuration was given. "
+            "Give the XML with Label Studio's JSON, settings.json with Argilla's records, and neither with other files."
+        )
+    return None
+
+
+def _of_tool(path: Path, log: SkipLog, reader: Reader) -> Iterator[Imported]:
+    for number, row in _rows(path, log):
+        where = f"{path}, line {number}"
+        try:
+            found = reader.read(row)
+        except UnusableRow as error:
+            log.leave_out(number, f"{where}: {error}", reader.num_annotations(row))
+            continue
+        for each in found:
+            place = f"{where}, {each.where.replace(':', ' ')}"
+            if isinstance(each, NotRead):
+                log.leave_out(number, f"{place}: {each.reason}", 1)
+                continue
+            try:
+                task, label = _task_and_label(each.record)
+            except UnusableRow as error:
+                log.leave_out(number, f"{place}: {error}", 1)
+                continue
+            yield Imported(
+                task=task,
+                label=label,
+                labeler=each.labeler,
+                labeler_name=each.labeler_name,
+                label_id=each.label_id,
+                tool=reader.tool,
+            )
+
+
+def _of_trainer(path: Path, skip_bad: bool, on_skip: OnSkip | None) -> Iterator[Record]:
     try:
         yield from load_rankings(path, skip_bad=skip_bad, on_skip=on_skip)
     except DataError as error:
@@ -74,29 +121,16 @@ def _records(path: Path, log: SkipLog, skip_bad: bool, on_skip: OnSkip | None) -
             raise DataError(f"{error} Label Studio's and Argilla's JSON exports are read too.") from None
 
 
-def _foreign(path: Path, log: SkipLog, convert: Callable[[dict], list[Record]]) -> Iterator[Record]:
-    for number, row in read_rows(path, log):
-        try:
-            yield from convert(row)
-        except UnusableRow as error:
-            log.leave_out(number, f"{path}, line {number}: {error}")
-        except ValidationError as error:
-            log.refuse(record_error(path, number, error))
-
-
-def _imported(record: Record) -> Imported:
+def _task_and_label(record: Record) -> tuple[Task, Label]:
     prompt = Prompt(id=record.prompt_id or "", text=record.prompt, messages=record.messages)
     try:
         if isinstance(record, Demonstration):
             entries = {**{mark.name: False for mark in PROMPT_MARKS}, "response": record.response, "note": ""}
-            task, label = Task(kind="demonstrate", prompt=prompt), Label(fields=entries)
-        else:
-            kind = "compare" if len(record.completions) == 2 else "evaluate"
-            task = Task(kind=kind, prompt=prompt, completions=record.completions)
-            label = Label(ranking=_order(record))
+            return Task(kind="demonstrate", prompt=prompt), Label(fields=entries)
+        kind = "compare" if len(record.completions) == 2 else "evaluate"
+        return Task(kind=kind, prompt=prompt, completions=record.completions), Label(ranking=_order(record))
     except ValidationError as error:
         raise UnusableRow(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
-    return Imported(task=task, label=label, labeler=record.labeler_id)
 
 
 def _order(ranking: Ranking) -> tuple[tuple[str, ...], ...]:
@@ -116,88 +150,24 @@ def import_tasks(
 
 
 def import_labels(
-    studio: Studio, found: Iterator[Imported], *, name: str, purpose: Purpose = "training", group: Group = "training"
-) -> Queued:
+    studio: Studio,
+    found: Iterator[Imported],
+    *,
+    name: str,
+    purpose: Purpose = "training",
+    group: Group = "training",
+    origin: str = "",
+) -> Stored:
     """Store finished labels. Their labelers become people of `group` who cannot sign in.
 
-    A label that is there already is left as it is, so that the same file again adds nothing; so is a second one of one
-    labeler for one task. Labels without a labeler are of "unknown 1", "unknown 2", ... for each task.
+    Who made a label and which label it is, is known by the names of the tool, never by `name`, the batch: a copy of a
+    file, or a second export, adds what is new in it. What a labeler changed since is replaced, and kept as an earlier
+    version. `origin` tells two places apart that number or name their people alike. Labels without a labeler are of
+    "unknown 1", "unknown 2", ... for each task.
     """
-    num_new = num_all = 0
-    unknown: Counter[str] = Counter()
+    storing = Storing(studio=studio, name=name, purpose=purpose, group=group, origin=origin)
     while part := list(islice(found, _LABELS_PER_TRANSACTION)):
         # Without places of their own: each label brings its place.
         enqueue(studio, (each.task for each in part), purpose=purpose, overlap=0, name=name)
-        with studio.database.write() as session:
-            studio.database.take_turn(session, "queue")
-            added = sum(_store(studio, session, each, name, purpose, group, unknown) for each in part)
-            record_action(studio, session, None, "import labels", f"{name}: {added} labels")
-        num_new, num_all = num_new + added, num_all + len(part)
-    return Queued(num_new=num_new, num_known=num_all - num_new)
-
-
-def _store(
-    studio: Studio,
-    session: Session,
-    each: Imported,
-    source: str,
-    purpose: Purpose,
-    group: Group,
-    unknown: Counter[str],
-) -> bool:
-    key = content_key(each.task, purpose)
-    unknown[key] += each.labeler is None
-    labeler_id = _labeler(studio, session, each.labeler or f"unknown {unknown[key]}", source, group)
-    item = session.scalars(select(Item).where(Item.content_key == key)).one()
-    # If the item is gold, a labeler may be given a new place of it at this moment.
-    studio.database.take_turn(session, f"places of {item.id}")
-    of_item = select(func.max(Slot.place)).where(Slot.item_id == item.id)
-    if session.scalar(of_item.where(Slot.labeler_id == labeler_id)) is not None:
-        return False
-    place = place_of(item.id, item.kind, item.priority, (session.scalar(of_item) or 0) + 1)
-    slot = Slot(**{**place, "state": "done", "labeler_id": labeler_id})
-    session.add(slot)
-    session.flush()
-    item.overlap = max(item.overlap, slot.place)
-    session.add(
-        StoredLabel(
-            slot_id=slot.id,
-            item_id=item.id,
-            labeler_id=labeler_id,
-            client_uuid=str(uuid.uuid5(_NAMESPACE, f"{key} {labeler_id}")),
-            label=each.label.model_dump(mode="json"),
-            display_order=[completion.id for completion in each.task.completions],
-            display_seed=0,
-            guideline_id=_guideline(studio, session, each.task.kind),
-            ui_version="imported",
-            active_seconds={},
-            created_at=studio.clock(),
-        )
-    )
-    session.flush()
-    return True
-
-
-def _labeler(studio: Studio, session: Session, name: str, source: str, group: Group) -> str:
-    labeler_id = content_id("imported", source, name)
-    if session.get(User, labeler_id) is None:
-        user = User(
-            id=labeler_id, name=f"{name[:40]} ({source[-30:]}, {labeler_id[:4]})", password_hash="", role="labeler"
-        )
-        # Nobody has this account: without a password's hash no password is right, and inactive it may not come in.
-        user.labeler_group, user.quota, user.is_active, user.created_at = group, None, False, studio.clock()
-        # Whoever takes labels in has them to use: the consent was given where they were made.
-        user.consented_at = user.created_at
-        session.add(user)
-        session.flush()
-    return labeler_id
-
-
-def _guideline(studio: Studio, session: Session, kind: str) -> int:
-    """A document that says that it is not known: of a purpose that no task has, so that no page ever shows it."""
-    known = session.scalar(select(Guideline).where(Guideline.kind == kind, Guideline.purpose == "imported"))
-    if known is None:
-        known = Guideline(kind=kind, purpose="imported", version=1, markdown=_GUIDELINE, created_at=studio.clock())
-        session.add(known)
-        session.flush()
-    return known.id
+        storing.store(part)
+    return storing.stored()
