@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 from pathlib import Path
 from random import Random
 
@@ -151,6 +153,27 @@ def test_killed_and_resumed_is_never_interrupted(stage, configured, tmp_path):
     assert outcome.status == 0, outcome.stderr
     assert_same_run(killed, whole)
     assert max(row["step"] for row in read_rows(metrics)) == NUM_STEPS[stage]
+
+
+@pytest.mark.parametrize("stage", NUM_STEPS)
+def test_killed_at_random_moments(stage, configured, tmp_path):
+    """Three times, wherever that is: while it loads, in a step, in a save, at its end. Another moment in every run."""
+    streams, whole, killed = tmp_path / "streams", tmp_path / "whole", tmp_path / "killed"
+    start = time.monotonic()
+    assert tutelage(stage, configured(stage, "whole"), folder=streams).status == 0
+    duration = time.monotonic() - start
+    resume, seed = [stage, configured(stage, "killed"), "--resume"], secrets.randbits(32)
+    moments = [Random(seed + number).uniform(0.0, duration) for number in range(3)]
+    for moment in moments:
+        end = time.monotonic() + moment
+        outcome = Command(resume, streams).kill_when(lambda end=end: time.monotonic() > end)
+        assert outcome.status in (-9, 0), (moments, outcome.stderr)
+    outcome = tutelage(*resume, folder=streams)
+    assert outcome.status == 0, (moments, outcome.stderr)
+    try:
+        assert_same_run(killed, whole)
+    except AssertionError as error:
+        raise AssertionError(f"killed after {moments} seconds") from error
 
 
 def test_the_bits_would_show_a_difference(configured, tmp_path):
