@@ -187,7 +187,7 @@ def test_a_reward_model_judges_on_rankings_that_ppo_has_not_seen(replayed: Any) 
 
 
 def test_one_changed_setting_does_what_rests_on_it(replayed: Any) -> None:
-    path, _ = replayed
+    path, out = replayed
     command = ("run", path, "--set", "judge=reward_model", "--set", "ppo_ptx.ptx.coef=0.5")
     outcome = tutelage(*command, folder=path.parent)
     assert outcome.status == 0, outcome.stderr
@@ -198,6 +198,10 @@ def test_one_changed_setting_does_what_rests_on_it(replayed: Any) -> None:
     assert set(done) <= {"ppo_ptx", "answers", "judgements", "divergence", "text_loss", "measurements"}
     redone = tutelage(*command, "--redo", "divergence", folder=path.parent)
     assert steps_in(redone.stderr) == ["divergence", "text_loss", "measurements"]
+    unjudged = tutelage("run", path, "--set", "judge=nobody", folder=path.parent)
+    assert "judged by: nobody" in unjudged.stdout
+    assert not (out / "evaluation/comparisons.jsonl").exists(), "no report shows them as this run's"
+    assert json.loads((out / "summary.json").read_text())["win_rate_vs_sft"] == {}
 
 
 def test_prompts_keep_their_split_and_a_user_is_in_one(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tutelage.errors import CheckpointError, StorageError
+from tutelage.errors import CheckpointError, Stopped, StorageError
 from tutelage.workflow import code_version
 from tutelage.workflow.steps import Step, Steps
 
@@ -24,6 +24,7 @@ class Kitchen:
         self.done: list[str] = []
         self.addend = 1
         self.fail_at = ""
+        self.stop_at: dict[str, BaseException] = {}
 
     def run(self, **how: Any) -> Any:
         self.done = []
@@ -61,6 +62,8 @@ class Kitchen:
 
     def _note(self, name: str) -> None:
         self.done.append(name)
+        if name in self.stop_at:
+            raise self.stop_at[name]
         if name == self.fail_at:
             raise RuntimeError("killed")
 
@@ -156,6 +159,37 @@ def test_what_an_interrupted_step_left_goes_when_it_begins_with_other_settings(k
     kitchen.fail_at, kitchen.addend = "", 1
     assert kitchen.run() == {"sum": 7}
     assert kitchen.done == ["add"], "done before, but it was begun with other settings since"
+
+
+@pytest.mark.parametrize(
+    ("stopped_by", "message", "status"),
+    [
+        (KeyboardInterrupt(), "stopped in step add; the same command does that step again", 130),
+        (Stopped("saved; --resume continues", 143), "stopped in step add, whose work is saved; the same command", 143),
+    ],
+)
+def test_whoever_stops_it_is_told_how_it_goes_on(
+    kitchen: Kitchen, stopped_by: BaseException, message: str, status: int
+) -> None:
+    """A stage speaks of --resume, which this command has not."""
+    kitchen.stop_at["add"] = stopped_by
+    with pytest.raises(Stopped, match=message) as stopped:
+        kitchen.run()
+    assert stopped.value.status == status and "--resume" not in str(stopped.value)
+    kitchen.stop_at = {}
+    kitchen.run()
+    assert kitchen.done == ["add"]
+
+
+def test_what_is_no_part_of_the_run_any_more_goes(kitchen: Kitchen) -> None:
+    kitchen.run()
+    with Steps(kitchen.out) as steps:
+        steps.drop("add")
+        steps.drop("stir")
+        assert list(steps.seconds) == ["double"]
+    assert not (kitchen.out / "sum.txt").exists()
+    kitchen.run()
+    assert kitchen.done == ["add"]
 
 
 def test_a_folder_of_others_is_left_alone(kitchen: Kitchen) -> None:

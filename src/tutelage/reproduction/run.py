@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -32,6 +31,7 @@ from tutelage.store.jsonl import read_records
 from tutelage.store.lock import FolderLock
 from tutelage.store.ownership import require_own_folder
 from tutelage.training.config import PPOConfig, RewardConfig, SFTConfig, TextConfig
+from tutelage.workflow.summary import peak_memory_gib
 
 _log = logging.getLogger(__name__)
 
@@ -278,9 +278,3 @@ def _read_progress(path: Path, fresh: dict[str, Any]) -> dict[str, Any]:
             f"{path} is corrupted, or of another version of this program. Restore it, or choose another --out"
         )
     return found
-
-
-def peak_memory_gib() -> float:
-    """Highest resident memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**30 if sys.platform == "darwin" else 2**20), 3)

@@ -14,6 +14,7 @@ from tutelage.config import Config
 from tutelage.errors import ConfigError
 from tutelage.reproduction.run import QuickstartConfig, Run
 from tutelage.training.config import DPOConfig, PPOConfig, PretrainConfig, SFTConfig
+from tutelage.workflow.config import merged
 
 
 class SizeConfig(Config):
@@ -66,15 +67,6 @@ class FullConfig(QuickstartConfig):
         for stage, settings in self.sizes[size].model_dump().items():
             shared[stage] = merged(shared[stage], settings)
         return QuickstartConfig.model_validate(shared)
-
-
-def merged(settings: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
-    """`settings` with `overrides` on top; mappings inside are merged key by key."""
-    found = dict(settings)
-    for key, value in overrides.items():
-        inner = found.get(key)
-        found[key] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
-    return found
 
 
 class FullRun(Run):

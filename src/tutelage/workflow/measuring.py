@@ -89,7 +89,11 @@ def _measure_text_loss(run: Experiment, text: Path) -> dict[str, int]:
 
 
 def join_measurements(run: Experiment) -> None:
-    """Every number of the run with its interval, in evaluation/measurements.jsonl."""
+    """Every number of the run with its interval, in evaluation/measurements.jsonl; what it measures no more is gone."""
+    parts = {"judgements": run.is_judged, "divergence": run.has_reference}
+    parts["text_loss"] = run.config.pretraining_text is not None
+    for step in (step for step, is_part in parts.items() if not is_part):
+        run.steps.drop(step)
     needs = {path.stem: path for path in map(run.evaluation, run.measured)}
     run.do(
         "measurements", _join_measurements, needs=needs, settings=("arms",), leaves=(run.evaluation("measurements"),)

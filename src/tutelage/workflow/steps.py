@@ -92,6 +92,12 @@ class Steps:
             self._remove(self.progress.pop(step)["owns"])
         self._save()
 
+    def drop(self, name: str) -> None:
+        """Remove what a step left that is no part of the run any more, so that nobody takes it for one."""
+        if name in self.progress:
+            self._remove(self.progress.pop(name)["owns"])
+            self._save()
+
     def take(self, step: Step) -> Any:
         """Do the step unless it is done; returns its result."""
         now, before = self._describe(step), self.progress.get(step.name)
@@ -119,7 +125,11 @@ class Steps:
             result = step.work()
         except KeyboardInterrupt:
             raise Stopped(
-                f"stopped in step {step.name}; the same command starts that step again and keeps all before"
+                f"stopped in step {step.name}; the same command does that step again, and keeps all before"
+            ) from None
+        except Stopped as stop:
+            raise Stopped(
+                f"stopped in step {step.name}, whose work is saved; the same command goes on from there", stop.status
             ) from None
         finally:
             entry["seconds"] = round(seconds + time.monotonic() - started, 2)
