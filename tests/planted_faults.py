@@ -20,9 +20,12 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -36,6 +39,8 @@ IMPORTED_ONCE = (
     *("transformers.models.llama.modeling_llama", "transformers.models.auto.modeling_auto", "safetensors.torch"),
     *("fastapi.testclient", "sqlalchemy.orm", "uvicorn", "matplotlib.figure", "matplotlib.backends.backend_svg"),
 )
+T = TypeVar("T")
+Outcome = tuple[bool, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,21 @@ def import_what_tests_import() -> None:
             importlib.import_module(name)
 
 
+def apart(call: Callable[[T], Outcome], argument: T) -> Outcome:
+    """`call(argument)` in a process of its own: what a fault or a test leaves behind in it reaches no other."""
+    context = multiprocessing.get_context("fork")
+    receiving, sending = context.Pipe(duplex=False)
+    process = context.Process(target=lambda: sending.send(call(argument)))
+    process.start()
+    sending.close()
+    try:
+        return receiving.recv()
+    except EOFError:
+        return False, f"BROKEN: its process ended without a result for {argument}"
+    finally:
+        process.join()
+
+
 def passes(test: str) -> tuple[bool, str]:
     """Whether a test file passes without any fault."""
     status, output = run_tests(None, [test])
@@ -142,15 +162,14 @@ def main(words: list[str]) -> int:
     chosen = [fault for fault in read_faults() if all(word in f"{fault.file} {fault.name}" for word in words)]
     tests = sorted({name for fault in chosen for name in fault.tests})
     import_what_tests_import()
-    # A process for each: what a fault or a test leaves behind in one reaches no other.
-    with multiprocessing.get_context("fork").Pool(NUM_AT_ONCE, maxtasksperchild=1) as pool:
-        for test, (is_passing, output) in zip(tests, pool.imap(passes, tests, chunksize=1), strict=True):
+    with ThreadPoolExecutor(NUM_AT_ONCE) as pool:
+        for test, (is_passing, output) in zip(tests, pool.map(partial(apart, passes), tests), strict=True):
             if not is_passing:
                 print(f"{test} fails without any fault:\n{output}")
                 return 1
         width = max((len(fault.name) for fault in chosen), default=0)
         num_caught = 0
-        for fault, (is_caught, by) in zip(chosen, pool.imap(find_catcher, chosen, chunksize=1), strict=True):
+        for fault, (is_caught, by) in zip(chosen, pool.map(partial(apart, find_catcher), chosen), strict=True):
             num_caught += is_caught
             print(f"{fault.file:<24} {fault.name:<{width}}  {by}", flush=True)
     print(f"{num_caught} of {len(chosen)} planted faults caught")
