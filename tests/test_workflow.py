@@ -15,14 +15,10 @@ pytest.importorskip("torch", reason="the run trains")
 from processes import Command, tutelage
 from test_reproduction import SMALL, arguments
 from tutelage.config import load_config
-from tutelage.errors import ConfigError, DataError, ModelError
 from tutelage.recipes import recipe_path
-from tutelage.records import Prompt
 from tutelage.reproduction.run import QuickstartConfig
 from tutelage.reproduction.simulated import hand_in_village
-from tutelage.store.jsonl import read_records
 from tutelage.workflow.config import RunConfig
-from tutelage.workflow.makers import make_world
 from tutelage.workflow.paper import run_paper
 
 POLICIES = ("pretrain", "sft_first", "ppo_init", "sft", "ppo", "ppo_ptx")
@@ -202,72 +198,3 @@ def test_one_changed_setting_does_what_rests_on_it(replayed: Any) -> None:
     assert "judged by: nobody" in unjudged.stdout
     assert not (out / "evaluation/comparisons.jsonl").exists(), "no report shows them as this run's"
     assert json.loads((out / "summary.json").read_text())["win_rate_vs_sft"] == {}
-
-
-def test_prompts_keep_their_split_and_a_user_is_in_one(tmp_path: Path) -> None:
-    prompts = [{"text": f"Name fruit {i}.", "user_id": f"u{i % 60}"} for i in range(300)]
-    prompts += [{"text": "Name fruit 1.", "user_id": "u9"}, {"text": "A test.", "split": "test"}]
-    prompts += [{"text": "A ranking.", "split": "train", "purpose": "reward"}]
-    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in prompts))
-    config = RunConfig.model_validate(
-        {"out": tmp_path / "run", "base_model": "m", "prompts": str(tmp_path / "p.jsonl"), "demonstrations": "d",
-         "rankings": "r", "arms": ["sft", "ppo"]}
-    )  # fmt: skip
-    make_world(config).prompts.collect(tmp_path / "out")
-    found = list(read_records(tmp_path / "out/prompts.jsonl", Prompt))
-    assert len(found) == 302
-    by_text = {prompt.text: prompt for prompt in found}
-    assert (by_text["A test."].split, by_text["A test."].purpose) == ("test", None)
-    assert by_text["A ranking."].purpose == "reward"
-    splits: dict[str, set[str]] = {}
-    for prompt in found[:300]:
-        splits.setdefault(prompt.user_id, set()).add(prompt.split)
-    assert all(len(own) == 1 for own in splits.values())
-    counts = {name: sum(prompt.split == name for prompt in found) for name in ("train", "valid", "test")}
-    assert 200 <= counts["train"] <= 265 and counts["test"] >= 10 and counts["valid"] >= 10
-    assert {prompt.purpose for prompt in found[:300] if prompt.split == "train"} == {"ppo"}
-
-
-def test_test_prompts_that_were_trained_on_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
-    prompts = [{"text": f"Name fruit {i}.", "split": "test" if i < 10 else "train"} for i in range(20)]
-    labels = [{"prompt": f"name  FRUIT {i}.", "response": "A pear."} for i in range(9, 30)]
-    for name, rows in (("prompts", prompts), ("labels", labels)):
-        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    sources = {name: str(tmp_path / f"{name}.jsonl") for name in ("prompts", "labels")}
-    config = {"out": tmp_path / "run", "base_model": "none", "prompts": sources["prompts"], "arms": ["sft", "dpo"]}
-    config |= {"demonstrations": sources["labels"], "rankings": "r.jsonl", "select_sft_by": "validation_loss"}
-    with pytest.raises(DataError, match=r"1 of 10 test prompts .* \(10%\) are also prompts of the demonstrations"):
-        run_paper(RunConfig.model_validate(config))
-    with pytest.raises(ModelError):
-        run_paper(RunConfig.model_validate(config | {"allow_prompt_overlap": True}))
-
-
-def test_every_mistake_in_the_file_is_told_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "bad.yaml"
-    bad = {
-        "out": "run",
-        "prompts": "p.jsonl",
-        "demonstrations": "d.jsonl",
-        "rankings": "people",
-        "rankings_validation": "v.jsonl",
-        "arms": ["base", "prompted", "ppo_ptx"],
-        "completions_per_prompt": [5, 4],
-        "sft": {"num_epoch": 3, "model": "mine"},
-        "ppo": {"num_episodes": 100, "episodes_per_step": 64},
-    }
-    path.write_text(yaml.safe_dump(bad))
-    with pytest.raises(ConfigError) as error:
-        load_config(RunConfig, path)
-    for message in (
-        "it must have sft",
-        "two numbers from 2 to 9",
-        "to make a base model",
-        "by the arm ppo_ptx",
-        "the arm prompted needs at least one",
-        "rankings_validation is given",
-        "sft.num_epoch: unknown name, value 3; did you mean 'num_epochs'?",
-        "sft.model: is 'mine'; the run fills this in",
-        "num_episodes 100 must be a multiple of episodes_per_step 64",
-    ):
-        assert message in str(error.value), message
-    assert not (tmp_path / "run").exists()
