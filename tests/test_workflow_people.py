@@ -21,8 +21,11 @@ from typer.testing import CliRunner
 from studio_world import Browser, person
 from tiny import TEXT, Tiny
 from tutelage.cli import app
+from tutelage.records import Completion, Prompt
 from tutelage.studio import secrets
 from tutelage.studio.studio import open_studio
+from tutelage.workflow.people import People
+from tutelage.workflow.sources import Waiting
 
 NUM_TEST = 3
 
@@ -133,3 +136,28 @@ def test_hands_fill_the_studio_between_two_calls(recipe: Path) -> None:
         if len(own) != len(other):
             assert row["outcome"] == float(len(own) > len(other))
     assert run(recipe).stdout == done.stdout
+
+
+def test_an_outcome_is_of_the_first_whatever_the_policies_are_called(tmp_path: Path, recipe: Path) -> None:
+    """Exports order the two by name. Nobody is asked about completions that say the same."""
+    people = People(tmp_path / "studio", address="http://localhost", labels_per_task=1)
+    pairs = [
+        (
+            Prompt(id=f"p{i}", text=f"Prompt {i}"),
+            Completion(id=f"{i}a", text=texts[0], policy=policies[0]),
+            Completion(id=f"{i}b", text=texts[1], policy=policies[1]),
+        )
+        for i, (policies, texts) in enumerate(
+            [(("z", "a"), ("good", "bad")), (("a", "z"), ("good", "bad")), (("z", "a"), ("bad", "good"))]
+        )
+    ]
+    pairs.append((Prompt(id="p3", text="P"), Completion(id="3a", text="same"), Completion(id="3b", text="same")))
+    with pytest.raises(Waiting, match="waiting for 3 comparisons by people"):
+        list(people.compare(pairs))
+
+    def prefer_good(browser: Browser) -> None:
+        shown = re.findall(r'<div class="words" dir="auto">(.*?)</div>', browser.page.text, re.DOTALL)[-2:]
+        browser.send(None, preference="A" if shown[0] == "good" else "B", go="submit")
+
+    assert label_all(people.folder, "Flo", "compare", prefer_good, group="heldout") == 3
+    assert {row.prompt.id: row.outcome for row in people.compare(pairs)} == {"p0": 1.0, "p1": 1.0, "p2": 0.0, "p3": 0.5}
