@@ -27,7 +27,11 @@ def test_the_guides_commands_run_on_the_guides_files(tmp_path: Path, monkeypatch
     for name, content in re.findall(r"^`([\w-]+\.jsonl)`\n\n```json\n(.*?)```", text, re.MULTILINE | re.DOTALL):
         Path(name).write_text(content)
     pair = {"data": {"prompt": "Hi", "answer1": "a", "answer2": "b"}, "annotations": []}
-    result = {"type": "pairwise", "value": {"selected": "left"}}
+    result = {"type": "pairwise", "from_name": "pw", "to_name": "pw", "value": {"selected": "left"}}
+    Path("interface.xml").write_text(
+        '<View><Text name="asked" value="$prompt"/><Pairwise name="pw" toName="left,right"/>'
+        '<Text name="left" value="$answer1"/><Text name="right" value="$answer2"/></View>'
+    )
     Path("label-studio.json").write_text(
         json.dumps([pair | {"annotations": [{"completed_by": 1, "result": [result]}]}])
     )

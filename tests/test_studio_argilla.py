@@ -171,6 +171,11 @@ def test_columns_and_an_index_are_the_same_records(read: Callable[..., Any]) -> 
             {"response": [(ADA, "An owl.", "submitted")], "tone": [(ADA, "good", "submitted")]},
             "may be a comment",
         ),
+        (
+            {"prompt": "Name a bird."},
+            {"response": [(ADA, "An owl.", "submitted")], "tone": [(BOB, "good", "submitted")]},
+            "may be a comment",
+        ),
         (FIELDS, {"order": [(ADA, FIRST, "submitted")], "response": [(ADA, "Both.", "submitted")]}, "may be a comment"),
         (FIELDS, {"order": [(ADA, FIRST, "submitted")], "response": [(BOB, "Both.", "submitted")]}, "may be a comment"),
         ({"prompt": "Hi", "response": "Yo."}, {"answer": [(ADA, "Rude.", "submitted")]}, "holds a response already"),
@@ -202,6 +207,16 @@ def test_the_settings_say_what_a_question_asks_for(read: Callable[..., Any]) -> 
     record = flat(1, {"prompt": "What?", "photo": "a.png"}, {"write": [(ADA, "An owl.", "submitted")]})
     found, told = read(record, settings={**SETTINGS, "fields": fields})
     assert found == [] and "more than text: field 'photo'" in told[0]
+
+
+def test_a_record_that_gives_nothing_takes_all_its_annotations_with_it(tmp_path: Path) -> None:
+    path, settings, skipped = tmp_path / "records.json", tmp_path / "settings.json", []
+    answers = {"write": [(ADA, "An owl.", "submitted"), (BOB, "A crow.", "submitted")]}
+    path.write_text(json.dumps([flat(1, {"prompt": "a.png"}, answers)]))
+    image = [{"name": "prompt", "settings": {"type": "image"}}]
+    settings.write_text(json.dumps({**SETTINGS, "fields": image}))
+    assert list(read_imported(path, label_config=settings, on_skip=skipped.append)) == []
+    assert [(one.line, one.num_annotations) for one in skipped] == [(1, 2)]
 
 
 @pytest.mark.parametrize(

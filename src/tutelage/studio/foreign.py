@@ -150,9 +150,10 @@ def _asks(keys: Sequence[str], are_all_shown: bool) -> list[str]:
 
 
 def _may_be_shown(value: object, are_all_shown: bool) -> bool:
-    if are_all_shown:
-        return isinstance(value, str | list | dict)
-    return isinstance(value, str) and len(value.split()) > 1
+    if isinstance(value, str):
+        return are_all_shown or len(value.split()) > 1
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(_may_be_shown(part, are_all_shown) for part in parts)
 
 
 def _is_dialogue(value: object) -> bool:

@@ -87,21 +87,33 @@ class Storing:
         new, known, replaced = (counts.pop(outcome, 0) for outcome in (_NEW, _KNOWN, _REPLACED))
         return Stored(num_new=new, num_known=known, num_replaced=replaced, left=counts)
 
+    def waiting(self, part: Sequence[Imported]) -> list[Imported]:
+        """Those whose labels are not here under the tool's own id: only their tasks are to be queued."""
+        named = {self._named(each): each for each in part if each.label_id is not None}
+        known = select(StoredLabel.client_uuid).where(StoredLabel.client_uuid.in_(named))
+        with self.studio.database.read() as session:
+            here = set(session.scalars(known))
+        return [each for each in part if each.label_id is None or self._named(each) not in here]
+
     def _store(self, session: Session, each: Imported) -> str:
         """Store one label; returns its outcome, or why it was left."""
         key = content_key(each.task, self.purpose)
-        item = session.scalars(select(Item).where(Item.content_key == key)).one()
-        # If the item is gold, a labeler may be given a new place of it at this moment.
-        self.studio.database.take_turn(session, f"places of {item.id}")
         identity = self._identity(each, key)
         known = session.scalars(select(StoredLabel).where(StoredLabel.client_uuid == identity)).one_or_none()
         if known is not None:
-            return self._replace(session, known, item, each)
+            return self._replace(session, known, key, each)
+        item = session.scalars(select(Item).where(Item.content_key == key)).one()
+        # If the item is gold, a labeler may be given a new place of it at this moment.
+        self.studio.database.take_turn(session, f"places of {item.id}")
         labeler_id = self._labeler(session, each, item)
         if _has_place(session, item, labeler_id):
-            return _SECOND
+            own = select(StoredLabel.label).where(StoredLabel.item_id == item.id, StoredLabel.labeler_id == labeler_id)
+            return _KNOWN if session.scalar(own) == each.label.model_dump(mode="json") else _SECOND
         self._add(session, item, each, labeler_id, identity)
         return _NEW
+
+    def _named(self, each: Imported) -> str:
+        return _uuid(each.tool, self.purpose, each.label_id or "")
 
     def _identity(self, each: Imported, key: str) -> str:
         """What a label is known by: the tool's own id of it, else its task and labeler.
@@ -109,18 +121,16 @@ class Storing:
         Where nobody told the labeler, the n-th label that says the same about the same task.
         """
         if each.label_id is not None:
-            parts = [each.tool, self.purpose, each.label_id]
-        elif each.labeler is not None:
-            parts = [each.tool, self.origin, key, each.labeler]
-        else:
-            said = json.dumps([key, each.label.model_dump(mode="json")], sort_keys=True)
-            self.unnamed[said] += 1
-            parts = ["unknown", said, str(self.unnamed[said])]
-        return str(uuid.uuid5(_NAMESPACE, json.dumps(parts)))
+            return self._named(each)
+        if each.labeler is not None:
+            return _uuid(each.tool, self.origin, key, each.labeler)
+        said = json.dumps([key, each.label.model_dump(mode="json")], sort_keys=True)
+        self.unnamed[said] += 1
+        return _uuid("unknown", said, str(self.unnamed[said]))
 
-    def _replace(self, session: Session, known: StoredLabel, item: Item, each: Imported) -> str:
+    def _replace(self, session: Session, known: StoredLabel, key: str, each: Imported) -> str:
         says = each.label.model_dump(mode="json")
-        if known.item_id != item.id:
+        if session.get_one(Item, known.item_id).content_key != key:
             return _OTHER_TASK
         if known.label == says:
             return _KNOWN
@@ -180,6 +190,10 @@ class Storing:
             )
         )
         session.flush()
+
+
+def _uuid(*parts: str) -> str:
+    return str(uuid.uuid5(_NAMESPACE, json.dumps(parts)))
 
 
 def _has_place(session: Session, item: Item, labeler_id: str) -> bool:

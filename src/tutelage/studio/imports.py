@@ -91,7 +91,7 @@ def _of_tool(path: Path, log: SkipLog, reader: Reader) -> Iterator[Imported]:
         except UnusableRow as error:
             log.leave_out(number, f"{where}: {error}", reader.num_annotations(row))
             continue
-        for each in found:
+        for each in dict.fromkeys(found):
             place = f"{where}, {each.where.replace(':', ' ')}"
             if isinstance(each, NotRead):
                 log.leave_out(number, f"{place}: {each.reason}", 1)
@@ -168,6 +168,6 @@ def import_labels(
     storing = Storing(studio=studio, name=name, purpose=purpose, group=group, origin=origin)
     while part := list(islice(found, _LABELS_PER_TRANSACTION)):
         # Without places of their own: each label brings its place.
-        enqueue(studio, (each.task for each in part), purpose=purpose, overlap=0, name=name)
+        enqueue(studio, (each.task for each in storing.waiting(part)), purpose=purpose, overlap=0, name=name)
         storing.store(part)
     return storing.stored()

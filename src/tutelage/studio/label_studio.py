@@ -28,7 +28,7 @@ from tutelage.studio.label_config import LabelStudioConfig
 
 _PAIR_STEMS = ("answer", "response", "text", "completion", "output", "reply", "")
 _PAIR_ENDS = (("1", "2"), ("_1", "_2"), ("a", "b"), ("_a", "_b"), ("left", "right"), ("_left", "_right"))
-_MIN_KEYS = ("annotation_id", "annotator", "lead_time")
+_MIN_KEYS = ("annotation_id", "annotator")
 # Where a text or a choice stands, if it is about a part of what is shown.
 _REGION_KEYS = ("parentID", "item_index")
 
@@ -136,9 +136,11 @@ class LabelStudioReader:
         return Demonstration(prompt=prompt.text, messages=prompt.messages, response=response)
 
     def _prompt(self, data: Row, judged: Iterable[str]) -> Prompt:
-        """The prompt in what the labeler saw beside the judged completions."""
+        """The prompt in what the labeler saw beside the judged completions, and lists of others with the same ids."""
         if self.config is None:
-            left = {key: value for key, value in _without_lists(data).items() if key not in judged}
+            ids = [_ids(data[key]) for key in judged if _is_list(data.get(key))]
+            rivals = [key for key, value in data.items() if _is_list(value) and _ids(value) in ids]
+            left = {key: value for key, value in data.items() if key not in (*judged, *rivals)}
             return prompt_of(left, are_all_shown=False)
         if self.config.unread:
             raise UnusableRow(f"the labeler saw more than text under one key: {self.config.unread[0]}")
@@ -221,6 +223,10 @@ def _is_list(value: object) -> bool:
         and bool(value)
         and all(isinstance(item, dict) and "id" in item and not item.keys() & {"role", "from"} for item in value)
     )
+
+
+def _ids(items: list[Row]) -> list[str]:
+    return sorted(str(item["id"]) for item in items)
 
 
 def _without_lists(data: Row) -> dict[str, Any]:
