@@ -180,6 +180,7 @@ def _logged(tiny: Tiny, out: Path) -> set[str]:
     dpo_settings |= {"evaluate_every_num_steps": 1, "optimizer": optimizer}
     ppo_settings = {"policy": tiny.policy, "reward_model": tiny.reward_model, "prompts": tiny.prompts, "text": text}
     ppo_settings |= {"num_episodes": 8, "episodes_per_step": 4, "episodes_per_minibatch": 2}
+    ppo_settings |= {"evaluate_every_num_steps": 1}
     ppo_settings |= {"ptx": {"text": tiny.text, "context_tokens": 16, "sequences_per_episode": 1}}
     stages: list[tuple[Callable[[Any], Any], type[BaseModel], dict[str, Any]]] = [
         (pretrain, PretrainConfig, pretrain_settings),

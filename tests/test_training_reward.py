@@ -15,7 +15,7 @@ from test_training_ppo import assert_close_gradients
 from test_training_resume import bits_of
 from tiny import TEXT, gradients_of_term, ranking_rows, read_rows, write_rows
 from tutelage.errors import NonFiniteLossError
-from tutelage.evaluation.preference import score_accuracy
+from tutelage.evaluation.preference import score_rows
 from tutelage.model.inference import compute_scores
 from tutelage.model.loading import load_scalar_model
 from tutelage.model.policy import ScoreModel
@@ -246,7 +246,8 @@ def test_the_interval_is_that_of_prompts_not_of_comparisons(encoded):
     found = accuracy_interval(scores, items)
     assert found["num_validation_comparisons"] == num_pairs
     rows_of_scores = [own.tolist() for own in scores.split([len(item.group.responses) for item in items])]
-    of_comparisons = score_accuracy([item.record for item in items], rows_of_scores)
+    evaluated = [row.value for row in score_rows([item.record for item in items], rows_of_scores, {})]
+    of_comparisons = sum(evaluated) / len(evaluated)
     assert found["validation_comparison_accuracy"] == pytest.approx(of_comparisons, abs=1e-9)
     assert abs(of_comparisons - sum(accuracies) / len(accuracies)) > 0.01, "one number would prove nothing"
     assert found["validation_accuracy_low"] == pytest.approx(expected.low, abs=1e-9)

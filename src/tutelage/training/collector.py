@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -82,8 +82,8 @@ class RolloutCollector:
         sampling_logprobs = [torch.tensor(response.logprobs) for response in responses]
         with timer.part("policy", num_tokens(groups)):
             logprobs = self._logprobs(self.policy, groups, batches)
-        with timer.part("reference", num_tokens(groups)):
-            reference_logprobs = self._reference_logprobs(groups, batches)
+        with timer.part("reference", num_tokens(groups)), self.reading_reference() as reference:
+            reference_logprobs = self._logprobs(reference, groups, batches)
         rollout = Rollout(
             groups=groups,
             batches=batches,
@@ -137,10 +137,11 @@ class RolloutCollector:
 
         return compute_token_rows(policy, groups, measure, batches)
 
-    def _reference_logprobs(self, groups: Sequence[Group], batches: list[list[int]]) -> Tensor:
-        """(B, R), of the policy without its adapters where it has some."""
+    @contextmanager
+    def reading_reference(self) -> Iterator[Policy]:
+        """The reference: of a policy with adapters, the policy without them."""
         with adapters_off(self.policy.model) if self.reference is self.policy else nullcontext():
-            return self._logprobs(self.reference, groups, batches)
+            yield self.reference
 
     def _check_sampler(self, rollout: Rollout) -> None:
         """In the first step, before anything is updated: refuse a policy that the sampler does not sample from."""

@@ -193,6 +193,12 @@ class PPOConfig(StageConfig):
     # their deviation (GRPO), which need none.
     advantages: Literal["gae", "group_mean", "rloo", "grpo"] = "gae"
     num_epochs: int = Field(1, gt=0)
+    # On prompts that are held out (split "valid", else one in twenty): score, KL, length, samples. 0: never.
+    evaluate_every_num_steps: int = Field(0, ge=0)
+    validation_prompts: int = Field(128, gt=0)  # at most, drawn by the seed; as for the choice of the SFT checkpoint
+    # Save the evaluated policy of the highest score within this many nats per response, not the last. None: the last.
+    select_within_kl: float | None = Field(None, gt=0)
+    max_kl: float | None = Field(None, gt=0)  # nats per response; a step beyond it ends the run
     temperature: float = Field(1.0, gt=0)
     ppo: PPOTermsConfig = Field(default_factory=lambda: PPOTermsConfig())
     ptx: PTXConfig = Field(default_factory=lambda: PTXConfig())
@@ -228,6 +234,11 @@ class PPOConfig(StageConfig):
             problems.append(
                 f"episodes_per_minibatch {self.episodes_per_minibatch} must be a multiple of responses_per_prompt "
                 f"{number}: the responses to one prompt stay together"
+            )
+        if self.select_within_kl is not None and self.evaluate_every_num_steps == 0:
+            problems.append(
+                f"select_within_kl is {self.select_within_kl:g}, but nothing is evaluated; set "
+                "evaluate_every_num_steps above 0"
             )
         if self.advantages != "gae" and number == 1:
             problems.append(

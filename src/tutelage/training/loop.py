@@ -48,14 +48,21 @@ def train(
     num_steps: int,
     take_step: Callable[[int], dict[str, float]],
     describe: Callable[[dict[str, float]], str],
+    should_stop: Callable[[dict[str, float]], bool] = lambda metrics: False,
 ) -> None:
-    """Every step that is left: take it, log its metrics, describe it beside the progress; `stage` saves and resumes."""
+    """Every step that is left: take it, log its metrics, describe it beside the progress; `stage` saves and resumes.
+
+    A step of whose metrics `should_stop` is true is the last one.
+    """
     for step in stage.steps(num_steps):
         stage.timer.take()  # what lies between two steps is none's: checkpoints, progress
         metrics = take_step(step)
         stage.note = describe(metrics)
         stage.log(step, metrics)
         stage.log_timings(step)
+        if should_stop(metrics):
+            stage.num_steps_done = step + 1
+            break
 
 
 def update(stage: Stage, step: int, *updates: Update) -> dict[str, float]:

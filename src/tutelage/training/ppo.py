@@ -20,6 +20,7 @@ from tutelage.training.advantages import AdvantageEstimator
 from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.collector import RolloutCollector
 from tutelage.training.config import PPOConfig
+from tutelage.training.held_out import HeldOutPrompts
 from tutelage.training.language_modeling import language_term
 from tutelage.training.loop import Term, Update, train, update
 from tutelage.training.optim import MovingAverage, Optimizer, name_of_average
@@ -42,6 +43,7 @@ def _loop(stage: Stage, config: PPOConfig) -> dict[str, Any]:
         num_steps=config.num_steps,
         take_step=trainer.step,
         describe=lambda metrics: f"score {metrics['score']:.3f}, KL {metrics['kl_to_reference']:.2f}",
+        should_stop=lambda metrics: trainer.has_left(metrics["kl_to_reference"]),
     )
     return {**trainer.data.summary(), **trainer.save()}
 
@@ -87,7 +89,8 @@ class PPOTrainer:
         self.optimizer = Optimizer(policy, config.policy_optimizer, config.num_steps)
         self.average = MovingAverage(policy, config.ema_decay)
         self.ptx_order = ShuffledEpochs(len(data.pretraining or [0]), seed=derived_seed(config.seed, "ptx"))
-        self.kl_coef = config.ppo.kl_coef
+        self.held_out = HeldOutPrompts(stage, config, data.held_out, collector, self.average)
+        self.kl_coef, self.last_kl = config.ppo.kl_coef, 0.0
         stage.components |= {
             "policy": policy,
             "policy_optimizer": self.optimizer,
@@ -126,7 +129,10 @@ class PPOTrainer:
             self.average.update()
             for name, value in taken.items():
                 means[name] = means.get(name, 0.0) + value / len(minibatches)
-        self._adapt_kl_coef(metrics["kl_to_reference"])
+        self.last_kl = metrics["kl_to_reference"]
+        self._adapt_kl_coef(self.last_kl)
+        if self.held_out.is_due(step):
+            metrics |= self.held_out.evaluate(step)
         return metrics | means
 
     def _policy_term(self, rollout: Rollout, minibatch: Minibatch, advantages: Tensor) -> Term:
@@ -174,6 +180,10 @@ class PPOTrainer:
                 num_episodes=self.config.episodes_per_step,
             )
 
+    def has_left(self, kl: float) -> bool:
+        """Whether a step's KL to the reference, in nats per response, is beyond what the run may spend."""
+        return self.config.max_kl is not None and kl > self.config.max_kl
+
     def state_dict(self) -> dict[str, float]:
         """The KL controller."""
         return {"kl_coef": self.kl_coef}
@@ -185,11 +195,15 @@ class PPOTrainer:
         """The policy, or its moving average, and what the estimator learned."""
         if self.config.ema_decay > 0:
             self.average.swap()
-        self.stage.save_model(self.policy)
+        selected = self.held_out.summary()
+        if selected.get("saved_step") is None:
+            self.stage.save_model(self.policy)
         for name, model in self.estimator.models.items():
             self.stage.save_model(model, name)
         return {
             "num_episodes": self.config.num_episodes,
             "kl_coef": self.kl_coef,
             "saved_policy": name_of_average(self.config.ema_decay, self.config.lora.rank),
+            **selected,
+            **({"stopped_at_step": self.stage.num_steps_done} if self.has_left(self.last_kl) else {}),
         }

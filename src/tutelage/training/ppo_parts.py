@@ -9,12 +9,14 @@ from tutelage.model.generator import Generator, LocalGenerator
 from tutelage.model.loading import load_tokenizer
 from tutelage.model.policy import Policy, ScoreModel, ValueModel
 from tutelage.records import Prompt
+from tutelage.seeds import derived_seed
 from tutelage.store.sources import load_prompts
 from tutelage.text.render import Renderer
 from tutelage.training.advantages import AdvantageEstimator, GeneralizedAdvantages, GroupAdvantages
+from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import PPOConfig
 from tutelage.training.corpus import VALIDATION_SHARE, Corpus, load_training_corpus
-from tutelage.training.data import Encoded, LeftOut, Limits, encode_prompts, require_some
+from tutelage.training.data import Encoded, LeftOut, Limits, encode_prompts, hold_out, require_some
 from tutelage.training.overlap import count_overlap, prompt_key, read_training_prompts
 from tutelage.training.prompting import check_prompted_alike, prompt_as_trained
 from tutelage.training.stage import Stage
@@ -31,9 +33,13 @@ class PPOModels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PPOData:
-    """Prompts, the text of the ptx term (None without one), and what was left out or overlaps."""
+    """Prompts to learn from; prompts to evaluate on, if any; the text of the ptx term (None without one).
+
+    And what was left out, and how many prompts are those of the rankings.
+    """
 
     prompts: list[Encoded[Prompt]]
+    held_out: list[Encoded[Prompt]]
     pretraining: Corpus | None
     left_out: LeftOut
     num_overlapping_prompts: int | None
@@ -42,6 +48,7 @@ class PPOData:
         return {
             "num_prompts": len(self.prompts),
             "num_prompts_in_rankings": self.num_overlapping_prompts,
+            **({"num_held_out_prompts": len(self.held_out)} if self.held_out else {}),
             **self.left_out.summary(),
         }
 
@@ -78,27 +85,46 @@ def load_ppo_data(config: PPOConfig, models: PPOModels) -> PPOData:
     """Prompts that leave room for a response in both contexts; pretraining text, which is the policy's alone."""
     renderer, left_out = models.policy.renderer, LeftOut(skip_bad=config.skip_bad)
     context = min(models.policy.context_limit, models.score_model.context_limit)
-    prompts = load_ppo_prompts(config, renderer, Limits(text=config.text, context=context, left_out=left_out))
+    limits = Limits(text=config.text, context=context, left_out=left_out)
+    prompts, held_out = load_ppo_prompts(config, renderer, limits)
     return PPOData(
         prompts=prompts,
+        held_out=held_out,
         num_overlapping_prompts=count_prompts_of_rankings(config, prompts),
         pretraining=load_ptx_text(config, renderer, models.policy.context_limit, left_out),
         left_out=left_out,
     )
 
 
-def load_ppo_prompts(config: PPOConfig, renderer: Renderer, limits: Limits) -> list[Encoded[Prompt]]:
-    """The prompts that are allotted to PPO training; of a file that allots nothing, all."""
+def load_ppo_prompts(
+    config: PPOConfig, renderer: Renderer, limits: Limits
+) -> tuple[list[Encoded[Prompt]], list[Encoded[Prompt]]]:
+    """The prompts that are allotted to PPO: those to learn from, and, where the run evaluates, those held out.
+
+    Of a file that allots nothing, all are for learning; what is held out is split "valid", or else one in twenty.
+    """
     records = [
         record
         for record in limits.left_out.load(load_prompts, config.prompts)
-        if record.purpose in (None, "ppo") and record.split in (None, "train")
+        if record.purpose in (None, "ppo") and record.split != "test"
     ]
-    encoded = encode_prompts(records, renderer, limits)
+    training = [record for record in records if record.split in (None, "train")]
+    held_out = [record for record in records if record.split == "valid"] if config.evaluate_every_num_steps else []
+    if config.evaluate_every_num_steps and not held_out:
+        training, held_out = hold_out(training)
+    encoded, evaluated = (encode_prompts(chosen, renderer, limits) for chosen in (training, held_out))
     require_some(
         encoded, f"the training split of PPO prompts ({config.prompts})", "Give prompts with purpose ppo, split train."
     )
-    return encoded
+    if config.evaluate_every_num_steps:
+        require_some(
+            evaluated,
+            f"the held-out split of PPO prompts ({config.prompts})",
+            "Give prompts with split valid, or set evaluate_every_num_steps: 0.",
+        )
+    order = ShuffledEpochs(len(evaluated), seed=derived_seed(config.seed, "held-out prompts")) if evaluated else None
+    number = min(config.validation_prompts, len(evaluated))
+    return encoded, [evaluated[i] for i in order.take(0, number)] if order else []
 
 
 def count_prompts_of_rankings(config: PPOConfig, prompts: list[Encoded[Prompt]]) -> int | None:
