@@ -129,3 +129,14 @@ def test_a_run_that_evaluates_resumes_to_the_bit(configured):  # noqa: F811
 def test_a_bound_without_an_evaluation_is_refused(configured):  # noqa: F811
     with pytest.raises(ValueError, match="nothing is evaluated; set evaluate_every_num_steps"):
         configured(select_within_kl=5.0)
+
+
+def test_evaluating_changes_nothing_of_what_is_trained(configured, tmp_path):  # noqa: F811
+    rows = [{"text": f"Where is hen {i}?", "split": "valid" if i < 3 else "train"} for i in range(30)]
+    prompts = write_rows(tmp_path / "allotted.jsonl", rows)
+    settings = {"prompts": prompts, "ema_decay": 0.5, "num_episodes": 24, "policy_optimizer": FAST}
+    saved = []
+    for name, every in (("without", 0), ("with", 1)):
+        ppo(config := configured(name, evaluate_every_num_steps=every, **settings))
+        saved.append({path: bits for path, bits in bits_of(config.out).items() if path.endswith(".safetensors")})
+    assert saved[0] == saved[1]
