@@ -187,7 +187,9 @@ def test_the_finding_and_the_verdict_follow_the_interval(tmp_path, low, high, wo
     (tmp_path / "evaluation").mkdir()
     measured = {"measure": "win_rate", "arm": "ppo_ptx", "baseline": "sft", "source": "evaluation/comparisons.jsonl"}
     measured |= {"mean": (low + high) / 2, "low": low, "high": high, "n": 100}
-    (tmp_path / "evaluation/measurements.jsonl").write_text(json.dumps(measured))
+    # A contest with somebody else stands before it and is not what the finding is about.
+    contest = measured | {"baseline": "gpt", "mean": 0.99, "low": 0.98, "high": 1.0}
+    (tmp_path / "evaluation/measurements.jsonl").write_text(f"{json.dumps(contest)}\n{json.dumps(measured)}\n")
     text = Page(write_paper_report(tmp_path).read_text()).text
     assert f"Responses of the PPO-ptx policy {words} those of the SFT policy" in text
     claim = text[text.index("PPO-ptx is preferred to SFT") :]
