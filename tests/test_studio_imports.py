@@ -44,7 +44,12 @@ LABEL_STUDIO = [
     },
     {
         "data": {"prompt": "Name a tree.", "answer1": "An oak.", "answer2": "A brick."},
-        "annotations": [_annotation(3, "pairwise", {"selected": "right"})],
+        "annotations": [
+            {
+                "completed_by": 3,
+                "result": [{"type": "pairwise", "value": {"selected": "right"}, "to_name": "answer1,answer2"}],
+            }
+        ],
     },
     {"data": {"prompt": "Name a fish."}, "annotations": [_annotation(3, "textarea", {"text": ["A pike."]})]},
     {"data": {"prompt": "Name a star.", "items": ITEMS}, "annotations": []},

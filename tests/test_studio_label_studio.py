@@ -306,10 +306,11 @@ PAIRWISE = """<View><Text name="q" value="$prompt"/><Pairwise name="pw" toName="
 
 
 def test_the_sides_of_a_pair_are_those_of_the_configuration(read: Callable[..., Any]) -> None:
-    """The left side is the second answer here; without the configuration the numbers say which is left."""
+    """The left side is the second answer here; without the configuration nobody knows."""
     tasks = task(1, PAIR, annotation(1, 1, choose("left")))
     assert _texts(read(tasks, config=PAIRWISE)[0][0]) == [["A brick."], ["An oak."]]
-    assert _texts(read(tasks)[0][0]) == [["An oak."], ["A brick."]]
+    found, told = read(tasks)
+    assert found == [] and "left and the right side is not known" in told[0]
     named = task(1, PAIR, annotation(1, 1, choose("left", about="answer2,answer1")))
     assert _texts(read(named)[0][0]) == [["A brick."], ["An oak."]]
 
@@ -360,7 +361,7 @@ def test_annotations_that_are_none_are_told(read: Callable[..., Any], broken: An
 def test_what_was_taken_in_is_what_is_exported(studio: Studio, tmp_path: Path) -> None:
     tasks = [
         task(1, {**ASK, "items": ITEMS}, annotation(1, 1, rank("x", "z", "y")), annotation(2, 2, was_cancelled=True)),
-        task(2, PAIR, annotation(3, 2, choose("right")), project=2),
+        task(2, PAIR, annotation(3, 2, choose("right", about="answer1,answer2")), project=2),
         task(3, {"prompt": "Name a fish."}, annotation(4, 1, write("A pike.")), project=3),
     ]
     import_labels(studio, read_imported(_file(tmp_path, tasks)), name="a")

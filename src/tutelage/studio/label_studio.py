@@ -174,10 +174,8 @@ class LabelStudioReader:
         named = [name.strip() for name in str(result.get("to_name") or "").split(",")]
         if len(named) == 2 and all(isinstance(data.get(name), str) for name in named):
             return named[0], named[1]
-        pairs = _pairs(data)
-        if len(pairs) != 1:
-            raise UnusableRow(f"which keys hold the left and the right side is not known; {CONFIG_HINT}")
-        return pairs[0]
+        # A result does not say what its control's `toName` was: `answer1` may have stood on the right.
+        raise UnusableRow(f"which keys hold the left and the right side is not known; {CONFIG_HINT}")
 
     def _of_ranker(self, data: Row, result: Row, value: Row) -> Record:
         key = self._list_key(data, result)
