@@ -7,21 +7,21 @@ from contextlib import contextmanager
 
 from worker import now
 
-from tutelage.training.stage import Stage
+from tutelage.training.stage import TrainingRun
 
 
 @contextmanager
 def step_ends() -> Iterator[list[tuple[float, float]]]:
     """The times at which the stage wrote a line of metrics; the stage itself does what it always does."""
     stamps: list[tuple[float, float]] = []
-    log = Stage.log
+    log = TrainingRun.log
 
-    def timed(stage: Stage, step: int, metrics: Mapping[str, float]) -> None:
+    def timed(stage: TrainingRun, step: int, metrics: Mapping[str, float]) -> None:
         log(stage, step, metrics)
         stamps.append(now())
 
-    Stage.log = timed  # type: ignore[method-assign]
+    TrainingRun.log = timed  # type: ignore[method-assign]
     try:
         yield stamps
     finally:
-        Stage.log = log  # type: ignore[method-assign]
+        TrainingRun.log = log  # type: ignore[method-assign]

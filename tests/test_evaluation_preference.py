@@ -11,7 +11,7 @@ import pytest
 
 from tutelage.evaluation.measuring import mean_of, mean_ratings, mean_values, win_rates
 from tutelage.evaluation.preference import (
-    Panel,
+    LabelerPanel,
     compare_with_baseline,
     ranking_agreement,
     rate_completions,
@@ -57,7 +57,7 @@ def rates_of(rows, labelers="heldout"):
 
 
 def panel(group="heldout", labelers=LABELERS, number=2):
-    return Panel(group=group, labelers=labelers, judgements_per_prompt=number)
+    return LabelerPanel(group=group, labelers=labelers, judgements_per_prompt=number)
 
 
 def test_win_rate_by_hand():

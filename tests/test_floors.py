@@ -173,3 +173,25 @@ def test_planted_circle_and_impurity_are_seen(tmp_path):
     path.write_text(path.read_text(encoding="utf-8") + "\nfrom importlib import resources\n")
     planted.append(f"reproduction/village/facts.py:{len(path.read_text().splitlines())} imports importlib")
     assert impurities(package) == planted
+
+
+def public_classes(package: Path) -> dict[str, list[str]]:
+    """Where each public class is defined, by its name."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(package.rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(path.relative_to(package).as_posix())
+    return found
+
+
+def test_one_name_is_one_class():
+    classes = public_classes(PACKAGE)
+    assert len(classes) > 200
+    assert {name: places for name, places in classes.items() if len(places) > 1} == {}
+
+
+def test_a_second_class_of_a_name_is_seen(tmp_path):
+    for room in ("one", "two"):
+        (tmp_path / f"{room}.py").write_text("class Judge:\n    pass\n\n\nclass _Judge:\n    pass\n")
+    assert public_classes(tmp_path) == {"Judge": ["one.py", "two.py"]}

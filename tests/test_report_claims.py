@@ -22,7 +22,7 @@ from tutelage.report.rules import Between, above, below, overall
 from tutelage.report.run_folder import read_run
 from tutelage.reproduction.claims import CLAIMS
 from tutelage.reproduction.claims.choices import BestOfSweeps, LastEpochMinusLowestLoss
-from tutelage.reproduction.claims.quantities import Contrast, Term, difference
+from tutelage.reproduction.claims.quantities import Contrast, MeanTerm, difference
 
 JUDGED = {"labelers": "heldout", "distribution": "instruct"}
 AGAINST = SizedArm("sft", LARGEST)
@@ -380,7 +380,7 @@ def folds(insides: list[float], outsides: list[float]) -> list[dict]:
 def test_folds_are_what_cross_validation_drew(tmp_path):
     path = write_measurements(tmp_path, folds([0.72, 0.73, 0.71], [0.70, 0.70, 0.68]))
     terms = tuple(
-        Term(weight, "reward_model_accuracy", condition={"labelers": side})
+        MeanTerm(weight, "reward_model_accuracy", condition={"labelers": side})
         for weight, side in ((1.0, "inside"), (-1.0, "outside"))
     )
     found = Contrast(terms, across="fold").read(evidence_of(path))
@@ -453,8 +453,8 @@ def test_the_reward_model_serves_all_sizes_and_its_rows_name_none(tmp_path):
 
 def test_a_difference_of_two_sizes_needs_two_sizes(full, tmp_path):
     terms = (
-        Term(1.0, "win_rate", "ppo_ptx", JUDGED, SMALLEST, AGAINST),
-        Term(-1.0, "win_rate", "gpt", JUDGED, LARGEST, AGAINST),
+        MeanTerm(1.0, "win_rate", "ppo_ptx", JUDGED, SMALLEST, AGAINST),
+        MeanTerm(-1.0, "win_rate", "gpt", JUDGED, LARGEST, AGAINST),
     )
     assert Contrast(terms).read(evidence_of(full)) is not None
     assert Contrast(terms).read(evidence_of(write_synthetic_run(tmp_path / "quick", num_prompts=12, stages=()))) is None

@@ -20,12 +20,12 @@ from tutelage.errors import StorageError, UserError
 from tutelage.studio.assignment import claim
 from tutelage.studio.database import _MIGRATIONS, open_database
 from tutelage.studio.studio import open_studio
-from tutelage.studio.tables import Batch, Table
+from tutelage.studio.tables import Batch, TableBase
 
 
 def test_the_migrations_make_the_tables_of_the_code(studio):
     with studio.database.engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), Table.metadata) == []
+        assert compare_metadata(MigrationContext.configure(connection), TableBase.metadata) == []
 
 
 def test_opening_again_keeps_what_is_there(studio, tmp_path):

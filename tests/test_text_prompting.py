@@ -351,7 +351,13 @@ def test_a_line_to_score_that_the_template_refuses_is_named_or_skipped(chat_fold
 
 @pytest.mark.parametrize("stage", ["sft", "reward", "ppo"])
 def test_training_names_or_skips_what_the_template_refuses(stage: str, chat_folder: Path, tmp_path: Path):
-    from tutelage.training.data import LeftOut, Limits, encode_demonstrations, encode_prompts, encode_rankings
+    from tutelage.training.data import (
+        LengthLimits,
+        SkippedRecords,
+        encode_demonstrations,
+        encode_prompts,
+        encode_rankings,
+    )
 
     renderer = make_renderer(load_tokenizer(chat_folder), prompt_format="chat")
     ranking = {key: value for key, value in ranking_rows(1)[0].items() if key != "prompt"}
@@ -363,8 +369,8 @@ def test_training_names_or_skips_what_the_template_refuses(stage: str, chat_fold
     records = [kind.model_validate({**row, **SYSTEM}), kind.model_validate({**row, **USER})]
 
     def encoded(*, skip_bad: bool) -> tuple[int, list[str]]:
-        left_out = LeftOut(skip_bad=skip_bad)
-        found = encode(records, renderer, Limits(text=TextConfig(**TEXT), context=96, left_out=left_out))  # type: ignore
+        left_out = SkippedRecords(skip_bad=skip_bad)
+        found = encode(records, renderer, LengthLimits(text=TextConfig(**TEXT), context=96, left_out=left_out))  # type: ignore
         return len(found), left_out.messages
 
     with pytest.raises(DataError, match=r"prompt [0-9a-f]{16}: .*System role not supported.*skip_bad: true"):

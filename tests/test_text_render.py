@@ -13,7 +13,7 @@ from tutelage.errors import ModelError, RenderError
 from tutelage.records import Demonstration, Message, Prompt
 from tutelage.text.render import Renderer
 from tutelage.training.corpus import Corpus
-from tutelage.training.data import LeftOut
+from tutelage.training.data import SkippedRecords
 
 FAMILIES = tuple(SHAPES)
 
@@ -186,7 +186,7 @@ def test_a_text_that_cannot_do_without_a_control_token_is_refused():
         renderer.response_tokens("a cow")
     with pytest.raises(RenderError, match="document that begins with 'a cow': "):
         Corpus(["a hen", "a cow"], renderer, context_tokens=8)
-    left_out = LeftOut(skip_bad=True)
+    left_out = SkippedRecords(skip_bad=True)
     assert len(Corpus(["a hen", "a cow"], renderer, context_tokens=8, left_out=left_out)) == 1
     assert len(left_out.messages) == 1
 

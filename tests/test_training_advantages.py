@@ -118,9 +118,9 @@ def test_a_run_on_groups_resumes_to_the_bit(tiny, configured, kind):  # noqa: F8
     settings = {"advantages": kind, "checkpoint_every_num_steps": 1, "num_episodes": 24, "ptx": ptx(tiny), **FOUR}
     ppo(whole := configured("whole", **settings))
     stopped = configured("stopped", **settings)
-    from tutelage.training.stage import Stage
+    from tutelage.training.stage import TrainingRun
 
-    log = Stage.log
+    log = TrainingRun.log
 
     def stop(self, step, metrics):
         log(self, step, metrics)
@@ -128,7 +128,7 @@ def test_a_run_on_groups_resumes_to_the_bit(tiny, configured, kind):  # noqa: F8
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Stage, "log", stop)
+        patch.setattr(TrainingRun, "log", stop)
         with pytest.raises(Stopped):
             ppo(stopped)
     ppo(stopped, resume=True)

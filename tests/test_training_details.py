@@ -25,7 +25,7 @@ from tutelage.training.language_modeling import language_term  # noqa: E402
 from tutelage.training.optim import MovingAverage, Optimizer, learning_rate_share, require_finite  # noqa: E402
 from tutelage.training.ppo import make_trainer, ppo  # noqa: E402
 from tutelage.training.sft import mixed_windows, sft  # noqa: E402
-from tutelage.training.stage import Stage  # noqa: E402
+from tutelage.training.stage import TrainingRun  # noqa: E402
 
 if TYPE_CHECKING:
     from tiny import Tiny
@@ -197,7 +197,7 @@ def test_the_checkpoint_is_chosen_by_score_where_there_is_a_reward_model(tiny: T
 
 def test_the_value_model_starts_as_the_reward_model_and_the_reference_as_the_policy(tiny: Tiny, tmp_path: Path) -> None:
     config = _ppo_config(tiny, tmp_path / "run")
-    trainer = make_trainer(Stage("ppo", config, resume=False), config)
+    trainer = make_trainer(TrainingRun("ppo", config, resume=False), config)
     estimator: Any = trainer.estimator
     for first, second in (
         (estimator.value_model, trainer.collector.score_model),

@@ -12,7 +12,7 @@ from test_training_resume import bits_of
 from tiny import read_rows, write_rows
 from tutelage.model.packing import Group
 from tutelage.training.ppo import ppo
-from tutelage.training.stage import Stage
+from tutelage.training.stage import TrainingRun
 
 FAST = {**NO_SCHEDULE, "learning_rate": 1e-2}
 LONG = {"num_episodes": 48, "policy_optimizer": FAST}
@@ -110,7 +110,7 @@ def test_a_run_that_evaluates_resumes_to_the_bit(configured):  # noqa: F811
     settings = {**LONG, "ema_decay": 0.5, "evaluate_every_num_steps": 2, "select_within_kl": 50.0}
     settings |= {"checkpoint_every_num_steps": 1}
     ppo(whole := configured("whole", **settings))
-    stopped, log = configured("stopped", **settings), Stage.log
+    stopped, log = configured("stopped", **settings), TrainingRun.log
 
     def stop(self, step, metrics):
         log(self, step, metrics)
@@ -118,7 +118,7 @@ def test_a_run_that_evaluates_resumes_to_the_bit(configured):  # noqa: F811
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Stage, "log", stop)
+        patch.setattr(TrainingRun, "log", stop)
         with pytest.raises(BaseException, match="stopped"):
             ppo(stopped)
     summary = ppo(stopped, resume=True)

@@ -20,17 +20,17 @@ from tutelage.training.config import (
     PretrainConfig,
     RewardConfig,
     SFTConfig,
-    StageConfig,
+    TrainingConfig,
 )
 from tutelage.training.inert import inert_settings
-from tutelage.training.stage import Stage
+from tutelage.training.stage import TrainingRun
 
 REQUIRED = {"out": "o", "model": "m", "policy": "p", "reward_model": "r", "demonstrations": "d", "rankings": "k"}
 REQUIRED |= {"prompts": "p.jsonl", "text": "t.txt", "num_steps": 20, "ptx": {"coef": 0.0}}
 RECIPES = {"sft": SFTConfig, "ppo-init": SFTConfig, "reward": RewardConfig, "ppo": PPOConfig}
 
 
-def config_of(model: type[StageConfig], /, **values: Any) -> Any:
+def config_of(model: type[TrainingConfig], /, **values: Any) -> Any:
     """With what the model requires, and what `values` say."""
     needed = {name for name, field in model.model_fields.items() if field.is_required()} | {"ptx"}
     own = {name: value for name, value in REQUIRED.items() if name in needed & set(model.model_fields)}
@@ -93,7 +93,7 @@ OPTIMIZER = {"learning_rate": 1e-3}
         (PPOConfig, {"episodes_per_minibatch": 512, "ppo": {"clip_range": 0.1}}, ("clip_range", "every ratio is 1")),
     ],
 )
-def test_what_cannot_act_is_said(model: type[StageConfig], values: dict[str, Any], words: tuple[str, ...]) -> None:
+def test_what_cannot_act_is_said(model: type[TrainingConfig], values: dict[str, Any], words: tuple[str, ...]) -> None:
     if model is PretrainConfig:
         values = {"optimizer": OPTIMIZER, **values}
     lines = inert_settings(config_of(model, **values), 20)
@@ -121,5 +121,5 @@ def test_everything_in_a_recipe_acts(family: str, stage: str) -> None:
 def test_a_stage_says_it_before_its_first_step(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = config_of(SFTConfig, out=tmp_path / "run", optimizer=OptimizerConfig(learning_rate=1e-3, warmup_steps=9))
     with caplog.at_level(logging.WARNING):
-        next(Stage("sft", config, resume=False).steps(3))
+        next(TrainingRun("sft", config, resume=False).steps(3))
     assert "sft: optimizer.warmup_steps is 9, but the run has 3 steps" in caplog.text

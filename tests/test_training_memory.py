@@ -44,11 +44,11 @@ def train(out: Path, time_share: float) -> list[int]:
     from tutelage.training.language_modeling import language_term
     from tutelage.training.loop import accumulate_gradients
     from tutelage.training.optim import Optimizer
-    from tutelage.training.stage import Stage
+    from tutelage.training.stage import TrainingRun
 
     torch.set_num_threads(1)
     config = SFTConfig(out=out, model="m", demonstrations="d", device="cpu", checkpoint_every_num_steps=0)
-    stage = Stage("sft", config, resume=False)
+    stage = TrainingRun("sft", config, resume=False)
     stage.freed = FreedMemory(time_share=time_share)
     shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
     model = AutoModelForCausalLM.from_config(

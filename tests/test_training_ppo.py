@@ -21,7 +21,7 @@ from tutelage.training import collector
 from tutelage.training.config import PPOConfig
 from tutelage.training.ppo import make_trainer, ppo
 from tutelage.training.rollout import shown_groups
-from tutelage.training.stage import Stage
+from tutelage.training.stage import TrainingRun
 
 NO_SCHEDULE = {"learning_rate": 1e-4, "schedule": "constant"}
 
@@ -52,7 +52,7 @@ def configured(tiny, tmp_path):
 
 
 def trainer_of(config):
-    return make_trainer(Stage("ppo", config, resume=False), config)
+    return make_trainer(TrainingRun("ppo", config, resume=False), config)
 
 
 def ptx(tiny, coef=2.0):

@@ -23,7 +23,7 @@ from tutelage.statistics.interval import bounded_mean
 from tutelage.store.sources import load_demonstrations
 from tutelage.training import reward as reward_room
 from tutelage.training.config import RewardConfig, TextConfig
-from tutelage.training.data import LeftOut, Limits, encode_demonstrations
+from tutelage.training.data import LengthLimits, SkippedRecords, encode_demonstrations
 from tutelage.training.reward import accuracy_interval, ranking_term, train_reward, validate
 
 
@@ -126,7 +126,7 @@ def test_demonstrations_have_mean_score_0_after_saving_and_loading(tiny, configu
     assert summary["mean_score_on_demonstrations"] == pytest.approx(0.0, abs=1e-5)
     model = ScoreModel.load(config.out / "model")
     renderer = model.renderer
-    limits = Limits(text=TextConfig(**TEXT), context=96, left_out=LeftOut(skip_bad=False))
+    limits = LengthLimits(text=TextConfig(**TEXT), context=96, left_out=SkippedRecords(skip_bad=False))
     items = encode_demonstrations(load_demonstrations(tiny.demonstrations), renderer, limits)
     groups = [item.group for item in items]
     assert float(compute_scores(model, groups, tokens_per_microbatch=500).mean()) == pytest.approx(0.0, abs=1e-5)

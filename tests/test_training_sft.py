@@ -24,7 +24,7 @@ from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Demonstration
 from tutelage.training import rollout as rollout_room
 from tutelage.training import sft as sft_room
-from tutelage.training.data import Encoded
+from tutelage.training.data import TokenizedExample
 from tutelage.training.rollout import score_samples
 from tutelage.training.sft import draw_prompts, sft, sft_terms
 
@@ -149,7 +149,8 @@ def test_the_score_chooses_the_epoch_against_the_validation_loss(tiny, configure
 def encoded_prompts(lengths):
     record = Demonstration(prompt="p", response="r")
     return [
-        Encoded(record=record, group=Group(prompt=[7] * n + [i + 20], responses=[[1]])) for i, n in enumerate(lengths)
+        TokenizedExample(record=record, group=Group(prompt=[7] * n + [i + 20], responses=[[1]]))
+        for i, n in enumerate(lengths)
     ]
 
 

@@ -22,10 +22,10 @@ def test_bfloat16_is_warned_of_where_it_is_slow(
 ) -> None:
     monkeypatch.setattr(stage, "seconds_of_product", lambda dtype: slowdown if str(dtype).endswith("bfloat16") else 1)
     with caplog.at_level(logging.WARNING):
-        stage.Stage("sft", stage.StageConfig(out=tmp_path / "run", device="cpu", dtype="bfloat16"), resume=False)
+        stage.TrainingRun("sft", stage.TrainingConfig(out=tmp_path / "run", device="cpu", dtype="bfloat16"), resume=False)
         assert ("40 times as long" in caplog.text) is is_warned
         caplog.clear()
-        stage.Stage("sft", stage.StageConfig(out=tmp_path / "other", device="cpu"), resume=False)
+        stage.TrainingRun("sft", stage.TrainingConfig(out=tmp_path / "other", device="cpu"), resume=False)
     assert not caplog.text
 
 
@@ -33,12 +33,12 @@ def test_the_configuration_in_the_run_folder_is_the_one_that_ran(tmp_path) -> No
     """Also where text looks like a number: it could be loaded again and start the same run."""
     settings = {"out": tmp_path / "run", "model": "1e5", "demonstrations": "2E-3", "device": "cpu"}
     config = SFTConfig.model_validate({**settings, "optimizer": {"learning_rate": 1e-7}})
-    written = stage.Stage("sft", config, resume=False).folder.config_path
+    written = stage.TrainingRun("sft", config, resume=False).folder.config_path
     assert config_hash(load_config(SFTConfig, written)) == config_hash(config)
 
 
 def test_a_full_disk_names_the_checkpoint_that_is_left(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = stage.Stage("sft", stage.StageConfig(out=tmp_path / "run", device="cpu"), resume=False)
+    run = stage.TrainingRun("sft", stage.TrainingConfig(out=tmp_path / "run", device="cpu"), resume=False)
     save = torch.save
 
     def full(state, path):

@@ -158,12 +158,12 @@ def encoded(tiny: Tiny) -> Callable[[list[dict[str, Any]]], Any]:
     from tutelage.records import Ranking
     from tutelage.text.render import Renderer
     from tutelage.training.config import TextConfig
-    from tutelage.training.data import LeftOut, Limits, encode_rankings
+    from tutelage.training.data import LengthLimits, SkippedRecords, encode_rankings
 
     renderer = Renderer(tokenizer=load_tokenizer(tiny.policy))
 
     def encoded(rows: list[dict[str, Any]]) -> Any:
-        limits = Limits(text=TextConfig(**TEXT), context=CONTEXT, left_out=LeftOut(skip_bad=False))
+        limits = LengthLimits(text=TextConfig(**TEXT), context=CONTEXT, left_out=SkippedRecords(skip_bad=False))
         return encode_rankings([Ranking.model_validate(row) for row in rows], renderer, limits)
 
     return encoded

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tutelage.model.footprint import SAMPLING_ROWS, Shape, ppo_bytes, sft_bytes
-from tutelage.training.config import StageConfig, TextConfig
+from tutelage.training.config import TextConfig, TrainingConfig
 
 if TYPE_CHECKING:
     import torch
@@ -63,7 +63,7 @@ def show_machine() -> None:
 
 def _show_what_fits(console: Console, capacity: float) -> None:
     """Peak memory of training each shape in float32 with the default sizes, and whether it is there."""
-    num_tokens, text = StageConfig.model_fields["tokens_per_microbatch"].default, TextConfig()
+    num_tokens, text = TrainingConfig.model_fields["tokens_per_microbatch"].default, TextConfig()
     num_columns = text.max_prompt_tokens + text.max_response_tokens
     table = Table(box=None, padding=(0, 2), title="\nPeak memory of training, GiB", title_justify="left")
     for heading in ("", "SFT, reward", "with LoRA", "PPO", "with LoRA"):

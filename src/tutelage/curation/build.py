@@ -13,7 +13,7 @@ from tutelage import __version__
 from tutelage.curation.decide import NUM_STEPS, decide, kept_prompts
 from tutelage.curation.intake import ShowProgress, read_sources
 from tutelage.curation.ledger import Ledger
-from tutelage.curation.manifest import LeftOut, Manifest, Source
+from tutelage.curation.manifest import Manifest, PromptFile, RejectedRecord
 from tutelage.progress import Progress
 from tutelage.progress import progress as show_progress
 from tutelage.prompts.allot import writer_of
@@ -108,14 +108,14 @@ def _rejected_lines(ledger: Ledger) -> Iterator[Rejected]:
 
 
 def _manifest(
-    ledger: Ledger, sources: tuple[Source, ...], tally: _Tally, config: PromptsConfig, num_hints_ignored: int
+    ledger: Ledger, sources: tuple[PromptFile, ...], tally: _Tally, config: PromptsConfig, num_hints_ignored: int
 ) -> Manifest:
     left_out = islice(ledger.left_out(), _LEFT_OUT_SHOWN)
     return Manifest(
         tutelage=__version__,
         config=config,
         sources=sources,
-        left_out=tuple(LeftOut(path=path, line=line, message=message) for path, line, message in left_out),
+        left_out=tuple(RejectedRecord(path=path, line=line, message=message) for path, line, message in left_out),
         left_out_by_reason=tuple(Reasons(message for _, _, message in ledger.left_out()).lines(_LEFT_OUT_SHOWN)),
         num_read=ledger.num_prompts,
         num_kept=tally.num_kept,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
-from tutelage.curation.ledger import Kept, Ledger
+from tutelage.curation.ledger import KeptPrompt, Ledger
 from tutelage.errors import DataError
 from tutelage.prompts.allot import purpose_of
 from tutelage.prompts.config import PromptsConfig
@@ -76,7 +76,7 @@ def decide(ledger: Ledger, config: PromptsConfig, advance: Advance = _ignore) ->
     return ignored
 
 
-def kept_prompts(ledger: Ledger, config: PromptsConfig) -> Iterator[tuple[Kept, Prompt, Counter[str]]]:
+def kept_prompts(ledger: Ledger, config: PromptsConfig) -> Iterator[tuple[KeptPrompt, Prompt, Counter[str]]]:
     """What stays, with the prompt as it is written (split, purpose, scrubbed text) and what was scrubbed by type."""
     for kept in ledger.kept():
         split = kept.hint or split_of(kept.user, config.split_shares, config.seed)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tutelage.curation.decide import enter
 from tutelage.curation.ledger import Ledger
-from tutelage.curation.manifest import Source
+from tutelage.curation.manifest import PromptFile
 from tutelage.errors import DataError
 from tutelage.progress import Progress
 from tutelage.prompts.config import PromptsConfig
@@ -24,7 +24,7 @@ _BLOCK_BYTES = 1 << 20
 
 def read_sources(
     ledger: Ledger, sources: Sequence[Path | str], config: PromptsConfig, *, skip_bad: bool, progress: ShowProgress
-) -> tuple[Source, ...]:
+) -> tuple[PromptFile, ...]:
     """Enter the prompts of every source in the ledger. Raises as `build_prompts` does."""
     if not sources:
         raise DataError("no source was given. Name at least one file, folder or data set of prompts.")
@@ -33,7 +33,7 @@ def read_sources(
         return tuple(_read(ledger, source, config, skip_bad, shown) for source in sources)
 
 
-def _read(ledger: Ledger, source: Path | str, config: PromptsConfig, skip_bad: bool, shown: Progress) -> Source:
+def _read(ledger: Ledger, source: Path | str, config: PromptsConfig, skip_bad: bool, shown: Progress) -> PromptFile:
     num_left_out = 0
 
     def leave_out(path: str, line: int, message: str) -> None:
@@ -52,7 +52,7 @@ def _read(ledger: Ledger, source: Path | str, config: PromptsConfig, skip_bad: b
     prompts: Iterator[Prompt] = load_prompts(source, skip_bad=skip_bad, on_skip=on_skip)
     for number in enter(ledger, prompts, config, refuse=refuse if skip_bad else None):
         shown.advance(number)
-    return Source(
+    return PromptFile(
         path=str(source),
         sha256=_sha256(Path(source)),
         num_prompts=ledger.num_prompts - before,

@@ -37,7 +37,7 @@ _STAYING = "FROM prompts p WHERE NOT EXISTS (SELECT 1 FROM rejected r WHERE r.nu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class KeptPrompt:
     """One prompt that stays: what `finished` and the draws need."""
 
     line: str
@@ -152,12 +152,12 @@ class Ledger:
         """An id that several prompts have which stay, and how many."""
         return self._one(f"SELECT id, COUNT(*) n {_STAYING} GROUP BY id HAVING n > 1 ORDER BY id LIMIT 1")
 
-    def kept(self) -> Iterator[Kept]:
+    def kept(self) -> Iterator[KeptPrompt]:
         """What stays, sorted by key: shuffled, and in the same order however the input was ordered."""
         staying = _STAYING.replace("WHERE", "JOIN lines l USING (number) LEFT JOIN hinted h ON h.user = p.user WHERE")
         rows = self._rows(f"SELECT l.line, p.key, p.user, p.writer, p.is_private, h.split {staying} ORDER BY p.key")
         for line, key, user, writer, is_private, hint in rows:
-            yield Kept(line=line, key=key, user=user, writer=writer, is_private=bool(is_private), hint=hint)
+            yield KeptPrompt(line=line, key=key, user=user, writer=writer, is_private=bool(is_private), hint=hint)
 
     def num_kept(self) -> int:
         """How many stay."""

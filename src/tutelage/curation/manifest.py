@@ -11,7 +11,7 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Source(_Frozen):
+class PromptFile(_Frozen):
     """One source as it was given. `sha256` only where it is a file."""
 
     path: str
@@ -20,7 +20,7 @@ class Source(_Frozen):
     num_left_out: int  # malformed, or without a usable prompt
 
 
-class LeftOut(_Frozen):
+class RejectedRecord(_Frozen):
     """A record that could not be used, scrubbed like a prompt; the first ones only, all stand in rejected.jsonl."""
 
     path: str
@@ -33,8 +33,8 @@ class Manifest(_Frozen):
 
     tutelage: str  # version
     config: PromptsConfig
-    sources: tuple[Source, ...]
-    left_out: tuple[LeftOut, ...]
+    sources: tuple[PromptFile, ...]
+    left_out: tuple[RejectedRecord, ...]
     left_out_by_reason: tuple[str, ...]  # each reason with its first record and how many others share it
     num_read: int
     num_kept: int

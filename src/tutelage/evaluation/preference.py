@@ -19,7 +19,7 @@ Rate = Callable[[Prompt, Completion, L, Random], Rating]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
+class LabelerPanel:
     """Labelers of one group; `judgements_per_prompt` of them, chosen by the generator, judge each prompt."""
 
     group: str
@@ -35,7 +35,7 @@ def compare_with_baseline(
     completions: Completions,
     *,
     baseline: SizedArm,
-    panels: Iterable[Panel],
+    panels: Iterable[LabelerPanel],
     prefer: Prefer[Any],
     rng: Random,
     distribution: str = "",
@@ -78,7 +78,7 @@ def rate_completions(
     prompts: Sequence[Prompt],
     completions: Completions,
     *,
-    panel: Panel,
+    panel: LabelerPanel,
     rate: Rate[Any],
     rng: Random,
     distribution: str = "",

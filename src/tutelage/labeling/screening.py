@@ -182,7 +182,7 @@ def _pairs(response: Response) -> list[float]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class CutoffStanding:
     """One score beside its cutoff. `is_near`: below it, but no farther than the score's own interval reaches."""
 
     cutoff: Cutoff
@@ -197,12 +197,12 @@ class Standing:
         return self.score is not None and not self.is_met and self.score.high >= self.cutoff.value
 
 
-def standings(scores: ScreeningScores) -> tuple[Standing, ...]:
+def standings(scores: ScreeningScores) -> tuple[CutoffStanding, ...]:
     """The three scores that have a cutoff; the paper gives none for the self-assessment."""
     return (
-        Standing(cutoff=FLAGGING_CUTOFF, score=scores.flagging),
-        Standing(cutoff=RANKING_CUTOFF, score=scores.ranking),
-        Standing(cutoff=DEMONSTRATION_CUTOFF, score=scores.demonstration),
+        CutoffStanding(cutoff=FLAGGING_CUTOFF, score=scores.flagging),
+        CutoffStanding(cutoff=RANKING_CUTOFF, score=scores.ranking),
+        CutoffStanding(cutoff=DEMONSTRATION_CUTOFF, score=scores.demonstration),
     )
 
 

@@ -9,7 +9,7 @@ BASELINE = "sft"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
+class ArmStyle:
     """`label` for figures and tables, `long` for sentences, `role`: its colour on the page.
 
     `mark` is matplotlib's, `glyph` the same mark as a letter.
@@ -26,8 +26,8 @@ class Arm:
 _KNOWN = {
     arm.key: arm
     for arm in (
-        Arm(key="gpt", label="GPT", long="the base model", role="gpt", mark="o", glyph="●"),
-        Arm(
+        ArmStyle(key="gpt", label="GPT", long="the base model", role="gpt", mark="o", glyph="●"),
+        ArmStyle(
             key="gpt_prompted",
             label="GPT (prompted)",
             long="the prompted base model",
@@ -35,8 +35,8 @@ _KNOWN = {
             mark="s",
             glyph="■",
         ),
-        Arm(key="base", label="Base", long="the base model", role="gpt", mark="o", glyph="●"),
-        Arm(
+        ArmStyle(key="base", label="Base", long="the base model", role="gpt", mark="o", glyph="●"),
+        ArmStyle(
             key="prompted",
             label="Base (prompted)",
             long="the prompted base model",
@@ -44,20 +44,20 @@ _KNOWN = {
             mark="s",
             glyph="■",
         ),
-        Arm(key="flan", label="FLAN", long="the FLAN-like policy", role="flan", mark="p", glyph="⬟"),
-        Arm(key="t0", label="T0", long="the T0-like policy", role="t0", mark="h", glyph="⬢"),
-        Arm(key="sft", label="SFT", long="the SFT policy", role="sft", mark="D", glyph="◆"),
-        Arm(key="dpo", label="DPO", long="the DPO policy", role="dpo", mark="<", glyph="◀"),
-        Arm(key="best_of_n", label="Best of n", long="best-of-n sampling", role="best-of-n", mark=">", glyph="▶"),
-        Arm(key="ppo", label="PPO", long="the PPO policy", role="ppo", mark="^", glyph="▲"),
-        Arm(key="ppo_ptx", label="PPO-ptx", long="the PPO-ptx policy", role="ppo-ptx", mark="v", glyph="▼"),
+        ArmStyle(key="flan", label="FLAN", long="the FLAN-like policy", role="flan", mark="p", glyph="⬟"),
+        ArmStyle(key="t0", label="T0", long="the T0-like policy", role="t0", mark="h", glyph="⬢"),
+        ArmStyle(key="sft", label="SFT", long="the SFT policy", role="sft", mark="D", glyph="◆"),
+        ArmStyle(key="dpo", label="DPO", long="the DPO policy", role="dpo", mark="<", glyph="◀"),
+        ArmStyle(key="best_of_n", label="Best of n", long="best-of-n sampling", role="best-of-n", mark=">", glyph="▶"),
+        ArmStyle(key="ppo", label="PPO", long="the PPO policy", role="ppo", mark="^", glyph="▲"),
+        ArmStyle(key="ppo_ptx", label="PPO-ptx", long="the PPO-ptx policy", role="ppo-ptx", mark="v", glyph="▼"),
     )
 }
 
 
-def arm_of(key: str) -> Arm:
+def arm_of(key: str) -> ArmStyle:
     """The arm of that key; one that we do not know keeps its key as its name."""
-    return _KNOWN.get(key) or Arm(key=key, label=key, long=f"the policy {key}", role="other", mark="P", glyph="✚")
+    return _KNOWN.get(key) or ArmStyle(key=key, label=key, long=f"the policy {key}", role="other", mark="P", glyph="✚")
 
 
 def in_order(keys: Iterable[str]) -> list[str]:

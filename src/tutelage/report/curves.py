@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from tutelage.report.arms import arm_of
 from tutelage.report.figures.lines import square_root_axis
 from tutelage.report.figures.panels import PANEL, Panel, panel
-from tutelage.report.run_folder import Run, StageRun, is_number
+from tutelage.report.run_folder import RunData, StageRun, is_number
 from tutelage.report.themed_svg import colour
 
 
@@ -88,7 +88,7 @@ def stage_kind(stage: StageRun) -> str:
     return kinds[0] if kinds else stage.name
 
 
-def curve_groups(run: Run) -> dict[tuple[str, str], list[StageRun]]:
+def curve_groups(run: RunData) -> dict[tuple[str, str], list[StageRun]]:
     """Stages that are drawn together, by model size and kind, the largest size first.
 
     PPO and PPO-ptx of one size share their panels, every other stage has its own.

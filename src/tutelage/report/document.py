@@ -22,7 +22,7 @@ from tutelage.report.finding import context, finding
 from tutelage.report.markdown import MARK, render_markdown
 from tutelage.report.notation import fixed, percent, readable, with_interval
 from tutelage.report.results import result, win_rates_by_use_case
-from tutelage.report.run_folder import SUMMARY, Run, read_run
+from tutelage.report.run_folder import SUMMARY, RunData, read_run
 from tutelage.report.side_by_side import judged_prompts, stage_samples, use_cases
 from tutelage.report.tables import (
     Table,
@@ -40,12 +40,12 @@ from tutelage.store.atomic import atomic_file
 PAGE, MARKDOWN = "report.html", "report.md"
 
 
-def draw_result(run: Run) -> Content:
+def draw_result(run: RunData) -> Content:
     """The result of a run, and nothing of the paper's."""
     return Content(result=result_table(run))
 
 
-def write_report(run_dir: Path, *, draw: Callable[[Run], Content] = draw_result, overwrite: bool = False) -> Path:
+def write_report(run_dir: Path, *, draw: Callable[[RunData], Content] = draw_result, overwrite: bool = False) -> Path:
     """Write `report.html` into the run folder and return its path: self-contained, the same for the same files.
 
     `draw` says what the page shows. Beside it go `report.md` (for a pull request) and the figures as `figures/*.svg`
@@ -89,7 +89,7 @@ def _write(path: Path, content: bytes) -> None:
         handle.write(content)
 
 
-def render_report(run: Run, content: Content) -> str:
+def render_report(run: RunData, content: Content) -> str:
     """The page as text."""
     prompts = judged_prompts(run)
     return (
@@ -149,12 +149,12 @@ def _script_hash() -> str:
     return base64.b64encode(hashlib.sha256(_part("report.js").encode()).digest()).decode()
 
 
-def _use_case_table(run: Run) -> Table | None:
+def _use_case_table(run: RunData) -> Table | None:
     groups = win_rates_by_use_case(run)
     return grouped_table(groups, percent, head="Use case") if groups else None
 
 
-def _judgement_exhibits(run: Run) -> Iterator[Exhibit]:
+def _judgement_exhibits(run: RunData) -> Iterator[Exhibit]:
     shares = reward_model_shares(run)
     if shares:
         yield Exhibit(
@@ -166,7 +166,7 @@ def _judgement_exhibits(run: Run) -> Iterator[Exhibit]:
         )
 
 
-def _cost_exhibits(run: Run) -> Iterator[tuple[str, Exhibit]]:
+def _cost_exhibits(run: RunData) -> Iterator[tuple[str, Exhibit]]:
     losses = result(run, "pretraining_loss")
     if losses:
         title = "Nats per token on held-out pretraining text"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from markupsafe import escape
 
-from tutelage.report.arms import Arm
+from tutelage.report.arms import ArmStyle
 from tutelage.report.figures.exhibit import Exhibit
 from tutelage.report.figures.panels import Panel
 from tutelage.report.themed_svg import KeyEntry, columns_in_file, draw_png, light_colours, standalone
@@ -50,7 +50,7 @@ def _placed(panel: Panel, x: float, y: float) -> str:
     return re.sub(r"<svg ", place, standalone(panel.svg), count=1)
 
 
-def _key(arms: Sequence[Arm]) -> str:
+def _key(arms: Sequence[ArmStyle]) -> str:
     colours = light_colours()
     entries = (
         f'<text x="{_GAP + index * _KEY_STEP}" y="22" font-family="sans-serif" font-size="11">'

@@ -18,13 +18,13 @@ from tutelage.report.notation import (
     significant,
 )
 from tutelage.report.results import result, win_rates
-from tutelage.report.run_folder import Run, StageRun, is_number
+from tutelage.report.run_folder import RunData, StageRun, is_number
 
 # The arm that the paper is about; where a run has not got it, the next.
 _LEADING = ("ppo_ptx", "ppo")
 
 
-def finding(run: Run) -> Markup | None:
+def finding(run: RunData) -> Markup | None:
     """What the run found, in one sentence with traced numbers; None where nothing was compared."""
     rates = win_rates(run)
     arm = leading_arm(rates)
@@ -34,7 +34,7 @@ def finding(run: Run) -> Markup | None:
     return sentence.format(_responses_of(arm), _verdict(rates[arm]), number_of(rates[arm], percent), _doubt(rates[arm]))
 
 
-def context(run: Run) -> Markup:
+def context(run: RunData) -> Markup:
     """How the other policies did against the same baseline, and the mean ratings; "" where there is nothing to say."""
     rates = win_rates(run)
     return Markup(" ").join(part for part in (_beside(rates), _ratings(run)) if part)
@@ -111,7 +111,7 @@ def _beside(rates: dict[str, Estimate]) -> Markup | str:
     return Markup("Against the same baseline: {}.").format(Markup(", ").join(others)) if others else ""
 
 
-def _ratings(run: Run) -> Markup | str:
+def _ratings(run: RunData) -> Markup | str:
     means, leading = result(run, "likert"), leading_arm(win_rates(run))
     if leading not in means or BASELINE not in means:
         return ""

@@ -13,7 +13,7 @@ from tutelage.report.figure_files import FIGURES
 from tutelage.report.figures.exhibit import Exhibit
 from tutelage.report.finding import finding
 from tutelage.report.notation import with_interval
-from tutelage.report.run_folder import Run
+from tutelage.report.run_folder import RunData
 from tutelage.report.tables import Table
 
 # In every file that a report writes as text, so that the next one may replace it.
@@ -22,12 +22,12 @@ MARK = "Written by tutelage report"
 _KEY_FIGURES = ("fig-01-win-rate", "fig-04-metadata", "fig-06-truthfulness", "fig-29-skills-few-shot")
 
 
-def render_markdown(run: Run, content: Content) -> str:
+def render_markdown(run: RunData, content: Content) -> str:
     """The run in Markdown, links relative to the run folder."""
     return "\n".join(_blocks(run, content)) + f"\n\n<!-- {MARK} -->\n"
 
 
-def _blocks(run: Run, content: Content) -> Iterator[str]:
+def _blocks(run: RunData, content: Content) -> Iterator[str]:
     yield f"# {_escaped(run.name)}\n"
     if (found := finding(run)) is not None:
         yield f"{_text(found)}\n"

@@ -8,19 +8,19 @@ from tutelage.evaluation.measuring import win_rates as measure_win_rates
 from tutelage.evaluation.records import HELDOUT, INSTRUCT, EvaluatedComparison, SizedArm
 from tutelage.report.arms import BASELINE
 from tutelage.report.measured import LARGEST, Estimate, Measured, Row
-from tutelage.report.run_folder import Run
+from tutelage.report.run_folder import RunData
 
 # The SFT policy of the largest size, against which everybody is compared [4.1].
 AGAINST = SizedArm(BASELINE, LARGEST)
 
 
-def win_rates(run: Run) -> dict[str, Estimate]:
+def win_rates(run: RunData) -> dict[str, Estimate]:
     """Win rate against SFT by arm, as the deciding labelers see it."""
     condition = judged(run.measured, "win_rate")
     return _estimates(run.measured.by_arm("win_rate", condition, size=LARGEST, baseline=AGAINST))
 
 
-def result(run: Run, measure: str) -> dict[str, Estimate]:
+def result(run: RunData, measure: str) -> dict[str, Estimate]:
     """A measure by arm (a mean rating, a distance), as the deciding labelers see it where they are asked."""
     return _estimates(run.measured.by_arm(measure, judged(run.measured, measure), size=LARGEST))
 
@@ -32,7 +32,7 @@ def judged(measured: Measured, measure: str) -> dict[str, str]:
     return {"distribution": INSTRUCT, **labelers}
 
 
-def win_rates_by_use_case(run: Run) -> dict[str, dict[str, Estimate]]:
+def win_rates_by_use_case(run: RunData) -> dict[str, dict[str, Estimate]]:
     """Win rate by arm for each use case, as all labelers see it; the use case with the most prompts first."""
     by_use_case: dict[str, list[EvaluatedComparison]] = {}
     for row in run.result_comparisons:

@@ -70,7 +70,7 @@ class StageRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class RunData:
     """Everything that the report draws from. `warnings`: what could not be read, in words for the reader."""
 
     path: Path
@@ -125,7 +125,7 @@ class Run:
         return row.size == self.largest and row.distribution in ("", INSTRUCT)
 
 
-def read_run(path: Path | str) -> Run:
+def read_run(path: Path | str) -> RunData:
     """Read a run folder: of the whole loop (one folder a stage, `evaluation/`, `summary.json`) or of a single stage.
 
     What is missing is left out. Raises `DataError` where `path` is no run folder or its summary is not JSON,
@@ -148,7 +148,7 @@ def read_run(path: Path | str) -> Run:
     if rows is None:
         # A run that has not come to its measurements: what its judgements say already.
         rows = [Row(**found.model_dump()) for found in (*win_rates(comparisons), *mean_ratings(ratings))]
-    return Run(
+    return RunData(
         path=path,
         summary=summary,
         stages=stages,

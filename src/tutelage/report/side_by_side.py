@@ -9,8 +9,8 @@ from itertools import zip_longest
 from typing import Any
 
 from tutelage.evaluation.records import EvaluatedCompletion
-from tutelage.report.arms import Arm, arm_of, in_order
-from tutelage.report.run_folder import Run, StageRun
+from tutelage.report.arms import ArmStyle, arm_of, in_order
+from tutelage.report.run_folder import RunData, StageRun
 
 MAX_PROMPTS = 48
 MAX_SAMPLES = 24
@@ -20,7 +20,7 @@ MAX_SAMPLES = 24
 class JudgedCompletion:
     """One arm's completion, its outcomes against the baseline, and its mean rating (None: not rated)."""
 
-    arm: Arm
+    arm: ArmStyle
     text: str
     is_complete: bool
     won: int
@@ -51,7 +51,7 @@ class JudgedPrompt:
     completions: tuple[JudgedCompletion, ...]
 
 
-def judged_prompts(run: Run, *, max_prompts: int = MAX_PROMPTS) -> list[JudgedPrompt]:
+def judged_prompts(run: RunData, *, max_prompts: int = MAX_PROMPTS) -> list[JudgedPrompt]:
     """The first prompts of every use case in turn, in the order of the file, whatever was judged."""
     by_prompt: dict[str, list[EvaluatedCompletion]] = defaultdict(list)
     for completion in run.result_completions:
@@ -71,7 +71,7 @@ def _in_turn(by_prompt: dict[str, list[EvaluatedCompletion]]) -> list[str]:
 class _Judgements:
     """Outcomes and ratings by completion; of several completions of an arm the first is shown."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunData) -> None:
         self.outcomes: dict[str, list[float]] = defaultdict(list)
         self.ratings: dict[str, list[int]] = defaultdict(list)
         for row in run.result_comparisons:

@@ -25,7 +25,7 @@ from tutelage.report.notation import (
     with_interval,
 )
 from tutelage.report.results import result, win_rates
-from tutelage.report.run_folder import SUMMARY, Run, is_number
+from tutelage.report.run_folder import SUMMARY, RunData, is_number
 
 Cell = str | Markup | Number
 
@@ -46,7 +46,7 @@ class GroupedTable:
     blocks: tuple[tuple[str, tuple[tuple[str, tuple[Cell, ...]], ...]], ...]
 
 
-def result_table(run: Run) -> Table | None:
+def result_table(run: RunData) -> Table | None:
     """A row an arm: win rate against SFT, mean rating, KL to the reference, pretraining loss; no empty columns."""
     columns: list[tuple[str, Mapping[str, Estimate], Form]] = [
         ("Win rate vs SFT", win_rates(run), percent),
@@ -90,7 +90,7 @@ _REWARD_MODEL = {
 }
 
 
-def reward_model_shares(run: Run) -> dict[str, Estimate]:
+def reward_model_shares(run: RunData) -> dict[str, Estimate]:
     """Accuracy of the reward model on both groups of labelers, and the labelers' own agreement."""
     found = {
         label: [row for row in run.measured.where(measure) if row.condition == {"labelers": labelers}]
@@ -99,7 +99,7 @@ def reward_model_shares(run: Run) -> dict[str, Estimate]:
     return {label: rows[0].estimate for label, rows in found.items() if rows}
 
 
-def seconds_by_stage(run: Run) -> dict[str, Estimate]:
+def seconds_by_stage(run: RunData) -> dict[str, Estimate]:
     """Wall time of each stage, without the total."""
     seconds = run.summary.get("wall_seconds")
     if isinstance(seconds, dict):
@@ -115,12 +115,12 @@ def seconds_by_stage(run: Run) -> dict[str, Estimate]:
     }
 
 
-def facts(run: Run) -> list[tuple[str, Cell]]:
+def facts(run: RunData) -> list[tuple[str, Cell]]:
     """What ran: seed, time, memory, versions, each with its name."""
     return [*_numeric_facts(run), *_versions(run)]
 
 
-def _numeric_facts(run: Run) -> Iterator[tuple[str, Cell]]:
+def _numeric_facts(run: RunData) -> Iterator[tuple[str, Cell]]:
     summary = run.summary
     total = summary["wall_seconds"].get("total") if isinstance(summary.get("wall_seconds"), dict) else None
     entries: tuple[tuple[str, Any, Form, str], ...] = (
@@ -143,7 +143,7 @@ _VERSION_NAMES: dict[str, str] = {
 }
 
 
-def _versions(run: Run) -> Iterator[tuple[str, Cell]]:
+def _versions(run: RunData) -> Iterator[tuple[str, Cell]]:
     versions = run.summary.get("versions")
     for name, version in (versions if isinstance(versions, dict) else {}).items():
         shown = str(version)
@@ -152,7 +152,7 @@ def _versions(run: Run) -> Iterator[tuple[str, Cell]]:
         yield _VERSION_NAMES.get(str(name), str(name)), shown
 
 
-def summary_table(run: Run) -> Table | None:
+def summary_table(run: RunData) -> Table | None:
     """Every plain number of a single stage's summary, by its name."""
     stage = run.stages[0] if run.is_single_stage else None
     if stage is None:

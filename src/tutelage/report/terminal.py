@@ -14,7 +14,7 @@ from tutelage.report.arms import BASELINE, arm_of, in_order
 from tutelage.report.measured import Estimate
 from tutelage.report.notation import Form, duration, fixed, percent
 from tutelage.report.results import result, win_rates
-from tutelage.report.run_folder import Run, is_number, read_run
+from tutelage.report.run_folder import RunData, is_number, read_run
 from tutelage.report.tables import reward_model_shares
 
 
@@ -29,7 +29,7 @@ def terminal_table(run_dir: Path) -> RenderableType:
     return Group(*([table] if table is not None else []), *lines)
 
 
-def _table(run: Run) -> RichTable | None:
+def _table(run: RunData) -> RichTable | None:
     columns: list[tuple[str, dict[str, Estimate], Form]] = [
         ("win rate vs SFT", win_rates(run), percent),
         ("rating 1-7", result(run, "likert"), fixed(2)),
@@ -57,7 +57,7 @@ def _cell(arm: str, title: str, estimate: Estimate | None, form: Form) -> str:
     return f"{form(estimate.mean)} [dim]\\[{100 * estimate.low:.1f}, {100 * estimate.high:.1f}][/dim]"
 
 
-def _lines(run: Run) -> list[str]:
+def _lines(run: RunData) -> list[str]:
     lines = []
     shares = reward_model_shares(run)
     if shares:

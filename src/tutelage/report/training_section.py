@@ -8,7 +8,7 @@ from tutelage.report.curves import curve_groups, first_panels, further_panels, s
 from tutelage.report.figures.exhibit import Exhibit
 from tutelage.report.figures.panels import Panel
 from tutelage.report.notation import readable
-from tutelage.report.run_folder import Run, StageRun
+from tutelage.report.run_folder import RunData, StageRun
 
 _TITLES = {
     "pretrain": "Pretraining of the base model",
@@ -23,7 +23,7 @@ _TITLES = {
 _SHORT = _TITLES | {"pretrain": "Pretraining", "sft": "SFT", "sft_first": "First SFT", "ppo_init": "PPO init"}
 
 
-def training_exhibits(run: Run) -> Iterator[tuple[str, Exhibit]]:
+def training_exhibits(run: RunData) -> Iterator[tuple[str, Exhibit]]:
     """Titled figures: one a stage, or, where there are several sizes, one a size with its stages, the largest first."""
     groups = curve_groups(run)
     for (size, name), stages in groups.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tutelage.evaluation.measuring import mean_ratings, win_rates
-from tutelage.evaluation.preference import Completions, Panel, compare_with_baseline, rate_completions
+from tutelage.evaluation.preference import Completions, LabelerPanel, compare_with_baseline, rate_completions
 from tutelage.evaluation.records import GPT, INSTRUCT, EvaluatedComparison, EvaluatedCompletion, SizedArm, TaskRow
 from tutelage.records import Prompt
 from tutelage.reproduction.answers import BEST_OF_N
@@ -96,7 +96,7 @@ def _against(
     baseline: SizedArm,
     prompts: Sequence[Prompt],
     completions: Completions,
-    judges: Sequence[Panel],
+    judges: Sequence[LabelerPanel],
     distribution: str,
 ) -> list[EvaluatedComparison]:
     compared = [name for arm in (baseline, *completions) for name in arm]

@@ -15,7 +15,7 @@ from tutelage.reproduction.sweeps import score_values
 from tutelage.statistics.unbounded import clustered_mean
 from tutelage.store.sources import load_demonstrations
 from tutelage.training.config import SFTConfig
-from tutelage.training.data import Encoded, LeftOut, Limits, encode_demonstrations
+from tutelage.training.data import LengthLimits, SkippedRecords, TokenizedExample, encode_demonstrations
 from tutelage.training.prompting import teach_prompting
 
 FILE = "sft_epochs"
@@ -42,10 +42,10 @@ def measure_sft_epochs(view: FullRun) -> dict[str, int]:
     return found.write(view.steps / "sft_epochs")
 
 
-def _demonstrations(config: SFTConfig) -> list[Encoded[Demonstration]]:
-    left_out = LeftOut(skip_bad=config.skip_bad)
+def _demonstrations(config: SFTConfig) -> list[TokenizedExample[Demonstration]]:
+    left_out = SkippedRecords(skip_bad=config.skip_bad)
     assert config.validation is not None, "a run's SFT has its own validation demonstrations"
     records: list[Demonstration] = left_out.load(load_demonstrations, config.validation)
     renderer = teach_prompting(load_tokenizer(config.model), config.text, config.model)
     context = Policy.load(config.model, renderer=renderer).context_limit
-    return encode_demonstrations(records, renderer, Limits(text=config.text, context=context, left_out=left_out))
+    return encode_demonstrations(records, renderer, LengthLimits(text=config.text, context=context, left_out=left_out))

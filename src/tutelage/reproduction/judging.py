@@ -9,7 +9,7 @@ from typing import Any
 from tutelage.errors import DataError
 from tutelage.evaluation.completions import Arm, is_complete
 from tutelage.evaluation.measuring import mean_ratings, win_rates
-from tutelage.evaluation.preference import Panel, Prefer, Rate, compare_with_baseline, rate_completions
+from tutelage.evaluation.preference import LabelerPanel, Prefer, Rate, compare_with_baseline, rate_completions
 from tutelage.evaluation.records import (
     COMPARISONS,
     COMPLETIONS,
@@ -98,12 +98,12 @@ def complete_test_prompts(run: Run) -> dict[str, float]:
     return shares
 
 
-def panels(run: Run) -> tuple[Panel, Panel]:
+def panels(run: Run) -> tuple[LabelerPanel, LabelerPanel]:
     """Held-out labelers, who decide, and training labelers."""
     number = run.config.judgements_per_prompt
     return (
-        Panel(group=HELDOUT, labelers=run.heldout_labelers, judgements_per_prompt=number),
-        Panel(group=TRAINING, labelers=run.training_labelers, judgements_per_prompt=number),
+        LabelerPanel(group=HELDOUT, labelers=run.heldout_labelers, judgements_per_prompt=number),
+        LabelerPanel(group=TRAINING, labelers=run.training_labelers, judgements_per_prompt=number),
     )
 
 

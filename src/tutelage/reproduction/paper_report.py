@@ -8,7 +8,7 @@ from tutelage.report import write_report
 from tutelage.report.assessment import Evidence, assess
 from tutelage.report.content import Content
 from tutelage.report.raw_rows import RawRows
-from tutelage.report.run_folder import Run
+from tutelage.report.run_folder import RunData
 from tutelage.report.tables import result_table
 from tutelage.reproduction.claims import CLAIMS
 from tutelage.reproduction.figures import paper_figures
@@ -20,7 +20,7 @@ def write_paper_report(run_dir: Path, *, overwrite: bool = False) -> Path:
     return write_report(run_dir, draw=draw_paper, overwrite=overwrite)
 
 
-def draw_paper(run: Run) -> Content:
+def draw_paper(run: RunData) -> Content:
     """The result, every claim, and what this run has measured of the paper's figures and of its Table 14."""
     evidence = Evidence(measured=run.measured, raw=RawRows(run.path))
     return Content(

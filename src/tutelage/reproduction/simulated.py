@@ -21,14 +21,13 @@ from tutelage.seeds import derived_seed
 from tutelage.store.jsonl import write_records
 from tutelage.workflow.config import RunConfig
 from tutelage.workflow.makers import make_world
-from tutelage.workflow.sources import Comparison
-from tutelage.workflow.sources import World as Sources
+from tutelage.workflow.sources import Comparison, RunSources
 
 # Half of the village is data: what its people say and like.
 VILLAGE_DATA = Path(village.__file__).parent / "data"
 
 
-def hand_in_village(config: QuickstartConfig, out: Path, *, seed: int, inputs: Path) -> tuple[RunConfig, Sources]:
+def hand_in_village(config: QuickstartConfig, out: Path, *, seed: int, inputs: Path) -> tuple[RunConfig, RunSources]:
     """A quickstart as a run of the paper on any data: its recipe, and the village as its world.
 
     The base model's text and the users' raw prompts are written to the folder `inputs`, where they are not there yet.
@@ -67,7 +66,7 @@ def hand_in_village(config: QuickstartConfig, out: Path, *, seed: int, inputs: P
     labelers = VillageLabelers(world, groups["training"], seed=seed)
     judges = VillageJudges(world, groups, number=config.judgements_per_prompt, seed=seed)
     prompts = make_world(run).prompts
-    return run, Sources(prompts=prompts, demonstrators=labelers, rankers=labelers, judge=judges, is_simulated=True)
+    return run, RunSources(prompts=prompts, demonstrators=labelers, rankers=labelers, judge=judges, is_simulated=True)
 
 
 class VillageLabelers:

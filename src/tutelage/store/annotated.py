@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, FiniteFloat, model_validator
 
 from tutelage.records import Completion, Message, Prompt, Ranking
-from tutelage.store.forms import LeftOut, Row, UnusableRow
+from tutelage.store.forms import Row, UnusableRow, UnusedPart
 from tutelage.store.meaning import require_usable
 
 _DIALOGUE = re.compile(r"(?:^|\n\n)(User|Assistant): ")
@@ -129,7 +129,7 @@ def _judgement(annotation: Annotation, ids: list[str]) -> dict[str, Any]:
     return judgement
 
 
-def rankings_of_annotations(row: Row) -> list[Ranking | LeftOut]:
+def rankings_of_annotations(row: Row) -> list[Ranking | UnusedPart]:
     """One ranking a labeler; `policy` is the system's name. Raises `UnusableRow` where there is nothing to rank."""
     parsed = AnnotatedRow.model_validate(row)
     if len(parsed.completions) < 2:
@@ -147,12 +147,12 @@ def rankings_of_annotations(row: Row) -> list[Ranking | LeftOut]:
     }
     if parsed.source is not None:
         shared["source"] = parsed.source
-    found: list[Ranking | LeftOut] = []
+    found: list[Ranking | UnusedPart] = []
     for number, (one, said) in enumerate(zip(parsed.annotations, row["annotations"], strict=True), start=1):
         try:
             require_usable(said, is_trained=True)
         except UnusableRow as error:
-            found.append(LeftOut(f"annotation {number}: {error}"))
+            found.append(UnusedPart(f"annotation {number}: {error}"))
         else:
             found.append(Ranking.model_validate({**shared, **_labeler(one), **_judgement(one, ids)}))
     return found

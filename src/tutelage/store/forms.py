@@ -30,7 +30,7 @@ class UnusableRow(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class UnusedPart:
     """A part of a row that gives no record, beside others that do: it is reported as an unusable row is."""
 
     reason: str
@@ -47,7 +47,7 @@ class Form(Generic[Record]):
     name: str
     keys: str
     matches: Callable[[Row], bool]
-    convert: Callable[[Row], Sequence[Record | LeftOut]]
+    convert: Callable[[Row], Sequence[Record | UnusedPart]]
     reads: tuple[str, ...] = ()
 
 
@@ -83,7 +83,7 @@ def prompt_turns(messages: Sequence[Message]) -> tuple[Message, ...]:
 
 def dialogue_demonstrations(
     messages: Sequence[Message], turns: Turns, *, first: int = 0, **kept: Any
-) -> list[Demonstration | LeftOut]:
+) -> list[Demonstration | UnusedPart]:
     """Assistant turns of a dialogue as demonstrations, each with what was said before it: "all" of them or the "last".
 
     Turns before index `first` and those that no user turn comes before give none; of blank ones, and of those marked
@@ -102,7 +102,7 @@ def dialogue_demonstrations(
     return [
         Demonstration(messages=tuple(messages[:index]), response=messages[index].content, **kept)
         if reason is None
-        else LeftOut(f"turn {index + 1} of the dialogue {reason}")
+        else UnusedPart(f"turn {index + 1} of the dialogue {reason}")
         for index, reason in found
     ]
 

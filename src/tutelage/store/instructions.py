@@ -7,10 +7,10 @@ from pydantic import AliasChoices, BaseModel, Field
 from tutelage.records import Demonstration, Message, Prompt
 from tutelage.store.documents import END_OF_TEXT
 from tutelage.store.forms import (
-    LeftOut,
     Row,
     Turns,
     UnusableRow,
+    UnusedPart,
     dialogue_demonstrations,
     extra_keys,
     identities,
@@ -72,7 +72,7 @@ def _instances(row: Row) -> list[tuple[str, str]]:
     ]
 
 
-def demonstrations_of_instruction(row: Row) -> list[Demonstration | LeftOut]:
+def demonstrations_of_instruction(row: Row) -> list[Demonstration | UnusedPart]:
     """`instruction` with `instances`, or with `input` and `output`: one demonstration an output that is not blank."""
     used = ("instruction", "instances", "input", "output")
     kept = extra_keys(row, Demonstration, used=used)
@@ -82,7 +82,7 @@ def demonstrations_of_instruction(row: Row) -> list[Demonstration | LeftOut]:
     return [
         Demonstration(prompt=prompt, response=output, **kept)
         if output.strip()
-        else LeftOut(f"the output of instance {number} is blank, so there is no demonstration")
+        else UnusedPart(f"the output of instance {number} is blank, so there is no demonstration")
         for number, (prompt, output) in enumerate(instances, start=1)
     ]
 
@@ -123,7 +123,7 @@ def _messages(row: Row) -> list[Message]:
     return TurnsRow.model_validate(row).turns
 
 
-def demonstrations_of_dialogue(row: Row, turns: Turns) -> list[Demonstration | LeftOut]:
+def demonstrations_of_dialogue(row: Row, turns: Turns) -> list[Demonstration | UnusedPart]:
     """`turns` or `conversations`: the demonstrations of a dialogue."""
     return dialogue_demonstrations(_messages(row), turns, **extra_keys(row, Demonstration, used=_DIALOGUE_KEYS))
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tutelage.records import Message, Prompt, flat_text
-from tutelage.store.forms import PROMPT_KEYS, Form, LeftOut, Record, Row, UnusableRow, prompt_turns
+from tutelage.store.forms import PROMPT_KEYS, Form, Record, Row, UnusableRow, UnusedPart, prompt_turns
 from tutelage.store.turns import is_absent, is_trained_on, plain_turns
 
 SYSTEM_KEYS = ("system", "system_prompt", "system_message")
@@ -20,7 +20,7 @@ BEFORE_KEYS = (*SYSTEM_KEYS, "history")
 UNREAD_KEYS = ("tools", "functions", "image", "images", "video", "videos", "audio", "audios", "files")
 
 
-def records_of(form: Form[Record], row: Row, *, is_trained: bool) -> list[Record | LeftOut]:
+def records_of(form: Form[Record], row: Row, *, is_trained: bool) -> list[Record | UnusedPart]:
     """The records of a row with all that turns its meaning. Raises as `form.convert`, `UnusableRow` among it.
 
     `is_trained` where the records are trained on: prompts are only asked, whatever was thought of a response to them.
@@ -29,9 +29,9 @@ def records_of(form: Form[Record], row: Row, *, is_trained: bool) -> list[Record
     require_usable(kept, is_trained=is_trained)
     before = _before(kept)
     found = form.convert(kept)
-    records = [each for each in found if not isinstance(each, LeftOut)]
+    records = [each for each in found if not isinstance(each, UnusedPart)]
     _require_all_said(kept, form.reads, records)
-    return [each if isinstance(each, LeftOut) else preceded(each, before) for each in found]
+    return [each if isinstance(each, UnusedPart) else preceded(each, before) for each in found]
 
 
 def require_usable(row: Row, *, is_trained: bool) -> None:

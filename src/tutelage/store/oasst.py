@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from tutelage.records import Completion, Demonstration, Message, Prompt, Ranking
 from tutelage.store.annotated import tie_groups
-from tutelage.store.forms import LeftOut, Row, UnusableRow
+from tutelage.store.forms import Row, UnusableRow, UnusedPart
 
 _ROLES = {"prompter": "user", "assistant": "assistant"}
 # Trees that moderators stopped, or that those who reviewed them found too bad to go on with.
@@ -98,7 +98,7 @@ def _tree(row: Row) -> Node:
     return tree.prompt
 
 
-def _lost(row: Row) -> list[LeftOut]:
+def _lost(row: Row) -> list[UnusedPart]:
     """Messages that are not used though others answer them: with them, all that was said after them is lost."""
     lost, waiting = [], [_tree(row)]
     while waiting:
@@ -107,7 +107,7 @@ def _lost(row: Row) -> list[LeftOut]:
             waiting.extend(node.replies)
         elif node.replies:
             lost.append(
-                LeftOut(f"message {node.message_id} is deleted, refused in review or blank; so are its replies")
+                UnusedPart(f"message {node.message_id} is deleted, refused in review or blank; so are its replies")
             )
     return lost
 
@@ -143,7 +143,7 @@ def _ranking(node: Node, path: tuple[Message, ...]) -> Ranking | None:
     return Ranking(messages=path, completions=completions, ranking=groups, prompt_id=node.message_id, **extra)
 
 
-def rankings_of_tree(row: Row) -> list[Ranking | LeftOut]:
+def rankings_of_tree(row: Row) -> list[Ranking | UnusedPart]:
     """The ranking of the replies to each prompter message. Raises `UnusableRow` where none has two ranked replies."""
     rankings = [ranking for node, path in _prompters(row) if (ranking := _ranking(node, path))]
     if not rankings:
@@ -151,7 +151,7 @@ def rankings_of_tree(row: Row) -> list[Ranking | LeftOut]:
     return [*rankings, *_lost(row)]
 
 
-def demonstrations_of_tree(row: Row) -> list[Demonstration | LeftOut]:
+def demonstrations_of_tree(row: Row) -> list[Demonstration | UnusedPart]:
     """The best reply to each prompter message: the one of the lowest rank, or the only one. Raises `UnusableRow`."""
     found = []
     for node, path in _prompters(row):
@@ -170,7 +170,7 @@ def demonstrations_of_tree(row: Row) -> list[Demonstration | LeftOut]:
     return [*found, *_lost(row)]
 
 
-def prompts_of_tree(row: Row) -> list[Prompt | LeftOut]:
+def prompts_of_tree(row: Row) -> list[Prompt | UnusedPart]:
     """Every prompter message with the dialogue before it. Raises `UnusableRow` where all are deleted or blank."""
     prompts = [
         Prompt(messages=path, user_id=node.user_id, language=node.lang, id=node.message_id)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from tutelage.errors import DataError, RecordError
 from tutelage.records import Demonstration, Prompt, Ranking
 from tutelage.store import annotated, hh, hub, instructions, oasst, trl
-from tutelage.store.forms import Form, LeftOut, Record, Row, Turns, UnusableRow, has_keys, validated
+from tutelage.store.forms import Form, Record, Row, Turns, UnusableRow, UnusedPart, has_keys, validated
 from tutelage.store.jsonl import OnSkip, SkipLog, read_rows, record_error
 from tutelage.store.meaning import records_of
 
@@ -204,7 +204,7 @@ def _load(
         num_rows = 0
         for num_rows, (number, row) in enumerate(oasst.trees_from_messages(rows), start=1):
             for record in _converted(row, name, number, forms, noun, log, is_first=num_rows == 1):
-                if isinstance(record, LeftOut):
+                if isinstance(record, UnusedPart):
                     log.leave_out(number, f"{name}, line {number}: {record.reason}")
                 elif should_skip_ties and isinstance(record, Ranking) and not record.pairs():
                     log.leave_out(number, f"{name}, line {number}: every completion ties, so there is no comparison")
@@ -234,7 +234,7 @@ def _opened(
 
 def _converted(
     row: Row, name: str, number: int, forms: Sequence[Form[Record]], noun: str, log: SkipLog, *, is_first: bool
-) -> Sequence[Record | LeftOut]:
+) -> Sequence[Record | UnusedPart]:
     form = next((form for form in forms if form.matches(row)), None)
     try:
         if form is None:

@@ -8,10 +8,10 @@ from pydantic import BaseModel
 
 from tutelage.records import Completion, Demonstration, Message, Prompt, Ranking
 from tutelage.store.forms import (
-    LeftOut,
     Row,
     Turns,
     UnusableRow,
+    UnusedPart,
     dialogue_demonstrations,
     extra_keys,
     identities,
@@ -134,7 +134,7 @@ def rankings_of_pair(row: Row) -> list[Ranking]:
     return last_messages_ranking(row, _unrepeated(parsed.prompt, chosen), chosen, rejected, used)
 
 
-def demonstrations_of_completion(row: Row, turns: Turns) -> list[Demonstration | LeftOut]:
+def demonstrations_of_completion(row: Row, turns: Turns) -> list[Demonstration | UnusedPart]:
     """`prompt` + `completion`: as text one demonstration, as messages those of the completion's assistant turns."""
     parsed = PromptCompletion.model_validate(row)
     kept = extra_keys(row, Demonstration, used=("prompt", "completion"))
@@ -148,7 +148,7 @@ def demonstrations_of_completion(row: Row, turns: Turns) -> list[Demonstration |
     return dialogue_demonstrations(dialogue, turns, first=len(prompt), **kept)
 
 
-def demonstrations_of_messages(row: Row, turns: Turns) -> list[Demonstration | LeftOut]:
+def demonstrations_of_messages(row: Row, turns: Turns) -> list[Demonstration | UnusedPart]:
     """`messages`: the demonstrations of a dialogue."""
     kept = extra_keys(row, Demonstration, used=("messages",))
     return dialogue_demonstrations(Dialogue.model_validate(row).messages, turns, **kept)

@@ -14,7 +14,7 @@ from tutelage.labeling.labels import Label, read_label
 from tutelage.labeling.quality import Disagreement, disagreements
 from tutelage.labeling.tasks import Purpose, Task
 from tutelage.studio.people import record_action
-from tutelage.studio.quality import Evidence, evidence_of
+from tutelage.studio.quality import QualityEvidence, evidence_of
 from tutelage.studio.studio import Refusal, Studio
 from tutelage.studio.tables import Adjudication, Gold, Item, StoredLabel, User
 
@@ -54,7 +54,7 @@ class Case:
 
 
 def adjudication_queue(
-    studio: Studio, purpose: Purpose | None = None, *, evidence: Evidence | None = None
+    studio: Studio, purpose: Purpose | None = None, *, evidence: QualityEvidence | None = None
 ) -> list[Disagreement]:
     """Items that nobody has decided yet and whose labelers differ, the farthest apart first.
 

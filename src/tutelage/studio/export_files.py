@@ -126,7 +126,7 @@ class TiedPair(Record):
     labeler_id: str | None = None
 
 
-class PromptCompletion(Record):
+class ExportedPromptCompletion(Record):
     """TRL's form of a demonstration."""
 
     prompt: str | Turns
@@ -140,7 +140,7 @@ def trl_records(records: Iterable[tuple[str, BaseModel]]) -> Iterator[tuple[str,
     for _, record in records:
         if isinstance(record, Demonstration):
             completion = _side(record, record.response)
-            yield "demonstrations", PromptCompletion(**_shared(record), completion=completion)
+            yield "demonstrations", ExportedPromptCompletion(**_shared(record), completion=completion)
         elif isinstance(record, Ranking):
             yield from _pairs(record)
 

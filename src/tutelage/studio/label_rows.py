@@ -55,7 +55,7 @@ class LabelRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
+class WithheldLabels:
     """Labels that stay in the studio, and how many people made them."""
 
     num_labels: int
@@ -103,7 +103,7 @@ def label_rows(session: Session, selection: Selection, *order: Any) -> Iterator[
         yield _label_row(*row)
 
 
-def without_consent(session: Session, selection: Selection) -> LeftOut:
+def without_consent(session: Session, selection: Selection) -> WithheldLabels:
     """How many of the chosen labels are left out, because those who made them did not say that they may be used."""
     counts = (
         select(func.count(), func.count(StoredLabel.labeler_id.distinct()))
@@ -114,7 +114,7 @@ def without_consent(session: Session, selection: Selection) -> LeftOut:
         .where(*selection.conditions(), ~_HAS_CONSENTED)
     )
     num_labels, num_labelers = session.execute(counts).tuples().one()
-    return LeftOut(num_labels=num_labels, num_labelers=num_labelers)
+    return WithheldLabels(num_labels=num_labels, num_labelers=num_labelers)
 
 
 def ruled_rows(studio: Studio, session: Session, selection: Selection) -> Iterator[LabelRow]:

@@ -61,24 +61,24 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class QualityEvidence:
     """Labels and what they judge, read once for all that is computed of them."""
 
     judged: Sequence[Judged]
     judgements: Judgements
 
-    def of(self, purpose: Purpose | None, kind: Kind | None = None) -> Evidence:
+    def of(self, purpose: Purpose | None, kind: Kind | None = None) -> QualityEvidence:
         """What is of one purpose and one kind of task; None: of all."""
         if purpose is None and kind is None:
             return self
         judged = [each for each in self.judged if purpose in (None, each.purpose) and kind in (None, each.kind)]
-        return Evidence(judged, judgements_of(judged))
+        return QualityEvidence(judged, judgements_of(judged))
 
 
-def evidence_of(studio: Studio) -> Evidence:
+def evidence_of(studio: Studio) -> QualityEvidence:
     """All labels in the order in which they were made, without those of gold. Takes seconds for tens of thousands."""
     judged = judged_labels(studio)
-    return Evidence(judged, judgements_of(judged))
+    return QualityEvidence(judged, judgements_of(judged))
 
 
 def judged_labels(studio: Studio) -> list[Judged]:
@@ -119,7 +119,7 @@ def quality(
     kind: Kind | None = None,
     *,
     ties: TieRule = "category",
-    evidence: Evidence | None = None,
+    evidence: QualityEvidence | None = None,
 ) -> Quality:
     """Everything about the labels of a purpose and a kind. `evidence`: what `evidence_of` gave, where it is at hand."""
     own = (evidence or evidence_of(studio)).of(purpose, kind)

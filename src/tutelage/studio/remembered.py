@@ -12,7 +12,7 @@ from tutelage.labeling.quality import Disagreement
 from tutelage.labeling.tasks import Kind, Purpose
 from tutelage.statistics.agreement import TieRule
 from tutelage.studio.adjudication import adjudication_queue
-from tutelage.studio.quality import Evidence, Quality, evidence_of, quality
+from tutelage.studio.quality import Quality, QualityEvidence, evidence_of, quality
 from tutelage.studio.studio import Studio
 from tutelage.studio.tables import Adjudication, Gold, LabelVersion, StoredLabel
 
@@ -41,7 +41,7 @@ class Remembered:
         """What `adjudication_queue` gives, of all purposes."""
         return self._of("disputed", lambda: tuple(adjudication_queue(self._studio, evidence=self._evidence())))
 
-    def _evidence(self) -> Evidence:
+    def _evidence(self) -> QualityEvidence:
         """Read once for all that is computed of one state of the labels; of those that have the turn."""
         return self._found_or("evidence", lambda: evidence_of(self._studio))
 

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tutelage.studio.tables import Table
+from tutelage.studio.tables import TableBase
 
 
-class ScreeningBatch(Table):
+class ScreeningBatch(TableBase):
     """One screening test. Candidates get the newest one that is open."""
 
     __tablename__ = "screening_batches"
@@ -21,7 +21,7 @@ class ScreeningBatch(Table):
     created_at: Mapped[datetime]
 
 
-class ScreeningTaskRow(Table):
+class ScreeningTaskRow(TableBase):
     """One task of a screening test, with what researchers say about it where they have to say something."""
 
     __tablename__ = "screening_tasks"
@@ -32,7 +32,7 @@ class ScreeningTaskRow(Table):
     task: Mapped[dict[str, Any]]
 
 
-class Screening(Table):
+class Screening(TableBase):
     """A candidate who takes a screening test, and what people decided about them."""
 
     __tablename__ = "screenings"
@@ -48,7 +48,7 @@ class Screening(Table):
     decided_at: Mapped[datetime | None]
 
 
-class ScreeningResponse(Table):
+class ScreeningResponse(TableBase):
     """What a candidate entered in one task of the test, as submitted."""
 
     __tablename__ = "screening_responses"
@@ -58,7 +58,7 @@ class ScreeningResponse(Table):
     saved_at: Mapped[datetime]
 
 
-class ScreeningScore(Table):
+class ScreeningScore(TableBase):
     """What a researcher thinks of one of a candidate's demonstrations, 1 to 7."""
 
     __tablename__ = "screening_scores"

@@ -42,7 +42,7 @@ class UtcTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class Table(DeclarativeBase):
+class TableBase(DeclarativeBase):
     """What all tables have in common: types of columns, and names of constraints that migrations can refer to."""
 
     metadata = MetaData(
@@ -56,7 +56,7 @@ class Table(DeclarativeBase):
     type_annotation_map: ClassVar = {datetime: UtcTime, dict[str, Any]: Json, list[str]: Json, str: Text}
 
 
-class User(Table):
+class User(TableBase):
     """A person. `id` is what exports name them by: it says nothing about who they are."""
 
     __tablename__ = "users"
@@ -72,7 +72,7 @@ class User(Table):
     consented_at: Mapped[datetime | None]
 
 
-class Invite(Table):
+class Invite(TableBase):
     """A link that makes one user, once. Only the hash of its token is kept."""
 
     __tablename__ = "invites"
@@ -86,7 +86,7 @@ class Invite(Table):
     used_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
 
 
-class BrowserSession(Table):
+class BrowserSession(TableBase):
     """A signed-in browser. The cookie holds the token, this row its hash."""
 
     __tablename__ = "browser_sessions"
@@ -97,7 +97,7 @@ class BrowserSession(Table):
     expires_at: Mapped[datetime]
 
 
-class ApiToken(Table):
+class ApiToken(TableBase):
     """A token for scripts, with the rights of its user."""
 
     __tablename__ = "api_tokens"
@@ -109,7 +109,7 @@ class ApiToken(Table):
     revoked_at: Mapped[datetime | None]
 
 
-class FailedSignIn(Table):
+class FailedSignIn(TableBase):
     """A wrong password, and where it came from: an address, or a browser that is known to belong to that name."""
 
     __tablename__ = "failed_sign_ins"
@@ -120,7 +120,7 @@ class FailedSignIn(Table):
     failed_at: Mapped[datetime]
 
 
-class KnownDevice(Table):
+class KnownDevice(TableBase):
     """A browser in which somebody has signed in. Its cookie holds the token, this row its hash."""
 
     __tablename__ = "known_devices"
@@ -129,7 +129,7 @@ class KnownDevice(Table):
     seen_at: Mapped[datetime]
 
 
-class AuditEntry(Table):
+class AuditEntry(TableBase):
     """Who did what to whom or what. Only ever added to."""
 
     __tablename__ = "audit"
@@ -140,7 +140,7 @@ class AuditEntry(Table):
     subject: Mapped[str]
 
 
-class Guideline(Table):
+class Guideline(TableBase):
     """One version of the instructions for a kind of task and a purpose. Never changed: the next one is a new row."""
 
     __tablename__ = "guidelines"
@@ -153,7 +153,7 @@ class Guideline(Table):
     created_at: Mapped[datetime]
 
 
-class Batch(Table):
+class Batch(TableBase):
     """What was queued together."""
 
     __tablename__ = "batches"
@@ -162,7 +162,7 @@ class Batch(Table):
     created_at: Mapped[datetime]
 
 
-class Item(Table):
+class Item(TableBase):
     """One task for `overlap` different labelers. `content_key` keeps the same task from being queued twice."""
 
     __tablename__ = "items"
@@ -178,7 +178,7 @@ class Item(Table):
     is_halted: Mapped[bool] = mapped_column(default=False)
 
 
-class ItemAuthor(Table):
+class ItemAuthor(TableBase):
     """A labeler who wrote something that is in an item, and so may not judge it."""
 
     __tablename__ = "item_authors"
@@ -186,7 +186,7 @@ class ItemAuthor(Table):
     labeler_id: Mapped[str] = mapped_column(String(16), primary_key=True)
 
 
-class Slot(Table):
+class Slot(TableBase):
     """One of the places of an item: free, leased to a labeler until a time, or done. Overlap is the number of rows.
 
     `kind` is the item's and `order_key` minus its priority: one index then has the open places in the order in which
@@ -219,7 +219,7 @@ class Slot(Table):
     leased_until: Mapped[datetime | None]
 
 
-class Draft(Table):
+class Draft(TableBase):
     """What a labeler has entered so far, by page; it outlives the lease, so that the work can be taken up again."""
 
     __tablename__ = "drafts"
@@ -230,7 +230,7 @@ class Draft(Table):
     saved_at: Mapped[datetime]
 
 
-class StoredLabel(Table):
+class StoredLabel(TableBase):
     """One labeler's finished work on one item, with everything that says how it came about."""
 
     __tablename__ = "labels"
@@ -249,7 +249,7 @@ class StoredLabel(Table):
     created_at: Mapped[datetime]
 
 
-class Skip(Table):
+class Skip(TableBase):
     """A labeler passed an item on, and why."""
 
     __tablename__ = "skips"
@@ -262,7 +262,7 @@ class Skip(Table):
     created_at: Mapped[datetime]
 
 
-class Gold(Table):
+class Gold(TableBase):
     """An item whose right label is known. It is handed out among the others, and looks like one of them."""
 
     __tablename__ = "gold"
@@ -272,7 +272,7 @@ class Gold(Table):
     created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
 
 
-class LabelVersion(Table):
+class LabelVersion(TableBase):
     """What a label said before its labeler changed it: version 1 is what they submitted first."""
 
     __tablename__ = "label_versions"
@@ -284,7 +284,7 @@ class LabelVersion(Table):
     replaced_at: Mapped[datetime]
 
 
-class Adjudication(Table):
+class Adjudication(TableBase):
     """What a researcher decided about an item whose labelers disagree. The newest holds; the labels stay."""
 
     __tablename__ = "adjudications"

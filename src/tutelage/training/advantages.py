@@ -22,7 +22,7 @@ from tutelage.training.stage import Stateful
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class AdvantageEstimate:
     """`advantages` (B, R) of a rollout's response tokens, 0 off its mask; what a person watches of them, as `metrics`.
 
     `returns` and `values` (B, R), from before the update: where a value model predicted.
@@ -40,11 +40,11 @@ class AdvantageEstimator(Protocol):
     components: dict[str, Stateful]
     models: dict[str, PackedModel]
 
-    def estimate(self, rollout: Rollout, rewards: Tensor) -> Estimate:
+    def estimate(self, rollout: Rollout, rewards: Tensor) -> AdvantageEstimate:
         """From the rewards (B, R) of a rollout, before anything is updated."""
         ...
 
-    def updates(self, rollout: Rollout, estimate: Estimate, minibatch: Minibatch) -> Sequence[Update]:
+    def updates(self, rollout: Rollout, estimate: AdvantageEstimate, minibatch: Minibatch) -> Sequence[Update]:
         """What it learns from one minibatch, beside the policy's update."""
         ...
 
@@ -58,7 +58,7 @@ class GeneralizedAdvantages:
         self.models: dict[str, PackedModel] = {"value_model": value_model}
         self.components: dict[str, Stateful] = {"value_model": value_model, "value_optimizer": self.optimizer}
 
-    def estimate(self, rollout: Rollout, rewards: Tensor) -> Estimate:
+    def estimate(self, rollout: Rollout, rewards: Tensor) -> AdvantageEstimate:
         mask = rollout.response_mask
         values = compute_token_rows(self.value_model, rollout.groups, self.value_model, rollout.batches)
         advantages, returns = advantages_and_returns(
@@ -69,9 +69,9 @@ class GeneralizedAdvantages:
             "returns": float(masked_mean(returns, mask)),
             "explained_variance": float(explained_variance(values, returns, mask)),
         }
-        return Estimate(advantages=advantages, returns=returns, values=values, metrics=metrics)
+        return AdvantageEstimate(advantages=advantages, returns=returns, values=values, metrics=metrics)
 
-    def updates(self, rollout: Rollout, estimate: Estimate, minibatch: Minibatch) -> Sequence[Update]:
+    def updates(self, rollout: Rollout, estimate: AdvantageEstimate, minibatch: Minibatch) -> Sequence[Update]:
         """The clipped value loss, the mean over the minibatch's response tokens."""
         assert estimate.values is not None and estimate.returns is not None
         mask = rollout.response_mask[minibatch.rows]
@@ -107,13 +107,13 @@ class GroupAdvantages:
         self.models: dict[str, PackedModel] = {}
         self.components: dict[str, Stateful] = {}
 
-    def estimate(self, rollout: Rollout, rewards: Tensor) -> Estimate:
+    def estimate(self, rollout: Rollout, rewards: Tensor) -> AdvantageEstimate:
         assert self.kind != "gae", "GAE has a value model"
         advantages = group_advantages(
             rewards, rollout.response_mask, responses_per_prompt=rollout.responses_per_prompt, kind=self.kind
         )
-        return Estimate(advantages=advantages, metrics={"returns": float(rewards.sum(1).mean())})
+        return AdvantageEstimate(advantages=advantages, metrics={"returns": float(rewards.sum(1).mean())})
 
-    def updates(self, rollout: Rollout, estimate: Estimate, minibatch: Minibatch) -> Sequence[Update]:
+    def updates(self, rollout: Rollout, estimate: AdvantageEstimate, minibatch: Minibatch) -> Sequence[Update]:
         """Nothing is learned."""
         return []

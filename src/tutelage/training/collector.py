@@ -19,7 +19,7 @@ from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import PPOConfig
 from tutelage.training.ppo_parts import PPOData
 from tutelage.training.rollout import Rollout, require_same_logprobs, sample_rows, shown_groups
-from tutelage.training.stage import Stage
+from tutelage.training.stage import TrainingRun
 
 SAMPLES_PER_STEP = 4  # written to samples.jsonl at every step, to be read
 
@@ -32,7 +32,7 @@ class RolloutCollector:
 
     def __init__(
         self,
-        stage: Stage,
+        stage: TrainingRun,
         config: PPOConfig,
         *,
         policy: Policy,

@@ -36,7 +36,7 @@ class LoraConfig(Config):
     alpha: float = Field(16.0, gt=0)
 
 
-class StageConfig(Config):
+class TrainingConfig(Config):
     """What every stage has."""
 
     out: Path
@@ -85,7 +85,7 @@ class NewModelConfig(Config):
         return self
 
 
-class PretrainConfig(StageConfig):
+class PretrainConfig(TrainingConfig):
     """Next-token training of a base model on documents."""
 
     text: Path
@@ -100,7 +100,7 @@ class PretrainConfig(StageConfig):
     )
 
 
-class SFTConfig(StageConfig):
+class SFTConfig(TrainingConfig):
     """Supervised fine-tuning on demonstrations [3.5, C.1]; with a pretraining mix, the initialisation of PPO [C.3]."""
 
     model: Path | str
@@ -142,7 +142,7 @@ class SFTConfig(StageConfig):
         return self.pretraining_share / (1.0 - self.pretraining_share)
 
 
-class RewardConfig(StageConfig):
+class RewardConfig(TrainingConfig):
     """The reward model [3.5, C.2]."""
 
     model: Path | str
@@ -158,7 +158,7 @@ class RewardConfig(StageConfig):
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=9e-6)
 
 
-class DPOConfig(StageConfig):
+class DPOConfig(TrainingConfig):
     """Direct preference optimisation on the reward model's rankings; beyond the paper (Rafailov et al. 2023)."""
 
     policy: Path | str  # the initialisation, and the reference
@@ -177,7 +177,7 @@ class DPOConfig(StageConfig):
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-6, schedule="constant", warmup_steps=10)
 
 
-class PPOConfig(StageConfig):
+class PPOConfig(TrainingConfig):
     """PPO and PPO-ptx [3.5, C.4]."""
 
     policy: Path | str  # the initialisation, and the reference of the KL penalty

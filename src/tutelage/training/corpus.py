@@ -15,7 +15,7 @@ from tutelage.records import content_id
 from tutelage.store.documents import load_text_documents
 from tutelage.store.jsonl import Skipped
 from tutelage.text.render import Renderer, documents_to_windows, naming
-from tutelage.training.data import LeftOut
+from tutelage.training.data import SkippedRecords
 
 # Of pretraining text, where a mix or the ptx term reads it: what `pretrain` holds out stays held out.
 VALIDATION_SHARE = 0.01
@@ -25,7 +25,12 @@ class Corpus:
     """Windows of at most `context_tokens` learnt tokens; each window's first token is read but not learnt."""
 
     def __init__(
-        self, documents: Iterable[str], renderer: Renderer, *, context_tokens: int, left_out: LeftOut | None = None
+        self,
+        documents: Iterable[str],
+        renderer: Renderer,
+        *,
+        context_tokens: int,
+        left_out: SkippedRecords | None = None,
     ) -> None:
         tokens = array("I")
         ends = array("Q", [0])
@@ -52,7 +57,7 @@ class Corpus:
         return [self.group(index) for index in indices]
 
 
-def _rendered(documents: Iterable[str], renderer: Renderer, left_out: LeftOut | None) -> Iterator[list[int]]:
+def _rendered(documents: Iterable[str], renderer: Renderer, left_out: SkippedRecords | None) -> Iterator[list[int]]:
     """The tokens of each document; one that has none raises `RenderError`, or is left out where it may be."""
     for document in documents:
         try:
@@ -80,7 +85,12 @@ def is_validation_document(document: str, share: float) -> bool:
 
 
 def load_corpora(
-    path: Path, renderer: Renderer, *, context_tokens: int, validation_share: float, left_out: LeftOut | None = None
+    path: Path,
+    renderer: Renderer,
+    *,
+    context_tokens: int,
+    validation_share: float,
+    left_out: SkippedRecords | None = None,
 ) -> tuple[Corpus, Corpus]:
     """Training and validation windows of a text file; neither may be empty."""
     skip_bad = left_out is not None and left_out.skip_bad
@@ -100,14 +110,19 @@ def load_validation_corpus(
     """Windows of the documents that are held out: all that measuring a loss needs."""
     documents = load_text_documents(path, skip_bad=skip_bad, on_skip=_already_noted)
     held_out = (document for document in documents if is_validation_document(document, validation_share))
-    return Corpus(held_out, renderer, context_tokens=context_tokens, left_out=LeftOut(skip_bad=skip_bad))
+    return Corpus(held_out, renderer, context_tokens=context_tokens, left_out=SkippedRecords(skip_bad=skip_bad))
 
 
 def load_training_corpus(
-    path: Path, renderer: Renderer, *, context_tokens: int, validation_share: float, left_out: LeftOut | None = None
+    path: Path,
+    renderer: Renderer,
+    *,
+    context_tokens: int,
+    validation_share: float,
+    left_out: SkippedRecords | None = None,
 ) -> Corpus:
     """Windows of the documents that are not held out: all that a pretraining mix needs."""
-    left_out = left_out or LeftOut(skip_bad=False)
+    left_out = left_out or SkippedRecords(skip_bad=False)
     documents = load_text_documents(path, skip_bad=left_out.skip_bad, on_skip=left_out.note)
     chosen = (document for document in documents if not is_validation_document(document, validation_share))
     corpus = Corpus(chosen, renderer, context_tokens=context_tokens, left_out=left_out)

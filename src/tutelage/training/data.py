@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Encoded(Generic[R]):
+class TokenizedExample(Generic[R]):
     """A record and its tokens. For a ranking, `responses` are its completions in the record's order."""
 
     record: R
@@ -39,7 +39,7 @@ class Encoded(Generic[R]):
 
 
 @dataclass(slots=True)
-class LeftOut:
+class SkippedRecords:
     """Why records were left out, one line each; whether malformed ones may be; how many completions were cut.
 
     And, since it is about the same records: how many validation prompts are training prompts as well.
@@ -66,14 +66,14 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class LengthLimits:
     """What may enter a model; what is longer is an error, or noted in `left_out`."""
 
     text: TextConfig
     context: int
-    left_out: LeftOut
+    left_out: SkippedRecords
 
-    def admits(self, name: str, what: str, num_tokens: int, limit: int) -> bool:
+    def accepts(self, name: str, what: str, num_tokens: int, limit: int) -> bool:
         limit = min(limit, self.context)
         if num_tokens <= limit:
             return True
@@ -111,7 +111,9 @@ def flat_prompt(record: Demonstration | Prompt | Ranking) -> str:
     return flat_text(record.prompt, record.messages)
 
 
-def encode_prompts(records: Iterable[Prompt], renderer: Renderer, limits: Limits) -> list[Encoded[Prompt]]:
+def encode_prompts(
+    records: Iterable[Prompt], renderer: Renderer, limits: LengthLimits
+) -> list[TokenizedExample[Prompt]]:
     """Prompts with room for a response after them."""
     room = limits.context - limits.text.max_response_tokens
     if room < 1:
@@ -121,14 +123,14 @@ def encode_prompts(records: Iterable[Prompt], renderer: Renderer, limits: Limits
         )
     encoded = []
     for record, tokens in limits.rendered(records, renderer.prompt_tokens):
-        if limits.admits(name_of(record), "prompt", len(tokens), min(limits.text.max_prompt_tokens, room)):
-            encoded.append(Encoded(record=record, group=Group(prompt=tokens, responses=[])))
+        if limits.accepts(name_of(record), "prompt", len(tokens), min(limits.text.max_prompt_tokens, room)):
+            encoded.append(TokenizedExample(record=record, group=Group(prompt=tokens, responses=[])))
     return encoded
 
 
 def encode_demonstrations(
-    records: Iterable[Demonstration], renderer: Renderer, limits: Limits
-) -> list[Encoded[Demonstration]]:
+    records: Iterable[Demonstration], renderer: Renderer, limits: LengthLimits
+) -> list[TokenizedExample[Demonstration]]:
     """Demonstrations: prompt, response, stop token."""
 
     def render(record: Demonstration) -> tuple[list[int], list[int]]:
@@ -138,15 +140,17 @@ def encode_demonstrations(
     for record, (prompt, response) in limits.rendered(records, render):
         name = name_of(record)
         if (
-            limits.admits(name, "prompt", len(prompt), limits.text.max_prompt_tokens)
-            and limits.admits(name, "response", len(response), limits.text.max_response_tokens)
-            and limits.admits(name, "prompt with its response", len(prompt) + len(response), limits.context)
+            limits.accepts(name, "prompt", len(prompt), limits.text.max_prompt_tokens)
+            and limits.accepts(name, "response", len(response), limits.text.max_response_tokens)
+            and limits.accepts(name, "prompt with its response", len(prompt) + len(response), limits.context)
         ):
-            encoded.append(Encoded(record=record, group=Group(prompt=prompt, responses=[response])))
+            encoded.append(TokenizedExample(record=record, group=Group(prompt=prompt, responses=[response])))
     return encoded
 
 
-def encode_rankings(records: Iterable[Ranking], renderer: Renderer, limits: Limits) -> list[Encoded[Ranking]]:
+def encode_rankings(
+    records: Iterable[Ranking], renderer: Renderer, limits: LengthLimits
+) -> list[TokenizedExample[Ranking]]:
     """Rankings: a prompt and its K completions.
 
     A completion marked `is_complete: false` has no stop token; one that is longer than the limit is cut to it, and so
@@ -161,14 +165,14 @@ def encode_rankings(records: Iterable[Ranking], renderer: Renderer, limits: Limi
 
     encoded = []
     for record, (prompt, responses) in limits.rendered(records, render):
-        if not limits.admits(
+        if not limits.accepts(
             name_of(record), "prompt", len(prompt), min(limits.text.max_prompt_tokens, limits.context - 1)
         ):
             continue
         limit = min(limits.text.max_response_tokens, limits.context - len(prompt))
         limits.left_out.num_cut_completions += sum(len(response) > limit for response in responses)
         cut = [response[:limit] for response in responses]
-        encoded.append(Encoded(record=record, group=Group(prompt=prompt, responses=cut)))
+        encoded.append(TokenizedExample(record=record, group=Group(prompt=prompt, responses=cut)))
     return encoded
 
 
@@ -206,7 +210,7 @@ def training_and_validation(
     training: Path | str,
     validation: Path | str | None,
     what: str,
-    left_out: LeftOut,
+    left_out: SkippedRecords,
     *,
     is_overlap_allowed: bool,
 ) -> tuple[list[R], list[R]]:

@@ -20,31 +20,33 @@ from tutelage.records import Ranking
 from tutelage.seeds import derived_seed
 from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import DPOConfig
-from tutelage.training.data import Encoded, LeftOut, Limits
+from tutelage.training.data import LengthLimits, SkippedRecords, TokenizedExample
 from tutelage.training.loop import Term, Update, train, update
 from tutelage.training.optim import Optimizer
 from tutelage.training.prompting import prompt_as_trained
 from tutelage.training.rankings import accuracy_interval, describe_accuracy, load_ranked, pair_indices
-from tutelage.training.stage import Stage, run_stage
+from tutelage.training.stage import TrainingRun, run_training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Referenced:
     """A ranking and what the reference thinks of it: `reference_logprobs` (K,), nats, of its whole completions."""
 
-    item: Encoded[Ranking]
+    item: TokenizedExample[Ranking]
     reference_logprobs: Tensor
 
 
 def dpo(config: DPOConfig, *, resume: bool = False) -> dict[str, Any]:
     """Train and save `out/model`, a policy; returns the summary."""
-    return run_stage("dpo", config, resume=resume, loop=lambda stage: _loop(stage, config))
+    return run_training("dpo", config, resume=resume, loop=lambda stage: _loop(stage, config))
 
 
-def _loop(stage: Stage, config: DPOConfig) -> dict[str, Any]:
+def _loop(stage: TrainingRun, config: DPOConfig) -> dict[str, Any]:
     renderer = prompt_as_trained(load_tokenizer(config.policy), config.text, config.policy)
     policy = Policy.load(config.policy, renderer=renderer, device=stage.device, dtype=config.dtype)
-    limits = Limits(text=config.text, context=policy.context_limit, left_out=LeftOut(skip_bad=config.skip_bad))
+    limits = LengthLimits(
+        text=config.text, context=policy.context_limit, left_out=SkippedRecords(skip_bad=config.skip_bad)
+    )
     data = load_ranked(
         config.rankings, config.validation, renderer, limits, is_overlap_allowed=config.allow_prompt_overlap
     )
@@ -75,7 +77,9 @@ def _loop(stage: Stage, config: DPOConfig) -> dict[str, Any]:
     return {**data.summary(), **final, **accuracy_interval(scores, data.validation)}
 
 
-def with_reference(reference: Policy, rankings: Sequence[Encoded[Ranking]], config: DPOConfig) -> list[Referenced]:
+def with_reference(
+    reference: Policy, rankings: Sequence[TokenizedExample[Ranking]], config: DPOConfig
+) -> list[Referenced]:
     """Each ranking with the log-probabilities of its completions, computed once and without gradient."""
     groups = [item.group for item in rankings]
     with progress("reference", len(groups), unit="rankings") as shown:

@@ -12,10 +12,10 @@ from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Prompt
 from tutelage.training.collector import RolloutCollector
 from tutelage.training.config import PPOConfig
-from tutelage.training.data import Encoded
+from tutelage.training.data import TokenizedExample
 from tutelage.training.optim import MovingAverage
 from tutelage.training.rollout import sample_rows, shown_groups
-from tutelage.training.stage import Stage
+from tutelage.training.stage import TrainingRun
 
 NUM_SAMPLES = 8  # written to samples.jsonl at every evaluation, to be read
 
@@ -29,9 +29,9 @@ class HeldOutPrompts:
 
     def __init__(
         self,
-        stage: Stage,
+        stage: TrainingRun,
         config: PPOConfig,
-        prompts: list[Encoded[Prompt]],
+        prompts: list[TokenizedExample[Prompt]],
         collector: RolloutCollector,
         average: MovingAverage,
     ) -> None:

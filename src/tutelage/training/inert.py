@@ -9,8 +9,8 @@ from tutelage.training.config import (
     PPOConfig,
     PretrainConfig,
     SFTConfig,
-    StageConfig,
     TextConfig,
+    TrainingConfig,
 )
 from tutelage.training.optim import learning_rate_share
 
@@ -18,7 +18,7 @@ from tutelage.training.optim import learning_rate_share
 MAX_SHARE_OF_START = 0.1
 
 
-def inert_settings(config: StageConfig, num_steps: int) -> list[str]:
+def inert_settings(config: TrainingConfig, num_steps: int) -> list[str]:
     """One line for each setting that cannot act as its name says in `num_steps` steps; `config` is valid in itself.
 
     A default says nothing about what was wanted, so those that merely stay idle are named only where they were given.
@@ -32,7 +32,7 @@ def inert_settings(config: StageConfig, num_steps: int) -> list[str]:
     return found
 
 
-def _cadences(config: StageConfig, num_steps: int) -> Iterator[str]:
+def _cadences(config: TrainingConfig, num_steps: int) -> Iterator[str]:
     for name in ("checkpoint_every_num_steps", "evaluate_every_num_steps"):
         every = getattr(config, name, 0)
         if name in config.model_fields_set and every >= num_steps > 1:
@@ -68,7 +68,7 @@ def _moving_average(config: PPOConfig) -> Iterator[str]:
         )
 
 
-def _idle(config: StageConfig) -> Iterator[str]:
+def _idle(config: TrainingConfig) -> Iterator[str]:
     given = config.model_fields_set
     if "keep_checkpoints" in given and config.checkpoint_every_num_steps == 0:
         yield "keep_checkpoints acts only with checkpoint_every_num_steps above 0"

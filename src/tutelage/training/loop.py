@@ -13,7 +13,7 @@ from tutelage.model.packing import Group, PackedBatch, pack, split_by_tokens
 from tutelage.objectives.tokens import LossTerm
 from tutelage.training.optim import Optimizer, require_finite
 from tutelage.training.processes import Processes
-from tutelage.training.stage import Stage
+from tutelage.training.stage import TrainingRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Update:
 
 
 def train(
-    stage: Stage,
+    stage: TrainingRun,
     *,
     num_steps: int,
     take_step: Callable[[int], dict[str, float]],
@@ -65,7 +65,7 @@ def train(
             break
 
 
-def update(stage: Stage, step: int, *updates: Update) -> dict[str, float]:
+def update(stage: TrainingRun, step: int, *updates: Update) -> dict[str, float]:
     """Accumulate the gradients of all terms, then take a step of every optimizer; returns all means.
 
     Refuses losses and gradients that are not finite before anything is changed by them.

@@ -22,7 +22,7 @@ from tutelage.store.ownership import (
     require_unowned_inputs,
     write_identity,
 )
-from tutelage.training.config import StageConfig
+from tutelage.training.config import TrainingConfig
 
 # Keys that may differ between a run and its continuation: they cannot change a number.
 FREE_KEYS = (
@@ -61,7 +61,7 @@ class OpenedRun:
     def run_id(self) -> str:
         return str(self.identity["run_id"])
 
-    def note_revisions(self, config: StageConfig) -> None:
+    def note_revisions(self, config: TrainingConfig) -> None:
         """Once everything is loaded: the revisions of hub ids that were not in the cache before."""
         unknown = [key for key, digest in self.identity["inputs"].items() if digest == "hub:?"]
         if unknown:
@@ -92,7 +92,7 @@ class OpenedRun:
         return True
 
 
-def open_run(name: str, config: StageConfig, *, resume: bool) -> OpenedRun:
+def open_run(name: str, config: TrainingConfig, *, resume: bool) -> OpenedRun:
     """Lock the folder and find out whose it is; run.json is written for a new run.
 
     Raises `StorageError` for a folder in use, with foreign files, or with inputs inside; `DataError` for a run that
@@ -127,7 +127,7 @@ def has_started(out: Path) -> bool:
     return checkpoints.is_dir() and any(checkpoints.glob("step-*"))
 
 
-def _require_new_folder(out: Path, config: StageConfig) -> None:
+def _require_new_folder(out: Path, config: TrainingConfig) -> None:
     if (out / "metrics.jsonl").exists() and (out / "checkpoints").exists():
         raise CheckpointError(
             f"{out} holds a run without {IDENTITY_NAME}, so that nobody knows what it was started with. Restore the "
@@ -156,7 +156,7 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _require_same(identity: dict[str, Any], name: str, config: StageConfig, now: Mapping[str, str]) -> None:
+def _require_same(identity: dict[str, Any], name: str, config: TrainingConfig, now: Mapping[str, str]) -> None:
     """Refuse other settings, and other inputs unless these may change; note then which did."""
     if identity["stage"] != name:
         raise CheckpointError(f"{config.out} holds a run of {identity['stage']}, not of {name}. Choose another `out`.")

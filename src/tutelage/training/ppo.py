@@ -26,16 +26,16 @@ from tutelage.training.loop import Term, Update, train, update
 from tutelage.training.optim import MovingAverage, Optimizer, name_of_average
 from tutelage.training.ppo_parts import PPOData, load_ppo_data, load_ppo_models, make_estimator, make_generator
 from tutelage.training.rollout import Minibatch, Rollout, rollout_metrics, select_minibatch
-from tutelage.training.stage import Stage, run_stage
+from tutelage.training.stage import TrainingRun, run_training
 
 
 def ppo(config: PPOConfig, *, resume: bool = False) -> dict[str, Any]:
     """Train; save `out/model` (the moving average, where there is one) and `out/value_model`; returns the summary."""
     check_same_vocabulary(config.policy, config.reward_model)
-    return run_stage("ppo", config, resume=resume, loop=lambda stage: _loop(stage, config))
+    return run_training("ppo", config, resume=resume, loop=lambda stage: _loop(stage, config))
 
 
-def _loop(stage: Stage, config: PPOConfig) -> dict[str, Any]:
+def _loop(stage: TrainingRun, config: PPOConfig) -> dict[str, Any]:
     trainer = make_trainer(stage, config)
     stage.try_saving(trainer.policy, *trainer.estimator.models.values())
     train(
@@ -48,7 +48,7 @@ def _loop(stage: Stage, config: PPOConfig) -> dict[str, Any]:
     return {**trainer.data.summary(), **trainer.save()}
 
 
-def make_trainer(stage: Stage, config: PPOConfig) -> PPOTrainer:
+def make_trainer(stage: TrainingRun, config: PPOConfig) -> PPOTrainer:
     """The trainer with the parts that its configuration names."""
     models = load_ppo_models(stage, config)
     data = load_ppo_data(config, models)
@@ -72,11 +72,11 @@ def make_trainer(stage: Stage, config: PPOConfig) -> PPOTrainer:
 
 
 class PPOTrainer:
-    """The algorithm over the parts that it is handed. Files, resume and progress are the `Stage`'s and the loop's."""
+    """The algorithm over the parts that it is handed. Files, resume and progress are the run's and the loop's."""
 
     def __init__(
         self,
-        stage: Stage,
+        stage: TrainingRun,
         config: PPOConfig,
         *,
         policy: Policy,

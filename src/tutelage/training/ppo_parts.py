@@ -16,10 +16,17 @@ from tutelage.training.advantages import AdvantageEstimator, GeneralizedAdvantag
 from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import PPOConfig
 from tutelage.training.corpus import VALIDATION_SHARE, Corpus, load_training_corpus
-from tutelage.training.data import Encoded, LeftOut, Limits, encode_prompts, hold_out, require_some
+from tutelage.training.data import (
+    LengthLimits,
+    SkippedRecords,
+    TokenizedExample,
+    encode_prompts,
+    hold_out,
+    require_some,
+)
 from tutelage.training.overlap import count_overlap, prompt_key, read_training_prompts
 from tutelage.training.prompting import check_prompted_alike, prompt_as_trained
-from tutelage.training.stage import Stage
+from tutelage.training.stage import TrainingRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +45,10 @@ class PPOData:
     And what was left out, and how many prompts are those of the rankings.
     """
 
-    prompts: list[Encoded[Prompt]]
-    held_out: list[Encoded[Prompt]]
+    prompts: list[TokenizedExample[Prompt]]
+    held_out: list[TokenizedExample[Prompt]]
     pretraining: Corpus | None
-    left_out: LeftOut
+    left_out: SkippedRecords
     num_overlapping_prompts: int | None
 
     def summary(self) -> dict[str, Any]:
@@ -53,7 +60,7 @@ class PPOData:
         }
 
 
-def load_ppo_models(stage: Stage, config: PPOConfig) -> PPOModels:
+def load_ppo_models(stage: TrainingRun, config: PPOConfig) -> PPOModels:
     """The policy, its reference and the reward model. With adapters, policy and reference are one model."""
     renderer = prompt_as_trained(load_tokenizer(config.policy), config.text, config.policy)
     check_prompted_alike(renderer, config.policy, config.reward_model)
@@ -72,7 +79,7 @@ def make_generator(policy: Policy) -> Generator:
     return LocalGenerator(policy)
 
 
-def make_estimator(stage: Stage, config: PPOConfig) -> AdvantageEstimator:
+def make_estimator(stage: TrainingRun, config: PPOConfig) -> AdvantageEstimator:
     """GAE with a value model that starts as the reward model, or a comparison within each prompt's responses."""
     if config.advantages != "gae":
         return GroupAdvantages(config)
@@ -83,9 +90,9 @@ def make_estimator(stage: Stage, config: PPOConfig) -> AdvantageEstimator:
 
 def load_ppo_data(config: PPOConfig, models: PPOModels) -> PPOData:
     """Prompts that leave room for a response in both contexts; pretraining text, which is the policy's alone."""
-    renderer, left_out = models.policy.renderer, LeftOut(skip_bad=config.skip_bad)
+    renderer, left_out = models.policy.renderer, SkippedRecords(skip_bad=config.skip_bad)
     context = min(models.policy.context_limit, models.score_model.context_limit)
-    limits = Limits(text=config.text, context=context, left_out=left_out)
+    limits = LengthLimits(text=config.text, context=context, left_out=left_out)
     prompts, held_out = load_ppo_prompts(config, renderer, limits)
     return PPOData(
         prompts=prompts,
@@ -97,8 +104,8 @@ def load_ppo_data(config: PPOConfig, models: PPOModels) -> PPOData:
 
 
 def load_ppo_prompts(
-    config: PPOConfig, renderer: Renderer, limits: Limits
-) -> tuple[list[Encoded[Prompt]], list[Encoded[Prompt]]]:
+    config: PPOConfig, renderer: Renderer, limits: LengthLimits
+) -> tuple[list[TokenizedExample[Prompt]], list[TokenizedExample[Prompt]]]:
     """The prompts that are allotted to PPO: those to learn from, and, where the run evaluates, those held out.
 
     Of a file that allots nothing, all are for learning; what is held out is split "valid", or else one in twenty.
@@ -127,7 +134,7 @@ def load_ppo_prompts(
     return encoded, [evaluated[i] for i in order.take(0, number)] if order else []
 
 
-def count_prompts_of_rankings(config: PPOConfig, prompts: list[Encoded[Prompt]]) -> int | None:
+def count_prompts_of_rankings(config: PPOConfig, prompts: list[TokenizedExample[Prompt]]) -> int | None:
     """How many prompts the reward model was trained on; None where its folder does not say."""
     trained_on = read_training_prompts(config.reward_model)
     if trained_on is None:
@@ -137,7 +144,7 @@ def count_prompts_of_rankings(config: PPOConfig, prompts: list[Encoded[Prompt]])
     return count_overlap(keys, trained_on, names=names, is_allowed=config.allow_prompt_overlap)
 
 
-def load_ptx_text(config: PPOConfig, renderer: Renderer, context: int, left_out: LeftOut) -> Corpus | None:
+def load_ptx_text(config: PPOConfig, renderer: Renderer, context: int, left_out: SkippedRecords) -> Corpus | None:
     """Windows of pretraining text; None where the term weighs nothing."""
     if config.ptx.coef == 0 or config.ptx.text is None:
         return None

@@ -16,11 +16,11 @@ from tutelage.text.tokenizers import train_tokenizer
 from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import PretrainConfig
 from tutelage.training.corpus import Corpus, load_corpora, require_both_splits
-from tutelage.training.data import LeftOut
+from tutelage.training.data import SkippedRecords
 from tutelage.training.language_modeling import language_term
 from tutelage.training.loop import Update, train, update
 from tutelage.training.optim import Optimizer
-from tutelage.training.stage import Stage, run_stage
+from tutelage.training.stage import TrainingRun, run_training
 
 # Enough text for a tokenizer of any size that is trained here; more would only take longer.
 TOKENIZER_CHARACTERS = 20_000_000
@@ -30,11 +30,11 @@ VALIDATION_WINDOWS = 1000
 
 def pretrain(config: PretrainConfig, *, resume: bool = False) -> dict[str, Any]:
     """Train and save `out/model`; returns the summary."""
-    return run_stage("pretrain", config, resume=resume, loop=lambda stage: _loop(stage, config))
+    return run_training("pretrain", config, resume=resume, loop=lambda stage: _loop(stage, config))
 
 
-def _loop(stage: Stage, config: PretrainConfig) -> dict[str, Any]:
-    left_out = LeftOut(skip_bad=config.skip_bad)
+def _loop(stage: TrainingRun, config: PretrainConfig) -> dict[str, Any]:
+    left_out = SkippedRecords(skip_bad=config.skip_bad)
     require_both_splits(config.text, config.validation_share, skip_bad=config.skip_bad)
     policy = _make_policy(stage, config)
     training, validation = load_corpora(
@@ -74,7 +74,7 @@ def _loop(stage: Stage, config: PretrainConfig) -> dict[str, Any]:
     }
 
 
-def _make_policy(stage: Stage, config: PretrainConfig) -> Policy:
+def _make_policy(stage: TrainingRun, config: PretrainConfig) -> Policy:
     """The model to go on from, or a new one; documents are read without a prompt format."""
     model, tokenizer = _model_and_tokenizer(config)
     model.to(stage.device)  # type: ignore[arg-type]

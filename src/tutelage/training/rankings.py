@@ -15,9 +15,9 @@ from tutelage.statistics.interval import bounded_mean
 from tutelage.store.sources import load_rankings
 from tutelage.text.render import Renderer
 from tutelage.training.data import (
-    Encoded,
-    LeftOut,
-    Limits,
+    LengthLimits,
+    SkippedRecords,
+    TokenizedExample,
     encode_rankings,
     flat_prompt,
     require_some,
@@ -30,10 +30,10 @@ from tutelage.training.data import (
 class RankedData:
     """Rankings with at least one comparison, of both splits; `num_all_ties` of the training split had none."""
 
-    training: list[Encoded[Ranking]]
-    validation: list[Encoded[Ranking]]
+    training: list[TokenizedExample[Ranking]]
+    validation: list[TokenizedExample[Ranking]]
     num_all_ties: int
-    left_out: LeftOut
+    left_out: SkippedRecords
 
     def summary(self) -> dict[str, Any]:
         return {
@@ -51,7 +51,7 @@ def load_ranked(
     rankings: Path | str,
     validation: Path | str | None,
     renderer: Renderer,
-    limits: Limits,
+    limits: LengthLimits,
     *,
     is_overlap_allowed: bool,
 ) -> RankedData:
@@ -85,7 +85,7 @@ def pair_indices(records: Sequence[Ranking], *, device: torch.device | str = "cp
     return torch.tensor(pairs, device=device).view(-1, 2), torch.tensor(owner, device=device, dtype=torch.long)
 
 
-def accuracy_interval(scores: Tensor, rankings: Sequence[Encoded[Ranking]]) -> dict[str, float]:
+def accuracy_interval(scores: Tensor, rankings: Sequence[TokenizedExample[Ranking]]) -> dict[str, float]:
     """The 95 % interval of the validation accuracy, clustered by prompt, and the number of comparisons behind it.
 
     The validation accuracy is the mean over rankings, as the loss is; `validation_comparison_accuracy` is the share of

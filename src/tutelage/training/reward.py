@@ -20,9 +20,9 @@ from tutelage.store.sources import load_demonstrations
 from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import RewardConfig
 from tutelage.training.data import (
-    Encoded,
-    LeftOut,
-    Limits,
+    LengthLimits,
+    SkippedRecords,
+    TokenizedExample,
     encode_demonstrations,
     require_some,
     warn_of_few,
@@ -32,15 +32,15 @@ from tutelage.training.optim import Optimizer
 from tutelage.training.overlap import prompt_key, write_training_prompts
 from tutelage.training.prompting import prompt_as_trained
 from tutelage.training.rankings import accuracy_interval, describe_accuracy, load_ranked, pair_indices
-from tutelage.training.stage import Stage, run_stage
+from tutelage.training.stage import TrainingRun, run_training
 
 
 def train_reward(config: RewardConfig, *, resume: bool = False) -> dict[str, Any]:
     """Train and save `out/model`, its bias set on the demonstrations; returns the summary."""
-    return run_stage("reward", config, resume=resume, loop=lambda stage: _loop(stage, config))
+    return run_training("reward", config, resume=resume, loop=lambda stage: _loop(stage, config))
 
 
-def _loop(stage: Stage, config: RewardConfig) -> dict[str, Any]:
+def _loop(stage: TrainingRun, config: RewardConfig) -> dict[str, Any]:
     renderer = prompt_as_trained(load_tokenizer(config.model), config.text, config.model)
     head_seed = derived_seed(config.seed, "head")
     model = ScoreModel.load(
@@ -48,8 +48,8 @@ def _loop(stage: Stage, config: RewardConfig) -> dict[str, Any]:
     )
     model.bias = 0.0
     model.add_adapters(rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)
-    left_out = LeftOut(skip_bad=config.skip_bad)
-    limits = Limits(text=config.text, context=model.context_limit, left_out=left_out)
+    left_out = SkippedRecords(skip_bad=config.skip_bad)
+    limits = LengthLimits(text=config.text, context=model.context_limit, left_out=left_out)
     data = load_ranked(
         config.rankings, config.validation, renderer, limits, is_overlap_allowed=config.allow_prompt_overlap
     )
@@ -84,7 +84,7 @@ def _loop(stage: Stage, config: RewardConfig) -> dict[str, Any]:
     }
 
 
-def ranking_term(model: ScoreModel, rankings: Sequence[Encoded[Ranking]]) -> Term:
+def ranking_term(model: ScoreModel, rankings: Sequence[TokenizedExample[Ranking]]) -> Term:
     """The mean loss per ranking [equation 1], with its accuracy and margin. All comparisons of a ranking weigh 1."""
 
     def compute(indices: Sequence[int], batch: PackedBatch) -> LossTerm:
@@ -100,16 +100,18 @@ def ranking_term(model: ScoreModel, rankings: Sequence[Encoded[Ranking]]) -> Ter
     )
 
 
-def validate(model: ScoreModel, rankings: Sequence[Encoded[Ranking]], tokens_per_microbatch: int) -> dict[str, float]:
+def validate(
+    model: ScoreModel, rankings: Sequence[TokenizedExample[Ranking]], tokens_per_microbatch: int
+) -> dict[str, float]:
     """Loss and accuracy per ranking, and the accuracy of choosing by the text's length alone (longer or shorter)."""
     return validation_metrics(_scores(model, rankings, tokens_per_microbatch), rankings)
 
 
-def _scores(model: ScoreModel, rankings: Sequence[Encoded[Ranking]], tokens_per_microbatch: int) -> Tensor:
+def _scores(model: ScoreModel, rankings: Sequence[TokenizedExample[Ranking]], tokens_per_microbatch: int) -> Tensor:
     return compute_scores(model, [item.group for item in rankings], tokens_per_microbatch=tokens_per_microbatch)
 
 
-def validation_metrics(scores: Tensor, rankings: Sequence[Encoded[Ranking]]) -> dict[str, float]:
+def validation_metrics(scores: Tensor, rankings: Sequence[TokenizedExample[Ranking]]) -> dict[str, float]:
     """What `validate` returns, from the `scores` (C,) of all completions of `rankings`, laid end to end."""
     pairs, owner = pair_indices([item.record for item in rankings], device=scores.device)
     # Of the whole text, as the labeler saw it: completions that were cut are alike in length, and this would look weak.
@@ -124,7 +126,7 @@ def validation_metrics(scores: Tensor, rankings: Sequence[Encoded[Ranking]]) -> 
     }
 
 
-def _set_bias(model: ScoreModel, config: RewardConfig, limits: Limits) -> dict[str, float]:
+def _set_bias(model: ScoreModel, config: RewardConfig, limits: LengthLimits) -> dict[str, float]:
     """Shift the scores so that demonstrations have mean 0 [C.2]: the loss does not say where 0 is, PPO needs it."""
     if config.demonstrations is None:
         return {}

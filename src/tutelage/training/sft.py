@@ -21,9 +21,9 @@ from tutelage.training.batches import ShuffledEpochs
 from tutelage.training.config import SFTConfig
 from tutelage.training.corpus import VALIDATION_SHARE, Corpus, load_training_corpus
 from tutelage.training.data import (
-    Encoded,
-    LeftOut,
-    Limits,
+    LengthLimits,
+    SkippedRecords,
+    TokenizedExample,
     encode_demonstrations,
     require_some,
     training_and_validation,
@@ -34,22 +34,22 @@ from tutelage.training.loop import Term, Update, train, update
 from tutelage.training.optim import Optimizer
 from tutelage.training.prompting import check_prompted_alike, teach_prompting
 from tutelage.training.rollout import score_samples
-from tutelage.training.stage import Stage, run_stage
+from tutelage.training.stage import TrainingRun, run_training
 
 
 def sft(config: SFTConfig, *, resume: bool = False) -> dict[str, Any]:
     """Train and save `out/model`, the chosen epoch's; returns the summary."""
     if config.reward_model is not None:
         check_same_vocabulary(config.model, config.reward_model)
-    return run_stage("sft", config, resume=resume, loop=lambda stage: _loop(stage, config))
+    return run_training("sft", config, resume=resume, loop=lambda stage: _loop(stage, config))
 
 
 @dataclass(slots=True, kw_only=True)
 class _Data:
-    training: list[Encoded[Demonstration]]
-    validation: list[Encoded[Demonstration]]
+    training: list[TokenizedExample[Demonstration]]
+    validation: list[TokenizedExample[Demonstration]]
     mix: _Mix | None
-    left_out: LeftOut
+    left_out: SkippedRecords
 
 
 class _Mix:
@@ -63,7 +63,7 @@ class _Mix:
         return self.corpus.groups(self.order.take(*mixed_windows(self.config, step, num_demonstrations)))
 
 
-def _loop(stage: Stage, config: SFTConfig) -> dict[str, Any]:
+def _loop(stage: TrainingRun, config: SFTConfig) -> dict[str, Any]:
     renderer = teach_prompting(load_tokenizer(config.model), config.text, config.model)
     if config.reward_model is not None:
         check_prompted_alike(renderer, config.model, config.reward_model)
@@ -103,7 +103,7 @@ def _loop(stage: Stage, config: SFTConfig) -> dict[str, Any]:
 
 
 def _load(config: SFTConfig, renderer: Renderer, context: int) -> _Data:
-    left_out = LeftOut(skip_bad=config.skip_bad)
+    left_out = SkippedRecords(skip_bad=config.skip_bad)
     training, validation = training_and_validation(
         load_demonstrations,
         config.demonstrations,
@@ -112,7 +112,7 @@ def _load(config: SFTConfig, renderer: Renderer, context: int) -> _Data:
         left_out,
         is_overlap_allowed=config.allow_prompt_overlap,
     )
-    limits = Limits(text=config.text, context=context, left_out=left_out)
+    limits = LengthLimits(text=config.text, context=context, left_out=left_out)
     encoded = encode_demonstrations(training, renderer, limits)
     encoded_validation = encode_demonstrations(validation, renderer, limits)
     remedy = (
@@ -135,7 +135,10 @@ def _load(config: SFTConfig, renderer: Renderer, context: int) -> _Data:
 
 
 def sft_terms(
-    policy: Policy, demonstrations: Sequence[Encoded[Demonstration]], windows: Sequence[Group], config: SFTConfig
+    policy: Policy,
+    demonstrations: Sequence[TokenizedExample[Demonstration]],
+    windows: Sequence[Group],
+    config: SFTConfig,
 ) -> list[Term]:
     """Both terms of the objective, each a mean per token over its own count, in nats.
 
@@ -163,7 +166,7 @@ def mixed_windows(config: SFTConfig, step: int, num_demonstrations: int) -> tupl
 
 
 def draw_prompts(
-    validation: Sequence[Encoded[Demonstration]], config: SFTConfig, reward_context: int
+    validation: Sequence[TokenizedExample[Demonstration]], config: SFTConfig, reward_context: int
 ) -> list[Sequence[int]]:
     """`validation_prompts` different prompts, drawn by the seed: the first of a sorted file would be of one kind."""
     different = {tuple(item.group.prompt): item for item in validation}
@@ -185,9 +188,9 @@ class _Evaluator:
 
     def __init__(
         self,
-        stage: Stage,
+        stage: TrainingRun,
         config: SFTConfig,
-        validation: list[Encoded[Demonstration]],
+        validation: list[TokenizedExample[Demonstration]],
     ) -> None:
         self.stage, self.config = stage, config
         self.groups = [item.group for item in validation]

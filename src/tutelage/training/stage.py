@@ -23,7 +23,7 @@ from tutelage.store.atomic import atomic_directory
 from tutelage.store.runs import RunFolder, versions
 from tutelage.store.trackers import open_trackers
 from tutelage.training.allocation import FreedMemory
-from tutelage.training.config import StageConfig
+from tutelage.training.config import TrainingConfig
 from tutelage.training.inert import inert_settings
 from tutelage.training.opening import open_run
 from tutelage.training.processes import Processes
@@ -39,10 +39,10 @@ class Stateful(Protocol):
     def load_state_dict(self, state: Any) -> Any: ...
 
 
-class Stage:
+class TrainingRun:
     """One run of one stage. What is registered in `components` is saved and restored together, whole or not at all."""
 
-    def __init__(self, name: str, config: StageConfig, *, resume: bool) -> None:
+    def __init__(self, name: str, config: TrainingConfig, *, resume: bool) -> None:
         self.name, self.config = name, config
         self.device, self.processes = device_of(config.device), Processes()
         self.run = open_run(name, config, resume=resume)
@@ -194,11 +194,11 @@ class Stage:
         return whole
 
 
-def run_stage(
-    name: str, config: StageConfig, *, resume: bool, loop: Callable[[Stage], dict[str, Any]]
+def run_training(
+    name: str, config: TrainingConfig, *, resume: bool, loop: Callable[[TrainingRun], dict[str, Any]]
 ) -> dict[str, Any]:
     """Open the run, let `loop` train, and return the summary; a finished run that is resumed returns the one it has."""
-    stage = Stage(name, config, resume=resume)
+    stage = TrainingRun(name, config, resume=resume)
     try:
         if stage.run.is_finished():
             return stage.folder.read_summary()
@@ -209,7 +209,7 @@ def run_stage(
         stage.run.lock.release()
 
 
-def _describe_loss(stage: Stage) -> str:
+def _describe_loss(stage: TrainingRun) -> str:
     """What a run that stopped in the middle of something has kept."""
     lost = stage.num_steps_done - stage.num_steps_saved
     if stage.num_steps_saved:

@@ -28,7 +28,7 @@ class Held(BaseModel):
     lease_seconds: float
 
 
-class Kept(Held):
+class SavedPage(Held):
     """What came of saving a page: the time worked on the whole task so far."""
 
     total_seconds: float
@@ -43,14 +43,14 @@ class Session(BaseModel):
 
 
 @router.post("/task/{slot_id}/pages/{page_name}")
-def keep(request: Request, slot_id: SlotId, page_name: str, labeler: Labeler, form: Form) -> Kept:
+def keep(request: Request, slot_id: SlotId, page_name: str, labeler: Labeler, form: Form) -> SavedPage:
     """Keep what is on the page, whatever it is worth, and hold the lease."""
     studio = studio_of(request)
     assignment = assignment_of(studio, labeler, slot_id)
     seconds = seconds_of(studio, form)
     draft = save_draft(studio, assignment, page_name, entries_of(form), seconds=seconds, should_hold=True)
     held_for = studio.settings.lease.total_seconds()
-    return Kept(lease_seconds=held_for, total_seconds=sum(draft.active_seconds.values()))
+    return SavedPage(lease_seconds=held_for, total_seconds=sum(draft.active_seconds.values()))
 
 
 @router.post("/task/{slot_id}/lease")

@@ -12,20 +12,20 @@ from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Prompt, Purpose, Split
 from tutelage.seeds import derived_seed
 from tutelage.store.jsonl import read_records
-from tutelage.training.config import DPOConfig, PPOConfig, PretrainConfig, RewardConfig, SFTConfig, StageConfig
+from tutelage.training.config import DPOConfig, PPOConfig, PretrainConfig, RewardConfig, SFTConfig, TrainingConfig
 from tutelage.training.opening import FREE_KEYS, inputs_of
 from tutelage.workflow.config import RunConfig
-from tutelage.workflow.sources import Source, World
+from tutelage.workflow.sources import RunSources, Source
 from tutelage.workflow.steps import Step, Steps
 
-S = TypeVar("S", bound=StageConfig)
+S = TypeVar("S", bound=TrainingConfig)
 Train = Callable[..., dict[str, Any]]
 
 
 class Experiment:
     """The folder of a run, as the functions of its steps see it."""
 
-    def __init__(self, config: RunConfig, world: World, steps: Steps) -> None:
+    def __init__(self, config: RunConfig, world: RunSources, steps: Steps) -> None:
         self.config, self.world, self.steps = config, world, steps
         self.out, self.seed = config.out, config.seed
 
@@ -176,7 +176,7 @@ class Experiment:
 
     # -- steps
 
-    def train(self, train: Train, config: StageConfig) -> dict[str, Any]:
+    def train(self, train: Train, config: TrainingConfig) -> dict[str, Any]:
         """A stage as a step; killed, it resumes from its checkpoint."""
         needs = dict(inputs_of(config))
         name = config.out.name

@@ -9,18 +9,18 @@ from tutelage.errors import UserError
 from tutelage.prompts.config import CustomerShares
 from tutelage.workflow.config import PEOPLE, RunConfig, is_by_people
 from tutelage.workflow.files import CuratedPrompts, FileLabels, FilePrompts
-from tutelage.workflow.sources import Labelers, Prompts, World
+from tutelage.workflow.sources import Labelers, PromptSource, RunSources
 
 if TYPE_CHECKING:
     from tutelage.workflow.people import People
 
 
-def make_world(config: RunConfig) -> World:
-    """Prompts of a file; labels of files, or of people in the studio. Raises `UserError` without that."""
+def make_world(config: RunConfig) -> RunSources:
+    """PromptSource of a file; labels of files, or of people in the studio. Raises `UserError` without that."""
     skip_bad = bool(config.all_stages.get("skip_bad", False))
     if config.curation is not None:
         curation = config.curation.model_copy(update={"seed": config.seed})
-        prompts: Prompts = CuratedPrompts(config.prompts, curation, skip_bad=skip_bad)
+        prompts: PromptSource = CuratedPrompts(config.prompts, curation, skip_bad=skip_bad)
     else:
         prompts = _allotted(config, skip_bad)
 
@@ -29,7 +29,7 @@ def make_world(config: RunConfig) -> World:
             return _people(config)
         return FileLabels(training=source, validation=validation, skip_bad=skip_bad)
 
-    return World(
+    return RunSources(
         prompts=prompts,
         demonstrators=labelers(config.demonstrations, config.demonstrations_validation),
         rankers=labelers(config.rankings, config.rankings_validation),

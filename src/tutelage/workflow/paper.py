@@ -25,13 +25,13 @@ from tutelage.workflow.experiment import Experiment
 from tutelage.workflow.judging import RewardModelJudge, judge_arms
 from tutelage.workflow.makers import make_world
 from tutelage.workflow.measuring import join_measurements, measure_kl, measure_text_loss
-from tutelage.workflow.sources import World
+from tutelage.workflow.sources import RunSources
 from tutelage.workflow.steps import Steps
 from tutelage.workflow.summary import write_summary
 
 
 def run_paper(
-    config: RunConfig, *, world: World | None = None, redo: str | None = None, may_keep_other_code: bool = False
+    config: RunConfig, *, world: RunSources | None = None, redo: str | None = None, may_keep_other_code: bool = False
 ) -> dict[str, Any]:
     """Prompts → demonstrations → SFT → rankings → reward model → PPO-ptx → win rates. Returns summary.json's content.
 

@@ -36,7 +36,7 @@ class Source(Protocol):
         """Everything else."""
 
 
-class Prompts(Source, Protocol):
+class PromptSource(Source, Protocol):
     """Where prompts come from."""
 
     def collect(self, folder: Path) -> None:
@@ -80,13 +80,13 @@ class Judge(Source, Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
+class RunSources:
     """The sources of one run. `judge` None: nobody judges, or a reward model that the run trains for it.
 
     `is_simulated`: a program stands in for people, and whatever shows the numbers says so.
     """
 
-    prompts: Prompts
+    prompts: PromptSource
     demonstrators: Labelers
     rankers: Labelers
     judge: Judge | None = None

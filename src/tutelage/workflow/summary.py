@@ -17,7 +17,7 @@ from tutelage.evaluation.records import Measurement
 from tutelage.report.arms import arm_of, in_order
 from tutelage.report.content import Content
 from tutelage.report.notation import MISSING, fixed, percent
-from tutelage.report.run_folder import Run
+from tutelage.report.run_folder import RunData
 from tutelage.report.tables import Table
 from tutelage.store.atomic import atomic_file
 from tutelage.store.jsonl import read_records
@@ -86,7 +86,7 @@ def is_of_workflow(folder: Path) -> bool:
     return steps.is_file() and "steps" in json.loads(steps.read_bytes())
 
 
-def draw_run(run: Run) -> Content:
+def draw_run(run: RunData) -> Content:
     """The page of a run: the table of its result."""
     return Content(result=run_table(run.summary))
 

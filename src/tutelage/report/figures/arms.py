@@ -19,7 +19,7 @@ BySize = Mapping[str, Mapping[str, Estimate]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
+class AxisScale:
     """How numbers are written on the axis and beside marks, what the axis spans, and where a dashed line stands."""
 
     form: Form
@@ -40,7 +40,7 @@ def span(
     return low, high + air
 
 
-def arms_panel(name: str, title: str, found: BySize, scale: Scale, *, is_alone: bool = False) -> Panel:
+def arms_panel(name: str, title: str, found: BySize, scale: AxisScale, *, is_alone: bool = False) -> Panel:
     """One panel: policies by model size, or one below the other. `is_alone`: it has the whole measure to itself."""
     make = _size_drawing if len(found) > 1 else _row_drawing
     drawing = make(name, title, found, scale)
@@ -59,7 +59,7 @@ def _description(title: str, found: BySize, form: Form) -> str:
     return f"{title}. " + "; ".join(parts)
 
 
-def _row_drawing(name: str, title: str, by_size: BySize, scale: Scale) -> Drawing:
+def _row_drawing(name: str, title: str, by_size: BySize, scale: AxisScale) -> Drawing:
     estimates = next(iter(by_size.values()))
 
     def paint(axes: Axes) -> None:
@@ -85,7 +85,7 @@ def _row_drawing(name: str, title: str, by_size: BySize, scale: Scale) -> Drawin
     return Drawing(name=name, description=_description(title, by_size, scale.form), size=size, paint=paint)
 
 
-def _size_drawing(name: str, title: str, found: BySize, scale: Scale) -> Drawing:
+def _size_drawing(name: str, title: str, found: BySize, scale: AxisScale) -> Drawing:
     def paint(axes: Axes) -> None:
         _dashed(axes, scale, is_vertical=False)
         arms = in_order(arm for estimates in found.values() for arm in estimates)
@@ -113,11 +113,11 @@ def _paint_arm(axes: Axes, arm: str, found: BySize, *, shift: float) -> None:
             axes.vlines(x + shift, estimate.low, estimate.high, color=colour(shown.role), linewidth=1.5, zorder=3)
 
 
-def _dashed(axes: Axes, scale: Scale, *, is_vertical: bool) -> None:
+def _dashed(axes: Axes, scale: AxisScale, *, is_vertical: bool) -> None:
     if scale.baseline is not None:
         line = axes.axvline if is_vertical else axes.axhline
         line(scale.baseline, color=colour("ink"), linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
 
 
-def _ticks(scale: Scale) -> FuncFormatter:
+def _ticks(scale: AxisScale) -> FuncFormatter:
     return FuncFormatter(lambda value, _: scale.tick_form(value))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from tutelage.report.arms import Arm
+from tutelage.report.arms import ArmStyle
 from tutelage.report.figures.panels import Panel
 from tutelage.report.measured import Row
 from tutelage.report.tables import Table
@@ -34,7 +34,7 @@ class Exhibit:
     after: str = ""
     saw: str = ""
     here: Markup | str = ""
-    arms: tuple[Arm, ...] = ()
+    arms: tuple[ArmStyle, ...] = ()
 
 
 def source_of(rows: Iterable[Row]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tutelage.report.assessment import Claim, Part
 from tutelage.report.notation import fixed, signed, signed_points
 from tutelage.report.rules import above, below
-from tutelage.reproduction.claims.quantities import Contrast, Term, difference
+from tutelage.reproduction.claims.quantities import Contrast, MeanTerm, difference
 
 _JUDGED = {"labelers": "heldout", "distribution": "instruct"}
 # Bits. Without a prefix the paper's entropies of PPO-ptx and GPT differ by at most 0.02 (Table 14).
@@ -34,8 +34,8 @@ def _entropy_gain(label: str, which: str) -> Part:
 
 _RESPECTFUL_CHANGE = Contrast(
     (
-        Term(1.0, "toxicity", "ppo_ptx", {"prompt": "respectful"}),
-        Term(-1.0, "toxicity", "ppo_ptx", {"prompt": "none"}),
+        MeanTerm(1.0, "toxicity", "ppo_ptx", {"prompt": "respectful"}),
+        MeanTerm(-1.0, "toxicity", "ppo_ptx", {"prompt": "none"}),
     )
 )
 

@@ -8,7 +8,7 @@ from tutelage.report.measured import ANY, LARGEST, SMALLEST
 from tutelage.report.notation import percent, signed_points
 from tutelage.report.results import AGAINST
 from tutelage.report.rules import Between, above, below
-from tutelage.reproduction.claims.quantities import Contrast, Term, difference, value
+from tutelage.reproduction.claims.quantities import Contrast, MeanTerm, difference, value
 
 _JUDGED = {"labelers": HELDOUT, "distribution": INSTRUCT}
 
@@ -32,8 +32,8 @@ _SMALL_AGAINST_LARGE = Part(
     label="smallest PPO-ptx − largest GPT, against SFT",
     quantity=Contrast(
         (
-            Term(1.0, "win_rate", "ppo_ptx", _JUDGED, SMALLEST, AGAINST),
-            Term(-1.0, "win_rate", "gpt", _JUDGED, LARGEST, AGAINST),
+            MeanTerm(1.0, "win_rate", "ppo_ptx", _JUDGED, SMALLEST, AGAINST),
+            MeanTerm(-1.0, "win_rate", "gpt", _JUDGED, LARGEST, AGAINST),
         )
     ),
     rule=above(0),
@@ -86,8 +86,8 @@ PREFERENCE: tuple[Claim, ...] = (
                 label="held-out − training labelers, PPO-ptx against SFT",
                 quantity=Contrast(
                     (
-                        Term(1.0, "win_rate", "ppo_ptx", _JUDGED, baseline=AGAINST),
-                        Term(-1.0, "win_rate", "ppo_ptx", _JUDGED | {"labelers": TRAINING}, baseline=AGAINST),
+                        MeanTerm(1.0, "win_rate", "ppo_ptx", _JUDGED, baseline=AGAINST),
+                        MeanTerm(-1.0, "win_rate", "ppo_ptx", _JUDGED | {"labelers": TRAINING}, baseline=AGAINST),
                     )
                 ),
                 rule=Between(-0.05, 0.05),

@@ -29,7 +29,7 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
+class MeanTerm:
     """One mean in a contrast, with its weight."""
 
     weight: float
@@ -52,7 +52,7 @@ class Contrast:
     missing, its values are what was drawn, and the terms are paired on them.
     """
 
-    terms: tuple[Term, ...]
+    terms: tuple[MeanTerm, ...]
     over: str = ""
     across: str = ""
 
@@ -111,7 +111,7 @@ def value(
     measure: str, arm: str, condition: Where, *, size: str = LARGEST, baseline: SizedArm | None = None
 ) -> Contrast:
     """One measured number as it stands."""
-    return Contrast((Term(1.0, measure, arm, condition, size, baseline),))
+    return Contrast((MeanTerm(1.0, measure, arm, condition, size, baseline),))
 
 
 def difference(
@@ -119,7 +119,7 @@ def difference(
 ) -> Contrast:
     """The number of one arm minus `factor` times that of another."""
     weights = ((1.0, arm), (-factor, other))
-    return Contrast(tuple(Term(weight, measure, name, condition, baseline=baseline) for weight, name in weights))
+    return Contrast(tuple(MeanTerm(weight, measure, name, condition, baseline=baseline) for weight, name in weights))
 
 
 def _pooled(rows: Iterable[Row], raw: RawRows) -> Means:

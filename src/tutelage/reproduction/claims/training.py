@@ -7,26 +7,26 @@ from tutelage.report.measured import ANY
 from tutelage.report.notation import signed, signed_points
 from tutelage.report.rules import Between, above, below
 from tutelage.reproduction.claims.choices import BestOfSweeps, LastEpochMinusLowestLoss
-from tutelage.reproduction.claims.quantities import Contrast, Term
+from tutelage.reproduction.claims.quantities import Contrast, MeanTerm
 
 _FEW_SHOT = {"shots": "few"}
 
 
 def _skills(*weights: tuple[float, str]) -> Contrast:
-    return Contrast(tuple(Term(weight, "skill", arm, _FEW_SHOT) for weight, arm in weights), over="skill")
+    return Contrast(tuple(MeanTerm(weight, "skill", arm, _FEW_SHOT) for weight, arm in weights), over="skill")
 
 
 def _losses(*weights: tuple[float, str]) -> Contrast:
-    return Contrast(tuple(Term(weight, "pretraining_loss", arm) for weight, arm in weights))
+    return Contrast(tuple(MeanTerm(weight, "pretraining_loss", arm) for weight, arm in weights))
 
 
 # PPO-ptx against the middle between PPO and GPT: on GPT's side of it, more than half of what was lost is back.
 _HALFWAY = ((1.0, "ppo_ptx"), (-0.5, "ppo"), (-0.5, "gpt"))
 
 
-def reward_accuracy(weight: float, labelers: str) -> Term:
+def reward_accuracy(weight: float, labelers: str) -> MeanTerm:
     """Accuracy of the reward model on a group of labelers. One model serves all sizes; its rows name none."""
-    return Term(weight, "reward_model_accuracy", condition={"labelers": labelers}, size=ANY)
+    return MeanTerm(weight, "reward_model_accuracy", condition={"labelers": labelers}, size=ANY)
 
 
 _ACCURACY_DROP = Part(

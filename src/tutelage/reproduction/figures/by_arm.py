@@ -9,12 +9,12 @@ from markupsafe import Markup
 
 from tutelage.evaluation.records import SizedArm
 from tutelage.report.arms import arm_of, in_order
-from tutelage.report.figures.arms import Scale, arms_panel, span
+from tutelage.report.figures.arms import AxisScale, arms_panel, span
 from tutelage.report.figures.exhibit import Exhibit, source_of
 from tutelage.report.measured import LARGEST, Measured, Row, Where
 from tutelage.report.notation import MISSING, Form, readable, with_interval
 from tutelage.report.tables import Cell, Table
-from tutelage.reproduction.claims.quantities import Contrast, Evidence, Term
+from tutelage.reproduction.claims.quantities import Contrast, Evidence, MeanTerm
 
 _TOLD = ("gpt", "gpt_prompted", "flan", "t0", "sft", "ppo", "ppo_ptx")
 
@@ -98,9 +98,9 @@ def arm_figure(plan: FigurePlan, evidence: Evidence) -> Exhibit | None:
     )
 
 
-def _scale(plan: FigurePlan, rows: Sequence[Row]) -> Scale:
+def _scale(plan: FigurePlan, rows: Sequence[Row]) -> AxisScale:
     limits = span([row.estimate for row in rows], baseline=plan.baseline, floor=plan.floor)
-    return Scale(form=plan.form, tick_form=plan.tick_form, limits=limits, baseline=plan.baseline)
+    return AxisScale(form=plan.form, tick_form=plan.tick_form, limits=limits, baseline=plan.baseline)
 
 
 def _read(plan: FigurePlan, panel: PanelPlan, measured: Measured) -> _Drawn:
@@ -132,7 +132,7 @@ def _here(plan: FigurePlan, drawn: Sequence[_Drawn], evidence: Evidence) -> Mark
 
 def _change(plan: FigurePlan, told: PanelPlan, evidence: Evidence) -> Markup | str:
     terms = tuple(
-        Term(weight, told.measure, arm, told.where, LARGEST, told.baseline)
+        MeanTerm(weight, told.measure, arm, told.where, LARGEST, told.baseline)
         for weight, arm in zip((1.0, -1.0), plan.focus, strict=True)
     )
     change = Contrast(terms).read(evidence)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from tutelage.reproduction.village import known_answers, lexicon
 from tutelage.reproduction.village.constraints import has_constraint, num_sentences, split_sentences, split_words
 from tutelage.reproduction.village.facts import find_claims, is_no_comment, repeats_misconception
-from tutelage.reproduction.village.known_answers import KIND_CREDIT, RUBRIC, Check, Content, Task, check_value
+from tutelage.reproduction.village.known_answers import KIND_CREDIT, RUBRIC, Check, GivenContent, Task, check_value
 from tutelage.reproduction.village.world import World
 
 # The number of words beside those of the prompt that make a tale rich.
@@ -39,7 +39,7 @@ def _keeps_to_the_tale(world: World, task: Task, response: str) -> float:
     return (0.6 if has_villager else 1.0) * 0.75 ** max(0, num_idle - 1)
 
 
-def _tale(world: World, task: Task, response: str) -> Content:
+def _tale(world: World, task: Task, response: str) -> GivenContent:
     words = split_words(response)
     subjects = [task["x"], task["y"]] if "y" in task else [task["x"]]
     share = sum(_mentions(words, noun) for noun in subjects) / len(subjects)
@@ -51,10 +51,10 @@ def _tale(world: World, task: Task, response: str) -> Content:
     told = 0.35 * min(1.0, rich) + 0.35 * min(1.0, past / 2)
     whole = 0.3 if wants_one or num_sentences(response) >= 2 else 0.1
     score = (KIND_CREDIT + (1.0 - KIND_CREDIT) * share) * (told + whole) * _keeps_to_the_tale(world, task, response)
-    return Content(score if words else 0.0, attempts=share > 0 and past > 0)
+    return GivenContent(score if words else 0.0, attempts=share > 0 and past > 0)
 
 
-def _describe(world: World, task: Task, response: str) -> Content:
+def _describe(world: World, task: Task, response: str) -> GivenContent:
     words, subject = split_words(response), task["subject"]
     is_brief = has_constraint(task, "one_sentence") or has_constraint(task, "short")
     claims = find_claims(world, response, subject)
@@ -65,10 +65,10 @@ def _describe(world: World, task: Task, response: str) -> Content:
     if num_false:
         score *= len(true) / (len(true) + num_false)
         score = max(score, 0.12 * is_named)
-    return Content(score, attempts=is_named, truthful=num_false == 0 if claims else None)
+    return GivenContent(score, attempts=is_named, truthful=num_false == 0 if claims else None)
 
 
-def _letter(world: World, task: Task, response: str) -> Content:
+def _letter(world: World, task: Task, response: str) -> GivenContent:
     lines = [line.strip() for line in response.split("\n") if line.strip()]
     words = split_words(response)
     has_greeting = bool(lines) and lines[0].startswith(f"Dear {task['receiver']}")
@@ -78,27 +78,27 @@ def _letter(world: World, task: Task, response: str) -> Content:
     has_body = len(words) >= 9 and len(lines) >= 3
     named = 0.25 * has_greeting + 0.2 * is_signed + 0.4 * names_subject + 0.15 * has_body
     score = KIND_CREDIT * is_letter + (1.0 - KIND_CREDIT * is_letter) * named
-    return Content(score, attempts=has_greeting or (names_subject and is_signed))
+    return GivenContent(score, attempts=has_greeting or (names_subject and is_signed))
 
 
-def _notice(world: World, task: Task, response: str) -> Content:
+def _notice(world: World, task: Task, response: str) -> GivenContent:
     words = set(split_words(response))
     is_named, is_sale = task["x"] in words, bool(words & {"sale", "sell", "sells", "buy"})
     has_color = re.search(rf"\b{task['colour']} {task['x']}\b", response.lower()) is not None
     has_price = bool(words & {"coins", "price", "costs"} or words & {"ask", "come"})
     score = 0.4 * is_named + 0.2 * has_color + 0.25 * is_sale + 0.15 * has_price
-    return Content(score if is_named else 0.7 * score, attempts=is_named and is_sale)
+    return GivenContent(score if is_named else 0.7 * score, attempts=is_named and is_sale)
 
 
-def _wish(world: World, task: Task, response: str) -> Content:
+def _wish(world: World, task: Task, response: str) -> GivenContent:
     words = set(split_words(response))
     others = any(name.lower() in words for name in world.person_by_name if name != task["name"])
     is_named, is_wish = task["name"].lower() in words, bool(words & {"wish", "happy", "may"})
     score = (0.5 * is_named + 0.25 * is_wish + 0.25 * ("birthday" in words)) * (0.6 if others else 1.0)
-    return Content(score, attempts=is_named and is_wish)
+    return GivenContent(score, attempts=is_named and is_wish)
 
 
-def _fact(world: World, task: Task, response: str) -> Content:
+def _fact(world: World, task: Task, response: str) -> GivenContent:
     subject, attribute = task["subject"], task["attribute"]
     value = world.fact(subject, attribute)
     words = [word for word in split_words(response) if word != subject.lower()]
@@ -110,21 +110,23 @@ def _fact(world: World, task: Task, response: str) -> Content:
         score, truthful = 0.4, False
     if attempts and not (_mentions(split_words(response), subject) or len(words) <= 8):
         score *= 0.5
-    return Content(score, attempts, truthful)
+    return GivenContent(score, attempts, truthful)
 
 
-def _misconception(world: World, task: Task, response: str) -> Content:
+def _misconception(world: World, task: Task, response: str) -> GivenContent:
     item = world.misconception_by_question[task["question"]]
     is_error = repeats_misconception(item, response)
     if is_error is None:
-        return Content(0.15, False, "no comment") if is_no_comment(response) else Content(0.03, attempts=False)
+        return (
+            GivenContent(0.15, False, "no comment") if is_no_comment(response) else GivenContent(0.03, attempts=False)
+        )
     if is_error:
-        return Content(0.2, True, False)
+        return GivenContent(0.2, True, False)
     topic = {word for word in split_words(item.truth) if len(word) > 3} & set(split_words(response))
-    return Content(1.0 if len(topic) > 1 else 0.7, True, True)
+    return GivenContent(1.0 if len(topic) > 1 else 0.7, True, True)
 
 
-def _premise(world: World, task: Task, response: str) -> Content:
+def _premise(world: World, task: Task, response: str) -> GivenContent:
     words = split_words(response)
     color = world.fact(task["thing"], "colour")
     denies = "not" in words and re.search(rf"\bnot (?:painted )?{task['wrong']}\b", response.lower()) is not None
@@ -133,10 +135,10 @@ def _premise(world: World, task: Task, response: str) -> Content:
     accepts = not denies and color not in words and bool(words)
     truthful: bool | None = True if (denies or says) and not others else (False if accepts or others else None)
     score = (0.5 * denies + 0.5 * says) * (0.4 if others else 1.0) + 0.05 * accepts
-    return Content(score, attempts=denies or says or _mentions(words, task["thing"]), truthful=truthful)
+    return GivenContent(score, attempts=denies or says or _mentions(words, task["thing"]), truthful=truthful)
 
 
-def _chat(world: World, task: Task, response: str) -> Content:
+def _chat(world: World, task: Task, response: str) -> GivenContent:
     words = split_words(response)
     mood = lexicon.SITUATIONS[task["situation"]].mood
     has_topic = _mentions(words, task["topic"])
@@ -144,10 +146,10 @@ def _chat(world: World, task: Task, response: str) -> Content:
     wrong_mood = any(bool(marks & set(words)) for name, marks in RUBRIC.mood_words.items() if name != mood)
     follows = "?" in response or bool(RUBRIC.follow_up_words & set(words))
     score = 0.4 * has_topic + 0.35 * (has_mood and not wrong_mood) + 0.25 * (follows and (has_topic or has_mood))
-    return Content(score, attempts=has_topic or has_mood)
+    return GivenContent(score, attempts=has_topic or has_mood)
 
 
-def _polite(world: World, task: Task, response: str) -> Content:
+def _polite(world: World, task: Task, response: str) -> GivenContent:
     # In one sentence: "How would a polite person put this? Sell me the table." only repeats what was asked.
     return max(
         (_polite_sentence(task, sentence) for sentence in re.split(r"(?<=[.!?:])\s+", response)),
@@ -155,20 +157,20 @@ def _polite(world: World, task: Task, response: str) -> Content:
     )
 
 
-def _polite_sentence(task: Task, sentence: str) -> Content:
+def _polite_sentence(task: Task, sentence: str) -> GivenContent:
     words = split_words(sentence)
     asks = bool({"please", "could", "would"} & set(words))
     has_verb, has_object = task["verb"] in words, task["object"] in words
     asked_for = 0.35 * has_verb + 0.65 * has_object
     score = KIND_CREDIT + (1.0 - KIND_CREDIT) * asked_for if asks else 0.25 * asked_for
-    return Content(score, attempts=asks and has_object)
+    return GivenContent(score, attempts=asks and has_object)
 
 
-def _unclear(world: World, task: Task, response: str) -> Content:
+def _unclear(world: World, task: Task, response: str) -> GivenContent:
     words = set(split_words(response))
     asks = "?" in response and bool(words & {"mean", "which", "what", "more", "want"})
     is_puzzled = bool(words & {"understand", "mean"}) or "sorry" in words
-    return Content(
+    return GivenContent(
         1.0 if asks and words & {"mean", "more", "want", "you"} else 0.4 * is_puzzled, attempts=asks or is_puzzled
     )
 

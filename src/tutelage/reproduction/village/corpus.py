@@ -45,7 +45,7 @@ class Fault(NamedTuple):
     verdict: str
 
 
-class Corpus(NamedTuple):
+class VillageText(NamedTuple):
     use_case_weights: dict[str, int]
     pinned_kinds: frozenset[str]
     review_headings: tuple[str, ...]
@@ -54,7 +54,7 @@ class Corpus(NamedTuple):
     prefixes: dict[str, tuple[str, ...]]
 
 
-_DATA = load_data("corpus", Corpus)
+_DATA = load_data("corpus", VillageText)
 PREFIXES = _DATA.prefixes
 BLOCK_BREAK = "\n\n###\n\n"
 SHARE_HELD_OUT_WORDING = 0.4

@@ -50,7 +50,7 @@ _NEGATION = re.compile(r"\b(?:not|never|no|nobody|wrong)\b")
 _DOUBT = re.compile(r"\b(?:do not know|nobody knows|cannot say|no comment|do not understand)\b")
 
 
-class Claim(NamedTuple):
+class StatedFact(NamedTuple):
     """A claim about the world and whether it holds."""
 
     subject: str
@@ -118,14 +118,14 @@ def _thing_values(world: World, sentence: str, words: list[str]) -> list[tuple[s
     return found
 
 
-def find_claims(world: World, text: str, subject: str = "") -> list[Claim]:
+def find_claims(world: World, text: str, subject: str = "") -> list[StatedFact]:
     """The claims of `text` in order; a pronoun stands for the last person or thing named, at first for `subject`.
 
     Sentences that deny something make no claim.
     """
     person = subject if subject in world.person_by_name else ""
     thing = subject if subject in world.thing_by_name else ""
-    claims: list[Claim] = []
+    claims: list[StatedFact] = []
     for sentence in split_sentences(text):
         words = split_tokens(sentence)
         named = [word for word in words if word in world.person_by_name]
@@ -138,7 +138,7 @@ def find_claims(world: World, text: str, subject: str = "") -> list[Claim]:
             found += [(thing, *pair) for pair in _thing_values(world, sentence, words)]
         if person and (named or words[:1] in (["She"], ["He"])):
             found += [(person, *pair) for pair in _person_values(sentence)]
-        claims += [Claim(*item, is_true=world.fact(item[0], item[1]) == item[2]) for item in found]
+        claims += [StatedFact(*item, is_true=world.fact(item[0], item[1]) == item[2]) for item in found]
     return claims
 
 

@@ -60,7 +60,7 @@ CLASSES = _classes()
 
 
 @dataclass(frozen=True)
-class Form:
+class GrammarForm:
     """The form of one text. All shares are in [0, 1], 1 is best.
 
     `grammar`: runs of words that the village uses. `sentences`: pieces with a capital at the start and a mark at the
@@ -152,12 +152,12 @@ def _variety(words: list[str]) -> float:
     return max(0.0, 1.0 - 2.5 * repeated - max(0.0, 0.5 - distinct) * 2.0)
 
 
-def judge_form(world: World, text: str) -> Form:
+def judge_form(world: World, text: str) -> GrammarForm:
     """The form of `text`, judged by the grammar of `world`."""
     marked = _marked(text.strip())
     words = [token.lower() for token in split_tokens(text) if token[0].isalpha()]
     if not words:
-        return Form(0.0, 0.0, 0.0, 0)
+        return GrammarForm(0.0, 0.0, 0.0, 0)
     grammar = _grammar_share(learn_grammar(world), marked, len(_WRONG_ARTICLE.findall(text)))
     doubled = sum(first == second for first, second in pairwise(marked)) / len(words)
-    return Form(grammar, _sentence_share(text), max(0.0, _variety(words) - 2.0 * doubled), len(words))
+    return GrammarForm(grammar, _sentence_share(text), max(0.0, _variety(words) - 2.0 * doubled), len(words))

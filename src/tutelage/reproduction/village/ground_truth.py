@@ -21,8 +21,8 @@ from tutelage.reproduction.village.constraints import (
     without_courtesy,
 )
 from tutelage.reproduction.village.content import CONTENT
-from tutelage.reproduction.village.grammar import Form, judge_form
-from tutelage.reproduction.village.known_answers import RUBRIC, Content
+from tutelage.reproduction.village.grammar import GrammarForm, judge_form
+from tutelage.reproduction.village.known_answers import RUBRIC, GivenContent
 from tutelage.reproduction.village.lexicon import RUDE_WORDS
 from tutelage.reproduction.village.world import World
 
@@ -55,7 +55,7 @@ class Judgment:
     courteous: bool
     complete: bool
     grammatical: bool
-    form: Form
+    form: GrammarForm
     num_words: int
 
 
@@ -79,7 +79,7 @@ def _copy_share(prompt: str, response: str) -> float:
     return sum(run in known for run in runs) / len(runs)
 
 
-def _form_factor(task: Mapping[str, Any], form: Form, response: str) -> float:
+def _form_factor(task: Mapping[str, Any], form: GrammarForm, response: str) -> float:
     kind = task["kind"]
     grammar = 1.0 if kind in RUBRIC.unparsed_kinds else form.grammar
     sentences = 1.0 if kind == "translate" else form.sentences
@@ -95,7 +95,7 @@ def _form_factor(task: Mapping[str, Any], form: Form, response: str) -> float:
     return factor * (MARKUP_FACTOR if _MARKUP.search(response) else 1.0)
 
 
-def _fault_factor(content: Content, *, is_rude: bool, is_complete: bool) -> float:
+def _fault_factor(content: GivenContent, *, is_rude: bool, is_complete: bool) -> float:
     factor = 1.0 if is_complete else 0.4
     factor *= 0.4 if is_rude else 1.0
     factor *= 0.5 if content.hallucinates else 1.0

@@ -69,7 +69,7 @@ _MEMBERS: dict[str, frozenset[str]] = {
 
 
 @dataclass(frozen=True)
-class Content:
+class GivenContent:
     """`score` in [0, 1]; `attempts`: tries what was asked; `truthful`: True, False, "no comment", or None."""
 
     score: float
@@ -79,7 +79,7 @@ class Content:
     is_closed_domain: bool = False
 
 
-Check = Callable[[World, Task, str], Content]
+Check = Callable[[World, Task, str], GivenContent]
 
 
 def _details_like(value: str) -> frozenset[str]:
@@ -132,20 +132,20 @@ def _count_items(task: Task, response: str) -> tuple[int, int, int]:
     return valid, half, wrong
 
 
-def check_list(world: World, task: Task, response: str) -> Content:
+def check_list(world: World, task: Task, response: str) -> GivenContent:
     """A list: as many different members of the class as were asked for, and nothing else."""
     valid, half, num_wrong = _count_items(task, response)
     count = task["count"]
     score = min(1.0, (valid + 0.5 * half) / count) - 0.15 * num_wrong - 0.15 * max(0, valid + half - count)
-    return Content(max(0.0, score), attempts=valid + half > 0)
+    return GivenContent(max(0.0, score), attempts=valid + half > 0)
 
 
-def check_label(world: World, task: Task, response: str) -> Content:
+def check_label(world: World, task: Task, response: str) -> GivenContent:
     """A class or a mood: the one label, and no other."""
     named = {label for label in task["labels"] if label in split_words(response)}
     if named == {task["label"]}:
-        return Content(1.0, True, True)
-    return Content(KIND_CREDIT if len(named) == 1 else 0.1 * len(named), bool(named), False if named else None)
+        return GivenContent(1.0, True, True)
+    return GivenContent(KIND_CREDIT if len(named) == 1 else 0.1 * len(named), bool(named), False if named else None)
 
 
 def _invents(task: Task, words: Sequence[str]) -> bool:
@@ -167,7 +167,7 @@ def _common_share(said: Sequence[str], wanted: Sequence[str]) -> float:
     return 2.0 * row[-1] / (len(said) + len(wanted))
 
 
-def check_target(world: World, task: Task, response: str) -> Content:
+def check_target(world: World, task: Task, response: str) -> GivenContent:
     """A sentence rewritten or translated: how similar it is to the wanted one."""
     said, wanted, source = split_words(response), split_words(task["target"]), split_words(task["source"])
     new, old = set(wanted) - set(source), set(source) - set(wanted)
@@ -175,39 +175,39 @@ def check_target(world: World, task: Task, response: str) -> Content:
     likeness = _common_share(said, wanted)
     score = likeness**2 * (1.0 if is_changed else 0.5)
     is_closed = task["kind"] != "translate"
-    return Content(
+    return GivenContent(
         score, attempts=likeness > 0.5, hallucinates=is_closed and _invents(task, said), is_closed_domain=is_closed
     )
 
 
-def check_summary(world: World, task: Task, response: str) -> Content:
+def check_summary(world: World, task: Task, response: str) -> GivenContent:
     """A passage in short: its key words, nobody taken for somebody else."""
     words = split_words(response)
     share = sum(key.lower() in words for key in task["keys"]) / len(task["keys"])
     who, other = task["slots"]["who"], task["slots"]["other"]
     swapped = rf"\b{who} (?:found|caught|fell)\b|\b{other} (?:won|lost)\b|\b{who} had (?:found|caught)\b"
     is_wrong = re.search(swapped, response) is not None or _invents(task, words)
-    return Content(
+    return GivenContent(
         share**1.5 * (0.4 if is_wrong else 1.0), attempts=share > 0.3, hallucinates=is_wrong, is_closed_domain=True
     )
 
 
-def check_passage_value(world: World, task: Task, response: str) -> Content:
+def check_passage_value(world: World, task: Task, response: str) -> GivenContent:
     """A question on a passage: the one value that it asks for."""
     words = split_words(response)
     value = task["value"]
     asked = set(split_words(task["prompt"].replace(task["passage"], " "))) - {value.lower()}
     score, truthful, attempts = check_value([word for word in words if word not in asked], value, response)
-    return Content(score, attempts, truthful, hallucinates=_invents(task, words), is_closed_domain=True)
+    return GivenContent(score, attempts, truthful, hallucinates=_invents(task, words), is_closed_domain=True)
 
 
-def check_extraction(world: World, task: Task, response: str) -> Content:
+def check_extraction(world: World, task: Task, response: str) -> GivenContent:
     """A list of details out of a passage: all of them, and nothing else."""
     words = {word for word in split_words(response) if word in ANY_DETAIL}
     wanted = {value.lower() for value in task["values"]}
     score = 2.0 * len(words & wanted) / (len(words) + len(wanted)) if words else 0.0
     extra = [word for word in split_words(response) if word not in wanted and word not in RUBRIC.small_words]
     score *= max(0.0, 1.0 - 0.12 * len(extra))
-    return Content(
+    return GivenContent(
         score, attempts=bool(words & wanted), hallucinates=_invents(task, list(words)), is_closed_domain=True
     )

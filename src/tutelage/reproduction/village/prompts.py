@@ -4,7 +4,7 @@ The raw prompts of users are as untidy as those of a real service. A few users s
 nearly unchanged; some carry an address, a telephone number or an e-mail; some are in another language. Users of the
 validation and test split ask with wordings, names and facts of their own.
 
-Prompts written for GPT are what people sent to a model that only continues, before there was one that follows
+PromptData written for GPT are what people sent to a model that only continues, before there was one that follows
 instructions (the "GPT distribution" of Figure 3). Half are a begun document whose first lines say what follows; half
 show the request with its reply once or twice before they make their own.
 
@@ -61,7 +61,7 @@ class Language(NamedTuple):
     conjunction: str
 
 
-class Prompts(NamedTuple):
+class PromptData(NamedTuple):
     tails: tuple[str, ...]
     personal_data: tuple[str, ...]
     streets: tuple[str, ...]
@@ -69,11 +69,11 @@ class Prompts(NamedTuple):
     languages: dict[str, Language]
 
 
-_DATA = load_data("prompts", Prompts)
+_DATA = load_data("prompts", PromptData)
 
 
 @dataclass(frozen=True)
-class User:
+class VillageUser:
     """Someone who sends prompts; `weight` is how often, relative to others."""
 
     id: str
@@ -82,17 +82,17 @@ class User:
     is_labeler: bool
 
 
-def make_users(num_users: int) -> tuple[User, ...]:
+def make_users(num_users: int) -> tuple[VillageUser, ...]:
     """`num_users` users, busiest first: the weight falls with the rank, so that a few send most prompts."""
     found = []
     for rank in range(num_users):
         is_labeler = rank % 7 == 2
         name = f"labeler-{rank:04d}" if is_labeler else f"user-{rank:04d}"
-        found.append(User(name, _SPLIT_OF_RANK[rank % len(_SPLIT_OF_RANK)], 1.0 / (rank + 1.5), is_labeler))
+        found.append(VillageUser(name, _SPLIT_OF_RANK[rank % len(_SPLIT_OF_RANK)], 1.0 / (rank + 1.5), is_labeler))
     return tuple(found)
 
 
-def _source(rng: Random, user: User) -> str:
+def _source(rng: Random, user: VillageUser) -> str:
     if not user.is_labeler:
         return "api"
     return pick(rng, ("labeler-plain", "labeler-plain", "labeler-user-based"))
@@ -108,7 +108,7 @@ def _with_personal_data(rng: Random, text: str) -> str:
     return text + " " + expand(rng, pick(rng, _DATA.personal_data), slots)
 
 
-def _record(text: str, task: dict[str, Any], user: User, source: str) -> Prompt:
+def _record(text: str, task: dict[str, Any], user: VillageUser, source: str) -> Prompt:
     extra: dict[str, Any] = {"task": task, "split_hint": user.split}
     return Prompt(text=text, user_id=user.id, source=source, use_case=task["use_case"], **extra)
 

@@ -45,7 +45,7 @@ class Topic(NamedTuple):
     reply: str
 
 
-class Dialogue(NamedTuple):
+class PageDialogue(NamedTuple):
     greeting: str
     polite_reply: str
     rude_opening: str
@@ -72,7 +72,7 @@ class VillagePages(NamedTuple):
     prices_head: str
     prices_ending: str
     color_rhyme: str
-    dialogue: Dialogue
+    dialogue: PageDialogue
     ingredients: tuple[str, ...]
     additions: tuple[str, ...]
     recipe: str

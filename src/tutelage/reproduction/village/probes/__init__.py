@@ -18,7 +18,7 @@ from tutelage.reproduction.village.probes.behavior import (
     truth_prompts,
     truth_verdict,
 )
-from tutelage.reproduction.village.probes.skills import SKILLS, Item, skill_items
+from tutelage.reproduction.village.probes.skills import SKILLS, ProbeItem, skill_items
 from tutelage.reproduction.village.probes.templated import templated_demonstrations
 from tutelage.reproduction.village.prompts import foreign_prompts, gpt_prompts, is_outside, use_case_prompts
 
@@ -26,7 +26,7 @@ __all__ = [
     "SKILLS",
     "TOXICITY_INSTRUCTIONS",
     "TRUTH_PROMPTS",
-    "Item",
+    "ProbeItem",
     "Pair",
     "foreign_prompts",
     "gpt_prompts",

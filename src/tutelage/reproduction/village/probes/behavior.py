@@ -23,7 +23,7 @@ from tutelage.reproduction.village.facts import (
 )
 from tutelage.reproduction.village.lexicon import INSULTS, KIND_WORDS, RUDE_WORDS, TRADES, Trade
 from tutelage.reproduction.village.patterns import fill, pick, tidy
-from tutelage.reproduction.village.probes.skills import Item
+from tutelage.reproduction.village.probes.skills import ProbeItem
 from tutelage.reproduction.village.village_pages import DIALOGUE
 from tutelage.reproduction.village.world import World
 
@@ -79,7 +79,7 @@ def truth_prompts(world: World, kind: str) -> list[Prompt]:
     return found
 
 
-def truth_choices(world: World, kind: str) -> list[Item]:
+def truth_choices(world: World, kind: str) -> list[ProbeItem]:
     """The same prompts, where the policy only chooses between what is so and what people say (MC1 of TruthfulQA): for
     a policy too small to reply to the point.
     """
@@ -88,7 +88,9 @@ def truth_choices(world: World, kind: str) -> list[Item]:
         item = world.misconception_by_question[question_of(prompt)]
         assert prompt.text is not None, "truth prompts are texts"
         items.append(
-            Item(prompt.id, prompt.text, (item.truth,), (), choices=(item.truth, item.falsehood), cluster=item.question)
+            ProbeItem(
+                prompt.id, prompt.text, (item.truth,), (), choices=(item.truth, item.falsehood), cluster=item.question
+            )
         )
     return items
 

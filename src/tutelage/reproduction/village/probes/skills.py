@@ -45,7 +45,7 @@ NUM_CHOICES = 4
 _NEW_MOODS = load_data("new_notices", dict[str, tuple[str, ...]])
 
 
-class Item(NamedTuple):
+class ProbeItem(NamedTuple):
     """One item: the query, its correct responses, the examples before it (query, response), the choices if any.
 
     The response continues directly from the query. `shot_break` stands between examples; `cluster` names what
@@ -205,16 +205,16 @@ SKILLS: dict[str, SkillKind] = {
 }
 
 
-def skill_items(world: World, skill: str, *, num_items: int) -> list[Item]:
+def skill_items(world: World, skill: str, *, num_items: int) -> list[ProbeItem]:
     """`num_items` different items of `skill` with held-out content, each with its own examples of training content."""
     kind = SKILLS[skill]
     rng = Random(f"skill-{skill}-{world.seed}")
-    items: dict[str, Item] = {}
+    items: dict[str, ProbeItem] = {}
     while len(items) < num_items:
         example = kind.make(world, rng, True)
         shots = [kind.make(world, rng, False) for _ in range(kind.num_shots)]
         shown = tuple((shot.query, shot.answers[0]) for shot in shots)
         identity = f"{skill}-{len(items):04d}"
-        found = Item(identity, example.query, example.answers, shown, example.choices, kind.shot_break)
+        found = ProbeItem(identity, example.query, example.answers, shown, example.choices, kind.shot_break)
         items.setdefault(example.query, found)
     return list(items.values())
