@@ -138,3 +138,11 @@ def test_browsers_are_forgotten_and_their_tokens_are_ours(studio, clock):
     assert sign_in(studio, name="Ada", password=PASSWORD, device=first.device).device != first.device
     with studio.database.read() as session:
         assert len(session.scalars(select(KnownDevice)).all()) == 1
+
+
+@pytest.mark.parametrize("written", ["Ärzte", "ÄRZTE", "ärzte"])
+def test_a_name_with_letters_beyond_ascii_signs_in_however_it_is_written(studio, written):
+    person(studio, "Ärzte")
+    assert Browser(studio).sign_in(written).url.path == "/"
+    with pytest.raises(Refusal):
+        person(studio, written)

@@ -93,6 +93,10 @@ def open_database(url: str) -> Database:
     return Database(engine)
 
 
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
 def _prepare_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: Any) -> None:
@@ -103,6 +107,8 @@ def _prepare_sqlite(engine: Engine) -> None:
         # What was acknowledged survives a power cut, not only a kill.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        # SQLite's own knows no letter beyond z: nobody called Ärzte could sign in.
+        connection.create_function("lower", 1, _lower, deterministic=True)
 
     @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:
