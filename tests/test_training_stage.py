@@ -22,7 +22,9 @@ def test_bfloat16_is_warned_of_where_it_is_slow(
 ) -> None:
     monkeypatch.setattr(stage, "seconds_of_product", lambda dtype: slowdown if str(dtype).endswith("bfloat16") else 1)
     with caplog.at_level(logging.WARNING):
-        stage.TrainingRun("sft", stage.TrainingConfig(out=tmp_path / "run", device="cpu", dtype="bfloat16"), resume=False)
+        stage.TrainingRun(
+            "sft", stage.TrainingConfig(out=tmp_path / "run", device="cpu", dtype="bfloat16"), resume=False
+        )
         assert ("40 times as long" in caplog.text) is is_warned
         caplog.clear()
         stage.TrainingRun("sft", stage.TrainingConfig(out=tmp_path / "other", device="cpu"), resume=False)
