@@ -43,7 +43,7 @@ def quickstart(
 ) -> dict[str, Any]:
     """Prompts → demonstrations → SFT → rankings → reward model → PPO-ptx → win rate. Returns summary.json's content.
 
-    `redo` names a step that is done again, with all after it. The full size is a function of its own: `reproduction.full`.
+    `redo` names a step that is done again, with all after it. The full size is a function of its own: `full.full`.
     """
     if size == "full":
         return full(out, seed=seed, overrides=overrides, redo=redo)
