@@ -11,14 +11,16 @@ pytest.importorskip("playwright", reason="a real browser is an extra: pip instal
 
 from playwright.sync_api import Page, expect
 
-from browser_world import PHONE, OpenPage, press
+from browser_world import PHONE, OpenPage, press, start
 from studio_world import Browser, person, queue, task
 from test_browser_day import WIDE, assert_fit, tab_to
 from test_studio_gold import golden
+from test_studio_hostile import HOSTILE, WRITTEN
 from test_web_quality import TEST
 from tutelage.studio.adjudication import rulings
 from tutelage.studio.assignment import claim
 from tutelage.studio.gold import gold_outcomes, queue_gold
+from tutelage.studio.guidelines import publish_guideline
 from tutelage.studio.labels import save_draft, submit
 from tutelage.studio.screening import add_screening, candidacies
 from tutelage.studio.studio import Studio
@@ -157,3 +159,30 @@ def test_a_candidate_is_rated_and_accepted_by_keyboard_alone(judged: Studio, ope
     expect(page.get_by_text("Rita accepted this candidate")).to_be_visible()
     (found,) = candidacies(judged)
     assert (found.decision, found.decision_note, found.scores.demonstration.mean) == ("accepted", "kind and exact", 2.0)
+
+
+@SCREENS
+def test_a_guideline_fits_the_screen_and_its_links_open_beside_the_work(
+    studio: Studio, open_page: OpenPage, address: str, screen: dict
+) -> None:
+    """What is wide (a table, code) and what is hostile; the link leads to a page of ours, for no other is there."""
+    ada = person(studio, "Ada", role="admin")
+    wide = "\n".join(("| a | b |", "|--:|:--|", f"| {'long ' * 30} | {'x' * 90} |"))
+    text = "\n\n".join((WRITTEN, f"    {'code ' * 40}", f"```\n{'y' * 200}\n```", wide, *HOSTILE.values()))
+    text = text.replace(HOSTILE["huge"], "") + f"\n\n[The list]({address}/) [runs](javascript:alert(1))\n"
+    publish_guideline(studio, "compare", "training", text, by=ada.id)
+    queue(studio, task("compare"))
+    page = open_page("Ada", **screen)
+    dialogs: list[str] = []
+    page.on("dialog", lambda dialog: dialogs.append(dialog.message) or dialog.dismiss())
+    page.goto("/lead/guidelines/compare/training")
+    assert_fit(page, "a guideline")
+    start(page, "Compare two completions")
+    # On a wide screen the page's script opens it.
+    page.locator("#guideline").evaluate("guideline => guideline.open = true")
+    assert_fit(page, "a task with a guideline")
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="The list").click()
+    opened.value.wait_for_load_state()
+    assert opened.value.evaluate("[window.opener, document.referrer]") == [None, ""]
+    assert page.get_by_role("link", name="runs").count() == 0 and dialogs == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -14,15 +15,18 @@ pytest.importorskip("fastapi", reason="the labeling studio is an extra")
 from fastapi.testclient import TestClient
 
 from studio_world import Browser, person, queue, task
+from tutelage.labeling.fields import MAX_CHARACTERS
 from tutelage.labeling.tasks import Task
 from tutelage.records import Completion, Prompt
 from tutelage.store.jsonl import read_records
 from tutelage.store.sources import load_rankings
 from tutelage.studio.export import ExportManifest, export_labels
+from tutelage.studio.guidelines import publish_guideline
 from tutelage.studio.people import make_api_token
 from tutelage.studio.studio import Studio
 from tutelage.web import accounts, quality, revision, screening, tasks
 from tutelage.web.app import create_app
+from tutelage.web.markdown import html_of
 
 HOSTILE = {
     "script": "<script>alert(1)</script><img src=x onerror=alert(2)>",
@@ -77,6 +81,78 @@ def _one_line(folder: Path) -> Path:
     path = folder / "manifest.jsonl"
     path.write_text(json.dumps(json.loads((folder / "out/manifest.json").read_text())), encoding="utf-8")
     return path
+
+
+WRITTEN = """# Rules
+
+See [the paper](https://arxiv.org/abs/2203.02155 "How") and <https://example.org>.
+
+1. First `a < b`
+2. Second
+
+| mark | meaning |
+|:-----|--------:|
+| 1    | bad     |
+"""
+
+
+def test_a_guideline_has_links_numbered_lists_and_tables(studio: Studio) -> None:
+    publish_guideline(studio, "compare", "training", WRITTEN, by=person(studio, "Root", role="admin").id)
+    queue(studio, task("compare"))
+    browser = Browser(studio)
+    browser.sign_in("Root")
+    page = browser.send("/tasks/compare").text
+    beside = 'target="_blank" rel="noopener noreferrer"'
+    assert f'<a href="https://arxiv.org/abs/2203.02155" title="How" {beside}>the paper</a>' in page
+    assert f'<a href="https://example.org" {beside}>https://example.org</a>' in page
+    assert "<h3>Rules</h3>" in page and "<ol>\n<li>First <code>a &lt; b</code></li>" in page
+    # A style in a tag is what the content security policy forbids.
+    assert '<td class="align-right">bad</td>' in page and "style=" not in page
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        *(
+            "[x](javascript:alert(1))",
+            "[x](JaVaScRiPt:alert(1))",
+            "[x](&#x6A;avascript:alert(1))",
+            "[x](<javascript:1>)",
+        ),
+        *(
+            "<javascript:alert(1)>",
+            "[x][r]\n\n[r]: javascript:alert(1)",
+            "[x](vbscript:msgbox)",
+            "[x](data:text/html,y)",
+        ),
+        *("[x](file:///etc/passwd)", '<a href="javascript:alert(1)">x</a>', "![x](javascript:alert(1))"),
+    ],
+)
+def test_a_guideline_has_no_link_that_runs(link: str) -> None:
+    assert not re.search("<a|<img", html_of(link)), link
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_tag_of_a_guideline_is_its_authors(name: str) -> None:
+    """Only tags and attributes that the renderer makes; no picture, which would be loaded from elsewhere."""
+    shown = html_of(HOSTILE[name])
+    tags = re.findall(r"<(?!/)(\w+)([^>]*)>", shown)
+    assert {tag for tag, _ in tags} <= {"p", "a"}
+    link = ' href="http://evil.example/y.png" target="_blank" rel="noopener noreferrer"'
+    assert {given for tag, given in tags if tag == "a"} <= {link} and {given for tag, given in tags if tag == "p"} <= {
+        ""
+    }
+    if name == "script":
+        assert HOSTILE[name] in _shown(shown)
+
+
+@pytest.mark.parametrize("piece", ["[", "![[", "*a ", "> ", "|a", "[a](", "_a__b", "`", "<", "a\n"])
+def test_no_guideline_takes_long(piece: str) -> None:
+    """All that may be published, of a mark that opens something: seconds at worst, and once a version."""
+    text = piece * (MAX_CHARACTERS // len(piece))
+    start = time.process_time()
+    html_of(text)
+    assert time.process_time() - start < 10
 
 
 def test_nul_which_postgresql_cannot_hold_becomes_what_browsers_show(studio: Studio) -> None:
