@@ -57,6 +57,29 @@ def test_rouge_l_against_trying_all():
         assert rouge_l(" ".join(second), " ".join(first)) == pytest.approx(expected)
 
 
+def test_rouge_l_is_that_of_rouge_score_in_english():
+    """Google's package, without its stemmer; 300 pairs with marks, digits and repeated words."""
+    from rouge_score.rouge_scorer import RougeScorer
+
+    scorer, rng = RougeScorer(["rougeL"], use_stemmer=False), Random(1)
+    words = ["The", "cat", "cat", "sat.", "on", "mat", "don't", "a-b", "x1", "3.5", "snake_case", "(ROUGE)"]
+    for _ in range(300):
+        response, answer = (" ".join(rng.choice(words) for _ in range(rng.randint(0, 9))) for _ in range(2))
+        expected = scorer.score(answer, response)["rougeL"].fmeasure
+        assert rouge_l(response, answer) == pytest.approx(expected, abs=1e-12), (response, answer)
+
+
+def test_rouge_l_knows_letters_that_rouge_score_drops():
+    """ "un café noir" against "un cafe noir" shares two of three words; to rouge-score "café" is the word "caf"."""
+    from rouge_score.rouge_scorer import RougeScorer
+
+    assert rouge_l("мельница", "мельница") == 1.0 and rouge_l("un café noir", "un cafe noir") == pytest.approx(2 / 3)
+    assert rouge_l("café", "caf") == 0.0
+    scorer = RougeScorer(["rougeL"], use_stemmer=False)
+    assert scorer.score("мельница", "мельница")["rougeL"].fmeasure == 0.0
+    assert scorer.score("café", "caf")["rougeL"].fmeasure == 1.0
+
+
 def test_the_best_answer_counts():
     assert best_over(("plums", "red plums"), token_f1, "red plums") == 1.0
     with pytest.raises(DataError, match="no gold answer"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from itertools import permutations, product
 
+import krippendorff
+import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
@@ -85,6 +87,33 @@ def test_alpha_is_its_definition(level, seed):
     items, names, values = (list(column) for column in zip(*cells, strict=True))
     found = krippendorff_alpha(items, names, values, level=level).value
     assert found == pytest.approx(alpha_by_loops(items, values, level), abs=1e-12)
+
+
+def alpha_of_krippendorff(cells, level):
+    """By the package `krippendorff`: a row a labeler, a column an item, nan where somebody said nothing."""
+    rows, columns = ({value: place for place, value in enumerate(sorted(set(each)))} for each in list(zip(*cells))[1::-1])
+    table = np.full((len(rows), len(columns)), np.nan)
+    for item, name, value in cells:
+        table[rows[name], columns[item]] = value
+    return krippendorff.alpha(table, level_of_measurement=level)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("seed", range(10))
+def test_alpha_is_that_of_the_package_krippendorff(level, seed):
+    draw = random.Random(100 + seed)
+    cells = [(item, name, draw.randint(1, 7)) for item in range(25) for name in range(5) if draw.random() < 0.5]
+    found = krippendorff_alpha(*map(list, zip(*cells, strict=True)), level=level).value
+    assert found == pytest.approx(alpha_of_krippendorff(cells, level), abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_alpha_of_orders_is_that_of_the_package_on_both_sides(seed):
+    draw = random.Random(200 + seed)
+    cells = [(item, name, draw.choice([0.0, 0.5, 1.0, 1.0])) for item in range(20) for name in "ABC"]
+    both = [*cells, *((item + 20, name, 1 - value) for item, name, value in cells)]
+    found = krippendorff_alpha_of_orders(*map(list, zip(*cells, strict=True))).value
+    assert found == pytest.approx(alpha_of_krippendorff(both, "nominal"), abs=1e-12)
 
 
 def test_alpha_is_about_zero_where_everybody_guesses_and_one_where_all_agree():

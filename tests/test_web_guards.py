@@ -19,7 +19,7 @@ from tutelage.studio.assignment import claim
 from tutelage.studio.sign_in import sign_in
 from tutelage.web import accounts, api, guidelines, lead, quality, revision, screening, tasks
 from tutelage.web.app import create_app
-from tutelage.web.limits import REQUESTS_PER_MINUTE, RequestLimit
+from tutelage.web.limits import REQUESTS_PER_MINUTE
 
 OPEN = {"/sign-in", "/invite/{token}"}
 ROUTES = [
@@ -205,13 +205,3 @@ def test_every_page_forbids_what_comes_from_elsewhere(studio):
 def test_the_command_line_and_the_application_have_one_limit():
     assert signature(create_app).parameters["requests_per_minute"].default == REQUESTS_PER_MINUTE
     assert signature(label.serve).parameters["requests_per_minute"].default == REQUESTS_PER_MINUTE
-
-
-def test_an_address_that_asks_too_often_has_to_wait(studio):
-    client = TestClient(create_app(studio, requests_per_minute=3))
-    assert [client.get("/sign-in").status_code for _ in range(4)] == [200, 200, 200, 429]
-    now = [0.0]
-    limit = RequestLimit(per_minute=1, clock=lambda: now[0])
-    assert [limit.is_reached("a"), limit.is_reached("a"), limit.is_reached("b")] == [False, True, False]
-    now[0] = 61.0
-    assert not limit.is_reached("a")

@@ -4,6 +4,7 @@ Sources
 - Exact match and F1 with their normalisation: Rajpurkar et al. (2016), section 6.1 and the official `evaluate-v1.1.py`;
   an empty gold answer ("not in the text") as in `evaluate-v2.0.py`.
 - ROUGE-L: Lin (2004), section 3, F with equal weight on precision and recall, words in lower case, no stemming.
+  Ours, because rouge-score drops every letter beyond a to z (French, Russian) and brings nltk; it is the tests' oracle.
 - BLEU: Papineni et al. (2002) through sacrebleu (Post 2018); the interval by the bootstrap over items of Koehn (2004).
 """
 

@@ -1,22 +1,28 @@
-"""Where a text says how to reach a person: telephone numbers and street addresses, where their form is sure."""
+"""Where a text says how to reach a person: telephone numbers and street addresses, where their form is sure.
+
+phonenumbers knows the numbers of all countries, and finds what begins with a plus. The others are ours: its search for
+them needs the country, and with four to choose from it takes 12 of the tests' 157 counts, dates and ISBNs for numbers.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
+from phonenumbers import Leniency, PhoneNumberMatcher, is_valid_number
+
 Spans = Iterator[tuple[int, int]]  # (start, end), in any order
 
 # What every number has, and what every address has: told in a fraction of the time that the whole pattern takes.
 _SEVEN_DIGITS = re.compile(r"\d(?:[ .()/-]{0,3}\d){6}")
+_PLUS_AND_DIGITS = re.compile(r"[+＋][\s(]{0,2}\d(?:\W{0,4}\d){6}")
 _NUMBER_AND_NAME = re.compile(r"\d[A-Za-z]?\s[A-Z\d]")
 _BOX_NUMBER = re.compile(r"[Bb][Oo][Xx]\s\d")
 _STRASSE_ENDINGS = ("straße ", "strasse ", "str. ", "gasse ", "allee ")
 
 _PHONE = re.compile(
     r"""(?<![\w.+/:=-])(?<![$€£\d]\ )(?:
-        \+(?:\(\d{1,3}\)|\d{1,3})(?:[ .()/-]{0,3}\d){6,13}                        # +44 20 7946 0958, +4915112345678
-        | 00[1-9]\d{1,2}[ /-](?:[ .()/-]{0,2}\d){6,11}                            # 0049 30 1234567
+        00[1-9]\d{1,2}[ /-](?:[ .()/-]{0,2}\d){6,11}                            # 0049 30 1234567
         | (?:1[ .-])?\([2-9]\d\d\)[ .-]?[2-9]\d\d[ .-]\d{4}                       # (555) 234-5678
         | (?:1(?P<first>[.-]))?[2-9]\d\d(?P<mark>[.-])[2-9]\d\d(?P=mark)\d{4}     # 555-234-5678, 1.800.555.1234
         | 0[1-9](?P<pair>[ .-])\d\d(?:(?P=pair)\d\d){3}(?!(?:(?P=pair)[\da-f]{2}){2}) # 06 12 34 56 78, no bytes
@@ -26,6 +32,9 @@ _PHONE = re.compile(
     )(?![\w/]|[.,:-]\d|[ ]?[%€$£])""",
     re.VERBOSE,
 )
+# Where a number with a plus may not stand: in a sum, a link, a name; among money; before a decimal or a percentage.
+_ATTACHED = re.compile(r"(?:[\w.+/:=-]|[$€£\d]\ )$")
+_GOES_ON = re.compile(r"[\w/]|[.,:-]\d|[ ]?[%€$£]")
 # A bare run of digits is a telephone number only where the words before it say so.
 _SAID_TO_BE = re.compile(
     r"""\b(?P<said>(?:tele)?phone | tel | mobile | cell | fax | whatsapp | sms | dial | ring | text\ me | reach\ me
@@ -65,11 +74,11 @@ _YEARS = range(1800, 2100)  # "the 1929 Wall Street crash"
 
 def phone_spans(text: str) -> Spans:
     """Telephone numbers written as such (international, North American, common European forms), or said to be one."""
+    yield from _international_spans(text)
     if not _SEVEN_DIGITS.search(text):
         return
     for match in _PHONE.finditer(text):
-        is_run = match[0][1:].isdigit()
-        if _is_long_enough(match[0]) and not (is_run and _COUNTED.match(text, match.end())):
+        if 8 <= sum(character.isdigit() for character in match[0]) <= 15:
             yield match.span()
     for match in _SAID_TO_BE.finditer(text):
         if not _DATE.match(match["number"]) and not _is_quantity(match):
@@ -89,10 +98,17 @@ def _is_quantity(said: re.Match[str]) -> bool:
     return is_bare and len(number) < _LONG_RUN and number[0] != "0"
 
 
-def _is_long_enough(number: str) -> bool:
-    digits = sum(character.isdigit() for character in number)
-    # Ten digits in one run after a plus are a number in full (E.164); fewer may be a sum.
-    return 8 <= digits <= 15 and (digits >= 10 or not number[1:].isdigit())
+def _international_spans(text: str) -> Spans:
+    """Numbers with a plus and a country, of a length that there is; undivided and short only if it was given out."""
+    if not _PLUS_AND_DIGITS.search(text):
+        return
+    for match in PhoneNumberMatcher(text, None, leniency=Leniency.POSSIBLE):
+        is_run = match.raw_string[1:].isdigit()
+        is_sum = is_run and len(match.raw_string) <= _LONG_RUN and not is_valid_number(match.number)
+        is_counted = is_run and _COUNTED.match(text, match.end)
+        is_attached = _ATTACHED.search(text, max(0, match.start - 2), match.start) or _GOES_ON.match(text, match.end)
+        if not (is_sum or is_counted or is_attached):
+            yield match.start, match.end
 
 
 def address_spans(text: str) -> Spans:

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, get_args
 
-from tutelage.prompts.accounts import card_spans, iban_spans, ssn_spans
+from tutelage.prompts.accounts import card_spans, iban_spans, national_spans, ssn_spans
 from tutelage.prompts.contacts import address_spans, phone_spans
 from tutelage.prompts.network import credential_spans, email_spans, ip_spans, secret_spans
 
-PiiType = Literal["SECRET", "CREDENTIALS", "EMAIL", "IBAN", "CARD", "SSN", "IP", "PHONE", "ADDRESS"]
+PiiType = Literal["SECRET", "CREDENTIALS", "EMAIL", "IBAN", "CARD", "SSN", "NATIONAL_ID", "IP", "PHONE", "ADDRESS"]
 PII_TYPES: tuple[PiiType, ...] = get_args(PiiType)
 Spans = Callable[[str], Iterable[tuple[int, int]]]
 
@@ -27,12 +27,13 @@ _RECOGNIZERS: dict[PiiType, Spans] = {
     "IBAN": iban_spans,
     "CARD": card_spans,
     "SSN": ssn_spans,
+    "NATIONAL_ID": national_spans,
     "IP": ip_spans,
     "PHONE": phone_spans,
     "ADDRESS": address_spans,
 }
 # The shortest number of these kinds has seven digits; counting digits costs a fifth of one search.
-_NUMERIC: frozenset[PiiType] = frozenset(("IBAN", "CARD", "SSN", "PHONE"))
+_NUMERIC: frozenset[PiiType] = frozenset(("IBAN", "CARD", "SSN", "NATIONAL_ID", "PHONE"))
 _LEAST_DIGITS = 7
 _DIGIT = re.compile(r"\d")
 _KEPT_AS_THEY_ARE = frozenset(("id", "split", "purpose", "language", "source", "use_case", "split_hint", "role"))

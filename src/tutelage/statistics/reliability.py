@@ -5,6 +5,9 @@ Sources
   section D. Its example is a test of this file.
 - Fleiss (1971), "Measuring Nominal Scale Agreement Among Many Raters".
 - Kendall (1945), "The Treatment of Ties in Ranking Problems".
+
+Ours, because the packages `krippendorff` and scipy raise or return nan where we say why, and take several times as
+long on a studio's few values; they are the tests' oracles. statsmodels has Fleiss' kappa, and needs pandas.
 """
 
 from __future__ import annotations

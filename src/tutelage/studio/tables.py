@@ -120,6 +120,15 @@ class FailedSignIn(TableBase):
     failed_at: Mapped[datetime]
 
 
+class RequestCount(TableBase):
+    """How many requests of one address the servers of this database may answer already in a minute since 1970."""
+
+    __tablename__ = "request_counts"
+    minute: Mapped[int] = mapped_column(primary_key=True)
+    address: Mapped[str] = mapped_column(String(80), primary_key=True)
+    num_drawn: Mapped[int]
+
+
 class KnownDevice(TableBase):
     """A browser in which somebody has signed in. Its cookie holds the token, this row its hash."""
 

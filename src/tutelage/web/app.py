@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -9,6 +10,7 @@ from starlette.staticfiles import StaticFiles
 
 from tutelage import __version__
 from tutelage.studio.remembered import Remembered
+from tutelage.studio.request_counts import draw_requests
 from tutelage.studio.studio import Studio
 from tutelage.web import (
     accounts,
@@ -30,14 +32,16 @@ _STATIC = Path(__file__).parent / "static"
 
 
 def create_app(studio: Studio, *, requests_per_minute: int = REQUESTS_PER_MINUTE) -> FastAPI:
-    """The application that serves `studio`. `requests_per_minute` is for each address; 0 sets no limit.
+    """The application that serves `studio`. `requests_per_minute` is for each address, over all servers of
+    the studio's database; 0 sets no limit.
 
     FastAPI's own pages of documentation load scripts from elsewhere, so they are off; /openapi.json is there.
     """
     app = FastAPI(title="Tutelage labeling studio", version=__version__, docs_url=None, redoc_url=None)
     app.state.studio = studio
     app.state.remembered = Remembered(studio)
-    app.middleware("http")(limit_requests(RequestLimit(per_minute=requests_per_minute)))
+    draw = partial(draw_requests, studio)
+    app.middleware("http")(limit_requests(RequestLimit(per_minute=requests_per_minute, draw=draw, clock=studio.clock)))
     app.middleware("http")(secure_headers)
     refusals.register(app)
     for pages in (accounts, tasks, revision, lead, quality, screening, guidelines):

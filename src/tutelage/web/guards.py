@@ -8,6 +8,7 @@ from ipaddress import ip_address, ip_network
 from typing import Annotated
 
 from fastapi import Depends, Path, Request, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.responses import PlainTextResponse
 
@@ -65,7 +66,11 @@ def limit_requests(limit: RequestLimit) -> Callable[[Request, Next], Awaitable[R
     """A middleware that answers 429 to an address that asks too often."""
 
     async def limited(request: Request, call_next: Next) -> Response:
-        if limit.is_reached(address_of(request)):
+        address = address_of(request)
+        is_reached = limit.is_reached(address)
+        if is_reached is None:
+            is_reached = await run_in_threadpool(limit.is_reached_after_draw, address)
+        if is_reached:
             text = "Too many requests from this address. What you entered is still on your page: wait a minute."
             return PlainTextResponse(text, status_code=429, headers={"Retry-After": "60"})
         return await call_next(request)
