@@ -91,7 +91,8 @@ def test_alpha_is_its_definition(level, seed):
 
 def alpha_of_krippendorff(cells, level):
     """By the package `krippendorff`: a row a labeler, a column an item, nan where somebody said nothing."""
-    rows, columns = ({value: place for place, value in enumerate(sorted(set(each)))} for each in list(zip(*cells))[1::-1])
+    items, names, _ = zip(*cells, strict=True)
+    rows, columns = ({value: place for place, value in enumerate(sorted(set(each)))} for each in (names, items))
     table = np.full((len(rows), len(columns)), np.nan)
     for item, name, value in cells:
         table[rows[name], columns[item]] = value
