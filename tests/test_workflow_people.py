@@ -123,7 +123,7 @@ def test_hands_fill_the_studio_between_two_calls(recipe: Path) -> None:
 
     assert label_all(studio, "Eve", "compare", prefer_longer, group="heldout") == 2 * NUM_TEST
     done = run(recipe)
-    assert "judged by: people" in done.stdout
+    assert "Judged by: people." in done.stdout
     summary = json.loads((out / "summary.json").read_text())
     assert {arm: found["n"] for arm, found in summary["win_rate_vs_sft"].items()} == {"base": NUM_TEST, "dpo": NUM_TEST}
     texts = {

@@ -11,9 +11,13 @@ from tutelage.report.tables import GroupedTable, Table
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """Drawn once from a run. `claims` holds the unmeasured ones too; `table_14`: every automatic evaluation."""
+    """Drawn once from a run. `claims` holds the unmeasured ones too; `table_14`: every automatic evaluation.
+
+    `note`: what a reader must know to read the result: who judged, and how far to trust them.
+    """
 
     result: Table | None
+    note: str = ""
     claims: list[Assessment] = field(default_factory=list)
     figures: list[Exhibit] = field(default_factory=list)
     table_14: GroupedTable | None = None

@@ -104,6 +104,7 @@ def render_report(run: RunData, content: Content) -> str:
             warnings=run.warnings,
             unfinished=[stage.folder or stage.name for stage in run.stages if not stage.is_finished],
             result_table=content.result,
+            result_note=content.note,
             claims=content.claims,
             figures=content.figures,
             table_14=content.table_14,

@@ -36,6 +36,8 @@ def _blocks(run: RunData, content: Content) -> Iterator[str]:
     if content.result is not None:
         yield "## Result\n"
         yield from _table(content.result)
+        if content.note:
+            yield f"{_escaped(content.note)}\n"
     measured = [claim for claim in content.claims if claim.verdict != "not measured"]
     if measured:
         yield "## The paper’s claims\n"

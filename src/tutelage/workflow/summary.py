@@ -34,6 +34,11 @@ _COLUMNS = (
     ("kl_to_reference", "KL to reference", fixed(2), True),
     ("pretraining_loss", "Text loss", fixed(3), False),
 )
+_EQUAL_LENGTHS = (
+    "At equal lengths: the rate that a logistic regression on the difference in length gives to two responses of the "
+    "same length (Dubois et al. 2024)."
+)
+WIDE = 100  # characters, which the table needs for an arm a line
 Numbers = dict[str, dict[str, Any]]
 
 
@@ -88,7 +93,10 @@ def is_of_workflow(folder: Path) -> bool:
 
 def draw_run(run: RunData) -> Content:
     """The page of a run: the table of its result."""
-    return Content(result=run_table(run.summary))
+    note = judged_by(run.summary)
+    if run.summary.get("win_rate_vs_sft_length_controlled"):
+        note += f" {_EQUAL_LENGTHS}"
+    return Content(result=run_table(run.summary), note=note)
 
 
 def run_table(summary: dict[str, Any]) -> Table | None:
@@ -115,7 +123,9 @@ def print_result(console: Console, summary: dict[str, Any]) -> None:
         for place, head in enumerate(table.columns):
             shown.add_column(head, justify="right" if place else "left")
         for row in table.rows:
-            shown.add_row(*(escape(str(cell)) for cell in row))
+            # On a narrow terminal an interval has a line of its own.
+            cells = [str(cell).replace(" [", "\n[") if console.width < WIDE else str(cell) for cell in row]
+            shown.add_row(*map(escape, cells))
         console.print(shown)
     console.print(judged_by(summary), highlight=False)
 
@@ -123,12 +133,12 @@ def print_result(console: Console, summary: dict[str, Any]) -> None:
 def judged_by(summary: dict[str, Any]) -> str:
     """Who judged, and how far to trust them."""
     if "judge" not in summary:
-        return f"judged by: {summary['judged_by']}"
+        return f"Judged by: {summary['judged_by']}."
     found, accuracy = summary["judge"], summary["judge"]["accuracy"]
     return (
-        f"judged by: a reward model of {found['num_rankings']} rankings that PPO's has not seen; on "
-        f"{found['num_held_out']} that it has not seen itself it is right {_cell('', '', accuracy, percent, True)} of "
-        "the time"
+        f"Judged by a reward model trained on {found['num_rankings']} rankings that PPO's reward model has not seen. "
+        f"On {found['num_held_out']} rankings that it has not seen itself, it orders "
+        f"{_cell('', '', accuracy, percent, True)} of comparisons as the labelers did."
     )
 
 
@@ -137,7 +147,9 @@ def _cell(arm: str, head: str, number: dict[str, Any] | None, form: Any, has_int
         return "baseline" if arm == BASELINE and head == _COLUMNS[0][1] else MISSING
     if not has_interval or number["low"] is None:
         return str(form(number["mean"]))
-    return f"{form(number['mean'])} [{form(number['low'])}, {form(number['high'])}]"
+    # The unit once, and no line break within the brackets.
+    low, high = (str(form(number[end])).removesuffix("\u202f%") for end in ("low", "high"))
+    return f"{form(number['mean'])} [{low},\u00a0{high}]"
 
 
 def peak_memory_gib() -> float:
