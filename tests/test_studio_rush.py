@@ -243,6 +243,28 @@ def test_a_page_saved_while_the_task_is_submitted_is_in_the_label(rushed: Studio
     assert draft_of(rushed, assignment).pages == {}
 
 
+def test_a_page_saved_before_the_turn_of_a_submission_is_in_the_label(rushed: Studio, monkeypatch: Any) -> None:
+    """What is read before the turn may be old by then."""
+    if rushed.database.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has one writer at a time: nothing is saved while another writes")
+    queue(rushed, task("demonstrate"))
+    ada = person(rushed, "Ada")
+    assignment = claim(rushed, ada, "demonstrate")
+    assert assignment is not None
+    save_draft(rushed, assignment, "demonstration", {"response": "old text"}, should_hold=True)
+    whole = labels._take_turn
+
+    def save_first(*arguments: Any) -> None:
+        monkeypatch.setattr(labels, "_take_turn", whole)
+        save_draft(rushed, assignment, "demonstration", {"response": "new text"}, should_hold=True)
+        whole(*arguments)
+
+    monkeypatch.setattr(labels, "_take_turn", save_first)
+    submit(rushed, ada, assignment, lease_token=assignment.lease_token, client_uuid=str(uuid4()))
+    (label,) = stored_labels(rushed)
+    assert label.label.fields["response"] == "new text"
+
+
 def test_a_quota_counts_what_is_in_progress(rushed: Studio) -> None:
     """A quota of 1 with a task of each of two kinds gave two labels."""
     queue(rushed, task("demonstrate"), task("compare"))
