@@ -98,6 +98,18 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+def settings_of(fields: Any, *texts: str) -> dict[str, Any]:
+    """Settings with these fields, dialogues as such, and these questions for a text."""
+    return {
+        **SETTINGS,
+        "fields": [
+            {"name": name, "settings": {"type": "text" if isinstance(value, str) else "chat"}}
+            for name, value in dict(fields).items()
+        ],
+        "questions": [{"name": name, "settings": {"type": "text"}} for name in texts],
+    }
+
+
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[..., tuple[list[Imported], list[str]]]:
     """Writes records to a file and reads them: what they give, and why the rest is left out."""
@@ -137,7 +149,8 @@ def test_submitted_rankings_are_read_in_every_shape(read: Callable[..., Any], sh
 @pytest.mark.parametrize("status", ["draft", "discarded"])
 def test_a_draft_is_no_demonstration(read: Callable[..., Any], shape: Any, status: str) -> None:
     answers = {"response": [(ADA, "An ow", status), (BOB, "A crow.", "submitted")]}
-    found, told = read(shape(1, {"prompt": "Name a bird."}, answers))
+    ask = {"prompt": "Name a bird."}
+    found, told = read(shape(1, ask, answers), settings=settings_of(ask, "response"))
     assert [each.label.fields["response"] for each in found] == ["A crow."] and status in told[0]
 
 
@@ -166,6 +179,7 @@ def test_columns_and_an_index_are_the_same_records(read: Callable[..., Any]) -> 
     ("fields", "answers", "reason"),
     [
         ({"prompt": "I love it."}, {"tone": [(ADA, "positive", "submitted")]}, "response or for a label"),
+        ({"prompt": "Is it an owl?"}, {"answer": [(ADA, "yes", "submitted")]}, "response or for a label"),
         (
             {"prompt": "Name a bird."},
             {"response": [(ADA, "An owl.", "submitted")], "tone": [(ADA, "good", "submitted")]},
@@ -178,8 +192,6 @@ def test_columns_and_an_index_are_the_same_records(read: Callable[..., Any]) -> 
         ),
         (FIELDS, {"order": [(ADA, FIRST, "submitted")], "response": [(ADA, "Both.", "submitted")]}, "may be a comment"),
         (FIELDS, {"order": [(ADA, FIRST, "submitted")], "response": [(BOB, "Both.", "submitted")]}, "may be a comment"),
-        ({"prompt": "Hi", "response": "Yo."}, {"answer": [(ADA, "Rude.", "submitted")]}, "holds a response already"),
-        ({"prompt": "Name a bird."}, {"response": [(ADA, " ", "submitted")]}, "blank"),
         ({"prompt": "Name a bird."}, {"stars": [(ADA, 4, "submitted")]}, "neither a ranking nor a text"),
         ({"prompt": "Name a bird."}, {"tags": [(ADA, ["a", "b"], "submitted")]}, "neither a ranking nor a text"),
     ],
@@ -190,6 +202,18 @@ def test_an_answer_that_may_be_no_response_is_no_demonstration(
     found, told = read(flat(1, fields, answers))
     assert not [each for each in found if each.task.kind == "demonstrate"]
     assert any(reason in message for message in told)
+
+
+@pytest.mark.parametrize(
+    ("fields", "text", "reason"),
+    [({"prompt": "Hi", "response": "Yo."}, "Rude.", "holds a response already"), ({"prompt": "Hi"}, " ", "blank")],
+)
+def test_a_text_that_is_no_response_is_no_demonstration(
+    read: Callable[..., Any], fields: dict[str, Any], text: str, reason: str
+) -> None:
+    record = flat(1, fields, {"answer": [(ADA, text, "submitted")]})
+    found, told = read(record, settings=settings_of(fields, "answer"))
+    assert found == [] and reason in told[0]
 
 
 def test_the_settings_say_what_a_question_asks_for(read: Callable[..., Any]) -> None:
@@ -224,7 +248,6 @@ def test_a_record_that_gives_nothing_takes_all_its_annotations_with_it(tmp_path:
     [
         ({"passage": "Owls hunt.", "prompt": "When?"}, "Owls hunt.\n\nWhen?"),
         ({"text": "Owls hunt.", "instruction": "Sum it up."}, "Owls hunt.\n\nSum it up."),
-        ({"headline": "Owls hunt."}, "Owls hunt."),
         ({"chat": CHAT, "prompt": "Name a bird."}, [*CHAT, {"role": "user", "content": "Name a bird."}]),
         ({"chat": CHAT[:1]}, CHAT[:1]),
     ],
@@ -232,7 +255,8 @@ def test_a_record_that_gives_nothing_takes_all_its_annotations_with_it(tmp_path:
 def test_passages_and_turns_stand_before_the_prompt(
     read: Callable[..., Any], fields: dict[str, Any], prompt: Any
 ) -> None:
-    found, told = read(flat(1, fields, {"response": [(ADA, "At night.", "submitted")]}))
+    record = flat(1, fields, {"response": [(ADA, "At night.", "submitted")]})
+    found, told = read(record, settings=settings_of(fields, "response"))
     assert not told
     asked = found[0].task.prompt
     assert (asked.text or [turn.model_dump() for turn in asked.messages]) == prompt
@@ -245,13 +269,16 @@ def test_passages_and_turns_stand_before_the_prompt(
         ({"chat": CHAT, "passage": "Owls hunt."}, "belongs in the dialogue"),
         ({"chat": CHAT}, "does not end with the user"),
         ({"chat": CHAT, "messages": CHAT}, "all dialogues"),
+        ({"text": "Owls hunt."}, "'text' is no prompt"),
+        ({"headline": "Owls hunt."}, "whether 'headline' is part"),
     ],
 )
 def test_a_prompt_that_may_not_be_whole_is_refused(
     read: Callable[..., Any], fields: dict[str, Any], reason: str
 ) -> None:
     for shape in (flat, of_version_1):
-        found, told = read(shape(1, fields, {"response": [(ADA, "At night.", "submitted")]}))
+        record = shape(1, fields, {"response": [(ADA, "At night.", "submitted")]})
+        found, told = read(record, settings=settings_of(fields, "response"))
         assert found == [] and reason in told[0]
 
 
@@ -265,6 +292,37 @@ def test_two_rankings_of_the_same_fields_do_not_count(read: Callable[..., Any]) 
     found, told = read(flat(1, fields, answers))
     assert [each.label.ranking for each in found] == [(("reply_4",), ("reply_3",))]
     assert len(told) == 2 and all("more than once" in message for message in told)
+
+
+def test_rankings_by_two_criteria_do_not_mix_whoever_made_them(read: Callable[..., Any]) -> None:
+    """Each labeler answers one of two questions, one of them in another record; or the settings show the second."""
+    helpful, true = {"helpful": [(ADA, FIRST, "submitted")]}, {"true": [(BOB, TIED, "submitted")]}
+    for records in (
+        [flat(1, FIELDS, helpful | true)],
+        [flat(1, FIELDS, helpful), flat(2, FIELDS, true)],
+        [of_version_1(1, FIELDS, helpful), of_version_1(2, FIELDS, true)],
+    ):
+        found, told = read(*records)
+        assert found == [] and len(told) == 2 and all("more than once" in message for message in told)
+    for options, number in ((["reply_1", "reply_2"], 0), (["reply_3", "reply_4"], 1)):
+        ranking = {"type": "ranking", "options": [{"value": option, "text": option} for option in options]}
+        settings = {**settings_of(FIELDS), "questions": [{"name": "true", "settings": ranking}]}
+        found, told = read(flat(1, FIELDS, helpful), settings=settings)
+        assert len(found) == number and len(told) == 1 - number
+
+
+def test_metadata_beside_the_fields_of_a_flat_record_is_told_from_them_only_by_the_settings(
+    read: Callable[..., Any],
+) -> None:
+    """Numbers and what says where a record comes from are metadata; any other text may have been shown."""
+    answers = {"order": [(ADA, FIRST, "submitted")]}
+    found, told = read(flat(1, {**FIELDS, "length": 12, "is_new": True, "source": "web"}, answers))
+    assert not told and found[0].task.prompt.text == "Name a bird."
+    noted = flat(1, {**FIELDS, "notes": "by Ada"}, answers)
+    found, told = read(noted)
+    assert found == [] and "whether 'notes' is part" in told[0] and "--label-config" in told[0]
+    found, told = read(noted, settings=settings_of(FIELDS))
+    assert not told and found[0].task.prompt.text == "Name a bird."
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,7 @@ ASKED = [*TURNS, {"role": "user", "content": "Name a bird."}]
         ({"question": "When?", "context": "Owls hunt."}, "Owls hunt.\n\nWhen?"),
         ({"documents": ["Owls.", "Bats."], "query": "When?"}, "Owls.\n\nBats.\n\nWhen?"),
         ({"instruction": "Name one.", "input": "Birds."}, "Name one.\n\nBirds."),
-        ({"text": "Say hi.", "source": "web"}, "Say hi."),
+        ({"prompt": "Say hi.", "source": "web", "doc_id": 7, "url": "https://x.org/a"}, "Say hi."),
         ({"prompt": ASKED}, ASKED),
         ({"messages": TURNS, "prompt": "Name a bird."}, ASKED),
         ({"history": TURNS, "prompt": "Name a bird."}, ASKED),
@@ -237,7 +237,8 @@ def test_passages_and_turns_stand_before_the_prompt(
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        ({"prompt": ASKED, "text": "Something else."}, "comes last is not known"),
+        ({"prompt": ASKED, "text": "Something else."}, "belongs in the dialogue"),
+        ({"messages": ASKED, "prompt": "Something else."}, "comes last is not known"),
         ({"prompt": "Sum it up.", "text": "Owls hunt at night."}, "'text' is a passage"),
         ({"prompt": "Sum it up.", "notes": "Owls hunt at night."}, "whether 'notes' is part"),
         ({"prompt": "Sum it up.", "said": [{"author": "Ada", "text": "Owls hunt."}]}, "whether 'said' is part"),
@@ -249,7 +250,16 @@ def test_passages_and_turns_stand_before_the_prompt(
         ({"prompt": [{"role": "tool", "content": "3"}]}, "of a tool"),
         ({"prompt": [{"role": "judge", "content": "3"}]}, "cannot be read"),
         ({"prompt": {"a": 1}}, "neither text nor a dialogue"),
-        ({"items_of": "x"}, "there is no prompt"),
+        ({"source": "x"}, "there is no prompt"),
+        ({"text": "Owls hunt at night."}, "'text' is no prompt"),
+        ({"messages": TURNS, "text": "Name a bird."}, "belongs in the dialogue"),
+        ({"prompt": "Use it in a sentence.", "word": "owl"}, "whether 'word' is part"),
+        ({"prompt": "Double it.", "number": 21}, "whether 'number' is part"),
+        ({"prompt": "Translate it.", "source": "Guten Morgen"}, "whether 'source' is part"),
+        (
+            {"prompt": "Sum it up.", "source": "\u732b\u982d\u9df9\u5728\u591c\u9593\u72e9\u7375"},
+            "whether 'source' is part",
+        ),
     ],
 )
 def test_a_prompt_that_may_not_be_whole_is_refused(read: Callable[..., Any], data: dict[str, Any], reason: str) -> None:
@@ -296,9 +306,58 @@ def test_a_ranking_that_is_not_whole_is_told_beside_a_whole_one(
     assert len(found) == 1 and len(told) == 1 and "annotation 2: " in told[0] and reason in told[0]
 
 
-def test_two_rankings_of_the_same_list_do_not_count(read: Callable[..., Any]) -> None:
-    found, told = read(task(1, {**ASK, "items": ITEMS}, annotation(1, 1, rank(*"xyz"), rank(*"zyx", name="harmless"))))
+@pytest.mark.parametrize("name", ["harmless", "rank"])
+def test_two_rankings_of_the_same_list_do_not_count(read: Callable[..., Any], name: str) -> None:
+    """By two controls, or twice by one."""
+    found, told = read(task(1, {**ASK, "items": ITEMS}, annotation(1, 1, rank(*"xyz"), rank(*"zyx", name=name))))
     assert found == [] and len(told) == 1 and "more than once" in told[0]
+
+
+def test_rankings_by_two_criteria_do_not_mix_whoever_made_them(read: Callable[..., Any]) -> None:
+    """Each labeler answers one of two rankers, one of them in another task: which of the two counts nobody says."""
+    data = {**ASK, "items": ITEMS}
+    tasks = [
+        task(1, data, annotation(1, 1, rank(*"xyz", name="helpful"))),
+        task(2, data, annotation(2, 2, rank(*"zyx", name="harmless"))),
+    ]
+    found, told = read(*tasks)
+    assert found == [] and len(told) == 2 and all("more than once" in message for message in told)
+    second = '<List name="found" value="$first"/><Ranker name="{}" toName="{}"/></View>'
+    for objects, number in (("answers", 0), ("found", 1)):
+        config = RANKER.replace("</View>", second.format("harmless", objects))
+        found, told = read(task(1, data, annotation(1, 1, rank(*"xyz"))), config=config)
+        assert len(found) == number and len(told) == 1 - number, "the configuration shows a ranker that nobody used"
+    (apart, _) = read(
+        task(1, data, annotation(1, 1, rank(*"xyz"))),
+        task(2, data, annotation(2, 2, rank(*"zyx", name="b")), project=2),
+    )
+    assert len(apart) == 2, "two projects"
+
+
+def test_a_ranker_of_a_list_that_nobody_knows_may_rank_the_same(read: Callable[..., Any]) -> None:
+    known, unknown = rank(*"xzy", about="items"), rank(*"xyz", name="second", about="answers")
+    data = {**ASK, "first": OTHERS, "items": ITEMS}
+    found, told = read(task(1, data, annotation(1, 1, known), annotation(2, 2, unknown)))
+    assert found == [] and "more than once" in told[0] and "which list was ranked" in told[1]
+
+
+def test_a_ranking_by_a_control_that_the_configuration_has_not_is_left_out(read: Callable[..., Any]) -> None:
+    """The interface was changed since."""
+    found, told = read(task(1, {**ASK, "items": ITEMS}, annotation(1, 1, rank(*"xyz", name="old"))), config=RANKER)
+    assert found == [] and "no control named 'old'" in told[0]
+
+
+def test_pairs_by_two_criteria_do_not_mix(read: Callable[..., Any]) -> None:
+    config = PAIRWISE.replace("</View>", '<Pairwise name="safe" toName="first,second"/></View>')
+    found, told = read(task(1, PAIR, annotation(1, 1, choose("left"))), config=config)
+    assert found == [] and "more than once" in told[0]
+
+
+def test_a_skipped_task_is_told_as_skipped(read: Callable[..., Any]) -> None:
+    found, told = read(
+        task(1, {**ASK, "items": ITEMS}, annotation(1, 1, rank(*"xyz")), annotation(2, 2, was_cancelled=True))
+    )
+    assert len(found) == 1 and len(told) == 1 and "skipped the task" in told[0]
 
 
 PAIRWISE = """<View><Text name="q" value="$prompt"/><Pairwise name="pw" toName="second,first"/>
@@ -338,6 +397,56 @@ def test_the_configuration_says_what_was_shown(read: Callable[..., Any]) -> None
     ):
         found, told = read(tasks, config=config.format(more))
         assert found == [] and reason in told[0]
+
+
+@pytest.mark.parametrize(
+    ("shown", "asks", "data", "reason"),
+    [
+        (
+            '<Text name="prompt" value="$prompt"/>',
+            '<TextArea name="instruction" toName="prompt" maxSubmissions="1" required="true"/>',
+            ASK,
+            "",
+        ),
+        (
+            '<Header value="Please read the text"/><Text name="text" value="$text"/>',
+            '<Header value="Provide one sentence summary"/><TextArea name="answer" toName="text" editable="true"/>',
+            {"text": "Owls hunt at night."},
+            "'text' is no prompt",
+        ),
+        (
+            '<Header value="Read the sentence in English"/><Text name="english" value="$english"/>',
+            '<Header value="Provide translation in Spanish"/><TextArea name="spanish" toName="english"/>',
+            {"english": "Owls hunt at night."},
+            "whether 'english' is part",
+        ),
+        (
+            '<Paragraphs name="chat" value="$dialogue" layout="dialogue"/>',
+            '<Header value="Provide response"/><TextArea name="response" toName="chat" rows="4"/>',
+            {"dialogue": [{"author": "Alice", "text": "Hi, Bob."}]},
+            "whether 'dialogue' is part",
+        ),
+    ],
+    ids=["supervised", "summarization", "translation", "response"],
+)
+def test_the_tools_own_templates_give_no_response_without_its_instruction(
+    read: Callable[..., Any], shown: str, asks: str, data: dict[str, Any], reason: str
+) -> None:
+    """The templates of version 1.23: what was to be done with a text stands in a header there, not in the export."""
+    name = asks.split('TextArea name="')[1].split('"')[0]
+    tasks = task(1, data, annotation(1, 1, write("They do.", name=name)))
+    for config in ("", f"<View>{shown}{asks}</View>"):
+        found, told = read(tasks, config=config)
+        assert [each.task.kind for each in found] == ([] if reason else ["demonstrate"])
+        assert [reason in message for message in told] == ([True] if reason else [])
+
+
+def test_a_response_that_nobody_saw_is_none_that_a_text_is_about(read: Callable[..., Any]) -> None:
+    config = '<View><Text name="p" value="$prompt"/><TextArea name="response" toName="p"/></View>'
+    tasks = task(1, {**ASK, "answer": "An owl."}, annotation(1, 1, write("A crow.")))
+    found, told = read(tasks, config=config)
+    assert not told and found[0].label.fields["response"] == "A crow."
+    assert "holds responses already" in read(tasks)[1][0]
 
 
 def test_what_is_not_the_right_file_is_told(read: Callable[..., Any], tmp_path: Path) -> None:

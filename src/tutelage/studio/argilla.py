@@ -16,6 +16,7 @@ from tutelage.store.forms import Row, UnusableRow
 from tutelage.studio.foreign import (
     CONFIG_HINT,
     RESPONSE_KEYS,
+    RIVALS,
     Given,
     NotRead,
     Record,
@@ -56,16 +57,20 @@ def records_in(row: Row) -> list[Row]:
     return [row]
 
 
-def questions_seen(rows: Iterable[Row]) -> frozenset[str]:
-    """All questions that anybody in a file answered: a record alone does not show all of them."""
-    return frozenset(answer.question for row in rows if is_argilla(row) for answer in _answers(row))
+def questions_seen(rows: Iterable[Row]) -> dict[str, frozenset[str]]:
+    """What anybody in a file ranked, by the question that was answered: a record alone does not show all of them."""
+    seen: dict[str, set[str]] = {}
+    for row in filter(is_argilla, rows):
+        for answer in _answers(row):
+            seen.setdefault(answer.question, set()).update(_ranks(answer.value))
+    return {question: frozenset(names) for question, names in seen.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArgillaReader:
     """Reads records. `questions` is what `questions_seen` found in the file, `settings` what was given beside it."""
 
-    questions: frozenset[str]
+    questions: Mapping[str, frozenset[str]]
     settings: ArgillaSettings | None = None
     tool: str = "Argilla"
 
@@ -107,7 +112,7 @@ class ArgillaReader:
         where = f"annotation {answer.user} {answer.question}"
         try:
             self._require_submitted(row, answer, answers)
-            record = self._record(answer, own, fields, ranked)
+            record = self._record(row, answer, own, fields, ranked)
         except UnusableRow as error:
             return NotRead(reason=str(error), where=where)
         return Given(record=record, label_id=_label_id(row, answer), labeler=answer.user, where=where)
@@ -124,21 +129,24 @@ class ArgillaReader:
                 "whether the answer was submitted is not known; to_list(flatten=True) writes what says so"
             )
 
-    def _record(self, answer: _Answer, own: list[_Answer], fields: Row, ranked: set[str]) -> Record:
+    def _record(self, row: Row, answer: _Answer, own: list[_Answer], fields: Row, ranked: set[str]) -> Record:
         value = answer.value
         if ranks := _ranks(value):
-            return _ranking(ranks, fields, ranked)
+            self._require_sole(answer.question, ranks)
+            # Beside the fields of a flat record stands its metadata, which nobody saw.
+            are_all_shown = self.settings is not None or isinstance(row.get("fields"), dict)
+            return _ranking(ranks, fields, ranked, are_all_shown=are_all_shown)
         if not isinstance(value, str):
             raise UnusableRow(f"an answer to the question {answer.question!r} is neither a ranking nor a text")
         others = {*self.questions, *(self.settings.questions if self.settings else ())} - {answer.question}
         if len(own) > 1 or others or ranked:
             raise UnusableRow("a text beside other questions may be a comment, and no response to the prompt")
-        if self.settings is not None and self.settings.questions.get(answer.question) != "text":
-            raise UnusableRow(f"the question {answer.question!r} does not ask for a text")
-        if self.settings is None and answer.question.lower() not in RESPONSE_KEYS:
+        if self.settings is None:
             raise UnusableRow(
                 f"whether {answer.question!r} asks for a response or for a label is not known; {CONFIG_HINT}"
             )
+        if self.settings.questions.get(answer.question) != "text":
+            raise UnusableRow(f"the question {answer.question!r} does not ask for a text")
         if any(key in fields for key in RESPONSE_KEYS):
             raise UnusableRow("the record holds a response already, which the text may be about")
         if not value.strip():
@@ -146,8 +154,14 @@ class ArgillaReader:
         prompt = prompt_of(fields, are_all_shown=True)
         return Demonstration(prompt=prompt.text, messages=prompt.messages, response=value)
 
+    def _require_sole(self, question: str, ranks: Iterable[str]) -> None:
+        """Raises UnusableRow where another question ranks the same, whoever answered it: it may be what counts."""
+        others = [*self.questions.items(), *(self.settings.ranked.items() if self.settings else ())]
+        if any(name != question and len(names.intersection(ranks)) > 1 for name, names in others):
+            raise UnusableRow(RIVALS)
 
-def _ranking(ranks: Mapping[str, Any], fields: Row, ranked: set[str]) -> Record:
+
+def _ranking(ranks: Mapping[str, Any], fields: Row, ranked: set[str], *, are_all_shown: bool) -> Record:
     texts = {name: fields[name] for name in ranks if isinstance(fields.get(name), str)}
     if len(texts) < len(ranks) or len(ranks) < 2:
         raise UnusableRow(
@@ -155,7 +169,8 @@ def _ranking(ranks: Mapping[str, Any], fields: Row, ranked: set[str]) -> Record:
         )
     if any(isinstance(rank, bool) or not isinstance(rank, int | float) for rank in ranks.values()):
         raise UnusableRow("not all of the ranked have a rank")
-    prompt = prompt_of({name: value for name, value in fields.items() if name not in ranked}, are_all_shown=True)
+    left = {name: value for name, value in fields.items() if name not in ranked}
+    prompt = prompt_of(left, are_all_shown=are_all_shown)
     return ranking_of(texts, tie_groups(list(ranks), [-float(rank) for rank in ranks.values()]), prompt)
 
 
@@ -241,6 +256,8 @@ def _is_flat(row: Row, name: str) -> bool:
 
 
 def _is_field(row: Row, name: str) -> bool:
+    if not isinstance(row[name], str | list | dict):
+        return False  # Metadata: what a field holds is text or turns.
     if isinstance(row[name], list) and all(isinstance(number, int | float) for number in row[name]):
         return False  # A vector, or nothing.
     is_suggested = any(name.startswith(f"{question}{_SUGGESTION}") for question in row if question != name)

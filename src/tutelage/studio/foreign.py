@@ -23,8 +23,11 @@ CONFIG_HINT = "give the labeling configuration with --label-config"
 _ASKS = ("prompt", "instruction", "question", "query", "input", "inputs")
 _PASSAGES = ("passage", "passages", "context", "contexts", "document", "documents", "article", "background")
 _DIALOGUES = ("messages", "conversations", "conversation", "turns", "dialogue", "dialog", "chat", "history")
+# Keys that say where a task comes from, if a number or a single word stands there.
+_ORIGINS = ("id", "uid", "uuid", "idx", "index", "source", "url", "dataset", "split", "model", "language", "lang")
 # A response that is there already: a text that somebody writes beside it may be about it.
 RESPONSE_KEYS = ("response", "answer", "completion", "demonstration", "output", "reply")
+RIVALS = "the same completions are ranked more than once; which of the orders counts is not known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,16 +77,15 @@ def ranking_of(texts: Mapping[str, str], order: Groups, prompt: Prompt) -> Ranki
 
 
 def without_rivals(found: Sequence[Given | NotRead]) -> list[Given | NotRead]:
-    """What one labeler said, without rankings of the same completions by several criteria: nobody says which counts."""
+    """What one labeler said, without those rankings that are of the same completions."""
     judged = [
         {(one.id, one.text) for one in each.record.completions}
         if isinstance(each, Given) and isinstance(each.record, Ranking)
         else set()
         for each in found
     ]
-    reason = "it ranks the same completions more than once; which of the orders counts is not known"
     return [
-        NotRead(reason=reason, where=each.where) if own and judged.count(own) > 1 else each
+        NotRead(reason=RIVALS, where=each.where) if own and judged.count(own) > 1 else each
         for each, own in zip(found, judged, strict=True)
     ]
 
@@ -91,8 +93,8 @@ def without_rivals(found: Sequence[Given | NotRead]) -> list[Given | NotRead]:
 def prompt_of(texts: Row, *, are_all_shown: bool) -> Prompt:
     """The prompt in the texts of a task: dialogues and passages before what is asked. Raises UnusableRow.
 
-    `are_all_shown` where it is known that the labeler saw each of `texts`; otherwise words under a name that is not
-    known are ignored where they are single (ids, sources), and longer texts refused.
+    `are_all_shown` where it is known that the labeler saw each of `texts`; otherwise keys that say where a task comes
+    from are ignored. A text that nothing asks about is no prompt: the instruction may stand outside the data.
     """
     # A dialogue under `history` is one of turns here; as pairs it is read where every form's is.
     named = {"turns" if key == "history" and _is_dialogue(value) else key: value for key, value in texts.items()}
@@ -118,19 +120,20 @@ def _composed(row: Row, *, are_all_shown: bool) -> list[Prompt]:
     if len(dialogues) > 1:
         raise UnusableRow(f"{_names(dialogues)} are all dialogues; in which order they stand is not known")
     asks = _asks([key for key in texts if key not in dialogues], are_all_shown)
-    passages = [key for key in texts if key in _PASSAGES and key not in dialogues]
-    passages += [key for key in ("text",) if key in texts and key not in (*asks, *dialogues)]
+    passages = [key for key in texts if key in (*_PASSAGES, "text") and key not in dialogues]
     known = (*asks, *passages, *dialogues)
-    others = [key for key, value in texts.items() if key not in known and _may_be_shown(value, are_all_shown)]
-    if others and not known and are_all_shown and len(others) == 1:
-        asks, others = others, []
+    others = [key for key in texts if key not in known and (are_all_shown or not _is_origin(key, texts[key]))]
     if others:
-        hint = "call it passage if it belongs before the prompt, or take it out" if are_all_shown else CONFIG_HINT
+        hint = "call it prompt if it was answered, passage if it belongs before that" if are_all_shown else CONFIG_HINT
         raise UnusableRow(f"whether {_names(others)} is part of the prompt is not known; {hint}")
     written = "\n\n".join(_text(key, texts[key]) for key in (*passages, *asks))
     if not dialogues:
+        if passages and not asks:
+            raise UnusableRow(
+                f"{_names(passages)} is no prompt without what is asked about it; call what is asked prompt"
+            )
         if not asks:
-            raise UnusableRow(f"there is no prompt; it is looked for under {', '.join(_ASKS)} and text")
+            raise UnusableRow(f"there is no prompt; it is looked for under {', '.join(_ASKS)}")
         return [Prompt(text=written)]
     if passages and not asks:
         raise UnusableRow(f"where {_names(passages)} belongs in the dialogue {dialogues[0]!r} is not known")
@@ -140,8 +143,6 @@ def _composed(row: Row, *, are_all_shown: bool) -> list[Prompt]:
 def _asks(keys: Sequence[str], are_all_shown: bool) -> list[str]:
     """Which of the texts is asked last: one, or an instruction with its input."""
     asks = [key for key in _ASKS if key in keys]
-    if "text" in keys and not asks and not any(key in _PASSAGES for key in keys):
-        return ["text"]
     if len(asks) > 1 and asks != ["instruction", "input"]:
         raise UnusableRow(f"{_names(asks)} are all there; which of them is the prompt is not known")
     if "text" in keys and asks and not are_all_shown and asks[0] not in ("question", "query"):
@@ -149,11 +150,13 @@ def _asks(keys: Sequence[str], are_all_shown: bool) -> list[str]:
     return asks
 
 
-def _may_be_shown(value: object, are_all_shown: bool) -> bool:
+def _is_origin(key: str, value: object) -> bool:
     if isinstance(value, str):
-        return are_all_shown or len(value.split()) > 1
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return any(_may_be_shown(part, are_all_shown) for part in parts)
+        # Whole passages of some languages have no spaces.
+        is_short = value.isascii() and len(value.split()) == 1
+    else:
+        is_short = isinstance(value, int | float)
+    return is_short and (key in _ORIGINS or key.endswith("_id"))
 
 
 def _is_dialogue(value: object) -> bool:

@@ -41,10 +41,14 @@ class LabelStudioConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArgillaSettings:
-    """Argilla's `settings.json`: types by field and by question, and how many submitted answers complete a record."""
+    """Argilla's `settings.json`: types by field and by question, and how many submitted answers complete a record.
+
+    `ranked`: the names that a question ranks.
+    """
 
     fields: Mapping[str, str]
     questions: Mapping[str, str]
+    ranked: Mapping[str, frozenset[str]]
     min_submitted: int
 
 
@@ -95,5 +99,10 @@ def _of_settings(settings: dict[str, Any]) -> ArgillaSettings:
     return ArgillaSettings(
         fields={field["name"]: field["settings"]["type"] for field in settings["fields"]},
         questions={question["name"]: question["settings"]["type"] for question in settings["questions"]},
+        ranked={
+            question["name"]: frozenset(option["value"] for option in question["settings"]["options"])
+            for question in settings["questions"]
+            if question["settings"]["type"] == "ranking"
+        },
         min_submitted=int((settings.get("distribution") or {}).get("min_submitted") or 1),
     )

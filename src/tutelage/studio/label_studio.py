@@ -16,6 +16,7 @@ from tutelage.store.turns import is_absent
 from tutelage.studio.foreign import (
     CONFIG_HINT,
     RESPONSE_KEYS,
+    RIVALS,
     Given,
     Groups,
     NotRead,
@@ -24,10 +25,11 @@ from tutelage.studio.foreign import (
     ranking_of,
     without_rivals,
 )
-from tutelage.studio.label_config import LabelStudioConfig
+from tutelage.studio.label_config import Control, LabelStudioConfig
 
 _PAIR_STEMS = ("answer", "response", "text", "completion", "output", "reply", "")
 _PAIR_ENDS = (("1", "2"), ("_1", "_2"), ("a", "b"), ("_a", "_b"), ("left", "right"), ("_left", "_right"))
+_JUDGES = ("ranker", "pairwise")
 _MIN_KEYS = ("annotation_id", "annotator")
 # Where a text or a choice stands, if it is about a part of what is shown.
 _REGION_KEYS = ("parentID", "item_index")
@@ -43,15 +45,16 @@ def is_label_studio_min(row: Row) -> bool:
     return all(key in row for key in _MIN_KEYS)
 
 
-def controls_seen(rows: Iterable[Row]) -> dict[str, frozenset[str]]:
+def controls_seen(rows: Iterable[Row]) -> dict[str, dict[str, Control]]:
     """The controls that any annotation of a project answers, by the project: a task alone does not show all of them."""
-    seen: dict[str, set[str]] = {}
-    for row in rows:
-        if is_label_studio(row):
-            names = seen.setdefault(str(row.get("project")), set())
-            for annotation in row["annotations"]:
-                names.update(str(result.get("from_name")) for result in _results(annotation))
-    return {project: frozenset(names) for project, names in seen.items()}
+    seen: dict[str, dict[str, Control]] = {}
+    for row in filter(is_label_studio, rows):
+        controls = seen.setdefault(str(row.get("project")), {})
+        for result in (result for annotation in row["annotations"] for result in _results(annotation)):
+            if isinstance(name := result.get("from_name"), str):
+                kind, about = str(result.get("type")), (str(result.get("to_name")),)
+                controls[name] = Control(kind=kind, objects=about, is_per_region=False)
+    return seen
 
 
 def _results(annotation: Any) -> list[Row]:
@@ -63,7 +66,7 @@ def _results(annotation: Any) -> list[Row]:
 class LabelStudioReader:
     """Reads tasks. `controls` is what `controls_seen` found in the file, `config` what was given beside it."""
 
-    controls: Mapping[str, frozenset[str]]
+    controls: Mapping[str, Mapping[str, Control]]
     config: LabelStudioConfig | None = None
     tool: str = "Label Studio"
 
@@ -80,11 +83,11 @@ class LabelStudioReader:
 
     def _of_annotation(self, row: Row, annotation: Any) -> list[Given | NotRead]:
         where = f"annotation {annotation.get('id') if isinstance(annotation, dict) else annotation}"
+        if isinstance(annotation, dict) and annotation.get("was_cancelled"):
+            return [NotRead(reason="its labeler skipped the task", where=where)]
         results = _results(annotation)
         if not results:
             return [NotRead(reason="the annotation holds no result", where=where)]
-        if annotation.get("was_cancelled"):
-            return [NotRead(reason="its labeler skipped the task", where=where)]
         found: list[Given | NotRead] = []
         for result in results:
             try:
@@ -101,29 +104,31 @@ class LabelStudioReader:
             raise UnusableRow("a result has no value")
         if kind == "textarea":
             return self._demonstration(row, result, value, results)
-        if kind == "pairwise":
-            return self._of_pair(row["data"], result, value)
-        if kind == "ranker":
-            return self._of_ranker(row["data"], result, value)
+        if kind in _JUDGES:
+            judged = self._judged(row["data"], kind, result)
+            self._require_sole(row, result, judged)
+            return (
+                self._of_pair(row["data"], judged, value)
+                if kind == "pairwise"
+                else self._of_ranker(row["data"], judged[0], result)
+            )
         raise UnusableRow(f"a result of type {kind!r} is neither a ranking nor a text")
 
     def _demonstration(self, row: Row, result: Row, value: Row, results: list[Row]) -> Demonstration:
         """The text of an annotation, where it can be nothing but the response to a prompt."""
-        name = str(result.get("from_name"))
+        name, data = str(result.get("from_name")), row["data"]
         if value.keys() != {"text"} or any(not is_absent(result.get(key)) for key in _REGION_KEYS):
             raise UnusableRow("a text about a region of what was shown is no response")
         if self.config is not None:
             control = self.config.controls.get(name)
             if control is None or control.is_per_region:
                 raise UnusableRow("the configuration has no control that asks for this text about the whole task")
-            others = set(self.config.controls) - {name}
-        else:
-            others = set(self.controls.get(str(row.get("project")), ())) - {name}
-        if len(results) > 1 or others:
+            data = {key: data[key] for key in self.config.shown if key in data}
+        if len(results) > 1 or set(self._controls(row)) - {name}:
             raise UnusableRow("a text beside other controls may be a comment, and no response to the prompt")
-        texts = _without_lists(row["data"])
+        texts = _without_lists(data)
         there = [key for key in RESPONSE_KEYS if not is_absent(texts.get(key))]
-        if len(texts) < len(row["data"]) or _pairs(texts) or there:
+        if len(texts) < len(data) or _pairs(texts) or there:
             raise UnusableRow("the task holds responses already, which the text may be about")
         response = value["text"]
         if isinstance(response, list) and len(response) == 1:
@@ -148,15 +153,37 @@ class LabelStudioReader:
         shown = {key: data[key] for key in self.config.shown if key in data and key not in judged}
         return prompt_of(shown, are_all_shown=True)
 
-    def _judged_by(self, control: Any) -> list[str]:
-        keys = self.config.key_of if self.config else {}
-        is_judge = control.kind in ("ranker", "pairwise")
-        return [keys[name] for name in control.objects if name in keys] if is_judge else []
+    def _controls(self, row: Row) -> Mapping[str, Control]:
+        return self.config.controls if self.config is not None else self.controls.get(str(row.get("project")), {})
 
-    def _of_pair(self, data: Row, result: Row, value: Row) -> Record:
+    def _judged_by(self, control: Control) -> list[str]:
+        keys = self.config.key_of if self.config else {}
+        return [keys[name] for name in control.objects if name in keys] if control.kind in _JUDGES else []
+
+    def _judged(self, data: Row, kind: str, result: Row) -> tuple[str, ...]:
+        """The keys of what a ranker or a pair is about."""
+        return self._sides(data, result) if kind == "pairwise" else (self._list_key(data, result),)
+
+    def _require_sole(self, row: Row, result: Row, judged: tuple[str, ...]) -> None:
+        """Raises UnusableRow where another control may judge the same, whoever answered it: it may be what counts."""
+        if self.config is not None and result.get("from_name") not in self.config.controls:
+            raise UnusableRow(f"the configuration has no control named {result.get('from_name')!r}")
+        for name, control in self._controls(row).items():
+            if control.kind != result["type"] or name == result.get("from_name"):
+                continue
+            try:
+                other = self._judged(
+                    row["data"], control.kind, {"from_name": name, "to_name": ",".join(control.objects)}
+                )
+            except UnusableRow:
+                other = judged  # Nobody knows what it is about.
+            if set(other) == set(judged):
+                raise UnusableRow(RIVALS)
+
+    def _of_pair(self, data: Row, sides: tuple[str, ...], value: Row) -> Record:
         if value.get("selected") not in ("left", "right"):
             raise UnusableRow("neither side of the pair is selected")
-        left, right = self._sides(data, result)
+        left, right = sides
         if not isinstance(data.get(left), str) or not isinstance(data.get(right), str):
             raise UnusableRow(f"a side of the pair ({left!r}, {right!r}) is not text")
         order = (left, right) if value["selected"] == "left" else (right, left)
@@ -177,10 +204,9 @@ class LabelStudioReader:
         # A result does not say what its control's `toName` was: `answer1` may have stood on the right.
         raise UnusableRow(f"which keys hold the left and the right side is not known; {CONFIG_HINT}")
 
-    def _of_ranker(self, data: Row, result: Row, value: Row) -> Record:
-        key = self._list_key(data, result)
+    def _of_ranker(self, data: Row, key: str, result: Row) -> Record:
         items = _items(data.get(key))
-        order = _order(value.get("ranker"), result, items)
+        order = _order(result["value"].get("ranker"), result, items)
         return ranking_of(items, order, self._prompt(data, (key,)))
 
     def _list_key(self, data: Row, result: Row) -> str:
