@@ -64,7 +64,9 @@ class Command:
     def wait(self, timeout: float = 240.0) -> Outcome:
         self.process.join(timeout)
         assert self.process.exitcode is not None, f"still running after {timeout} s: {self.streams[1].read_text()}"
-        return Outcome(self.process.exitcode, *(stream.read_text() for stream in self.streams))
+        # Killed before it could open them, it has printed nothing.
+        printed = (stream.read_text() if stream.exists() else "" for stream in self.streams)
+        return Outcome(self.process.exitcode, *printed)
 
     def kill_when(self, is_time: Callable[[], bool], timeout: float = 240.0) -> Outcome:
         """SIGKILL as soon as `is_time`, or when the command ends by itself."""

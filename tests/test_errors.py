@@ -13,6 +13,7 @@ import pytest
 from tutelage.errors import RecordError, StorageError, TutelageError
 from tutelage.labeling.labels import LabelError
 from tutelage.web.guards import NotSignedIn
+from tutelage.workflow.sources import Waiting
 
 PACKAGE = Path(__file__).parent.parent / "src" / "tutelage"
 CLASS = re.compile(r"^class (\w+)\(\w*(?:Error|Exception)\b", re.MULTILINE)
@@ -23,6 +24,7 @@ MADE = {
     ),
     LabelError: lambda: LabelError({"ranking": {"a": "rank it"}}),
     StorageError: lambda: StorageError(28, "no space left"),
+    Waiting: lambda: Waiting("4 rankings", "tutelage label serve"),
     NotSignedIn: lambda: NotSignedIn({"text": "what they had written"}),
 }
 

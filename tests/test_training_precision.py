@@ -14,6 +14,7 @@ from tutelage.model.forward import response_logprobs, response_scores
 from tutelage.model.loading import load_policy, load_scalar_model
 from tutelage.model.packing import Group, pack
 from tutelage.model.precision import layer_precision, set_precision
+from tutelage.model.sampling import SamplingSettings, sample_responses
 from tutelage.training.config import DPOConfig, RewardConfig
 from tutelage.training.dpo import dpo
 from tutelage.training.reward import train_reward
@@ -129,3 +130,19 @@ def test_a_loop_without_gradients_converts_the_weights_once():
         assert not torch.is_autocast_enabled("cpu")
     with layer_precision(set_precision(model, "bfloat16")):
         assert torch.is_autocast_enabled("cpu")
+
+
+def test_tokens_are_drawn_from_logits_that_are_not_rounded(tiny):
+    """The sampler's loop stands in bfloat16; its head does not."""
+    policy, seen = set_precision(load_policy(tiny.policy), "bfloat16"), set()
+    policy.get_output_embeddings().register_forward_hook(lambda module, inputs, output: seen.add(output.dtype))
+    settings, draws = SamplingSettings(max_response_tokens=3), torch.Generator().manual_seed(0)
+    sample_responses(policy, [[5, 6], [7]], settings=settings, stop_tokens=[0], generator=draws)
+    assert seen == {torch.float32}
+
+
+def test_states_come_in_the_type_of_the_weights_whatever_ends_the_layers():
+    """OPT may end with a projection, whose product is in bfloat16: the head takes none."""
+    model = set_precision(model_of(config_of("opt", word_embed_proj_dim=16, do_layer_norm_before=False)), "bfloat16")
+    found = response_logprobs(model, pack(GROUPS))
+    assert found.dtype == torch.float32 and bool(found.isfinite().all())
