@@ -112,7 +112,7 @@ def language_loss(logprobs: Rows) -> tuple[float, int]:
 
 
 def mixed_language_loss(demonstrations: Rows, windows: Rows, share: float) -> float:
-    """The objective of the PPO initialisation: demonstrations and pretraining text, `share` of the sequences text.
+    """The objective of the PPO initialization: demonstrations and pretraining text, `share` of the sequences text.
 
     Each kind's loss is the mean over its own tokens; the two are weighed as their sequences are counted, with 1 for the
     demonstrations.

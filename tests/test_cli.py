@@ -125,7 +125,7 @@ def test_chat_responds_line_by_line_until_an_empty_one(run, tiny):
 
 
 def test_chat_says_when_the_context_is_full(run, tiny):
-    """In one line; the dialogue goes on as if the line that is too long had not been there."""
+    """In one line; the dialogue continues as if the line that is too long had not been there."""
     long, options = "where " * CONTEXT, ["--max-response-tokens", "5", "--device", "cpu"]
     said = run("chat", tiny.policy, *options, stdin=f"A cat?\n{long}\nA dog?\n\n")
     assert said.status == 0
@@ -154,7 +154,7 @@ def test_doctor_tells_what_would_run(run, monkeypatch):
     assert f"python {sys.version.split()[0]}" in shown
     for words in ("CPU cores", "memory", "free disk here", "GFLOP/s", "GPU", "Peak memory of training"):
         assert words in shown, words
-    assert "no_such_package not installed: nothing at all would not run; pip install 'tutelage[none]'" in shown
+    assert "no_such_package not installed: nothing at all will not work; pip install 'tutelage[none]'" in shown
 
 
 def test_doctor_tells_what_training_takes_and_whether_it_is_there(run, monkeypatch):

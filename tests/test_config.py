@@ -143,7 +143,7 @@ def test_files_that_are_no_configuration(tmp_path, load):
         ConfigError, match=r"c\.yaml holds \['a'\]; it must be a mapping, that is, lines of 'key: value'\."
     ):
         load("- a\n")
-    with pytest.raises(ConfigError, match="the key 'seed' stands twice"):
+    with pytest.raises(ConfigError, match="duplicate key 'seed'"):
         load("model: m\nseed: 1\nseed: 2\n")
     with pytest.raises(ConfigError, match="not valid YAML: could not determine a constructor for the tag"):
         load("model: !!python/object/apply:os.system ['true']\n")

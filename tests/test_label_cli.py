@@ -74,9 +74,9 @@ def test_what_an_import_took_in_replaced_and_left_out_is_counted_by_reason(tmp_p
         '<Ranker name="rank" toName="answers"/><TextArea name="note" toName="what"/></View>'
     )
     for name, ids, told in (
-        ("first.json", "xy", ["1 labels taken in, 0 were there already"]),
-        ("copy.json", "xy", ["0 labels taken in, 1 were there already"]),
-        ("later.json", "yx", ["0 labels taken in, 0 were there already", "replaced: 1 labels"]),
+        ("first.json", "xy", ["1 labels imported, 0 already there"]),
+        ("copy.json", "xy", ["0 labels imported, 1 already there"]),
+        ("later.json", "yx", ["0 labels imported, 0 already there", "replaced: 1 labels"]),
         ("first.json", "xy", ["left out: an earlier version of a label", "the newer one stays [labels: 1]"]),
     ):
         done = _label("import", written(name, ids), "--data", tmp_path / "s", "--label-config", xml)
@@ -85,7 +85,7 @@ def test_what_an_import_took_in_replaced_and_left_out_is_counted_by_reason(tmp_p
         assert "line 1, annotation 2: the ranking names 1 ids" in output
         assert "[records: 2, annotations: 2]" in output and "[records: 2, annotations: 3]" in output
     as_tasks = _label("import", written("first.json", "xy"), "--data", tmp_path / "s", "--as", "tasks")
-    assert "0 tasks taken in, 1 were there already" in as_tasks.output
+    assert "0 tasks imported, 1 already there" in as_tasks.output
 
 
 def test_mistakes_are_told(tmp_path):

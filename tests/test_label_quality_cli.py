@@ -68,8 +68,8 @@ def test_gold_goes_in_once(studio, tmp_path):
     completions = [{"id": name, "text": name} for name in "ab"]
     rankings.write_text(json.dumps({"prompt": "Which?", "completions": completions, "ranking": [["b"], ["a"]]}) + "\n")
     arguments = ("gold", "--data", tmp_path / "studio", "--rankings", rankings, "--as", "compare")
-    assert "1 gold items queued, 0 were there" in _label(*arguments).output
-    assert "0 gold items queued, 1 were there" in _label(*arguments).output
+    assert "1 gold items queued, 0 already there" in _label(*arguments).output
+    assert "0 gold items queued, 1 already there" in _label(*arguments).output
     assert claim(studio, person(studio, "Ada"), "compare") is None
 
 

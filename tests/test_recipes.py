@@ -89,11 +89,11 @@ def test_dpo_starts_where_sft_ended_and_reads_the_rankings_of_the_reward_model()
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_stage_reads_what_the_one_before_wrote(family: str) -> None:
-    initialisation, reward, ppo = (_load(family, stage) for stage in ("ppo-init", "reward", "ppo"))
-    assert isinstance(ppo, PPOConfig) and isinstance(initialisation, SFTConfig) and isinstance(reward, RewardConfig)
-    assert Path(ppo.policy) == initialisation.out / "model"
+    initialization, reward, ppo = (_load(family, stage) for stage in ("ppo-init", "reward", "ppo"))
+    assert isinstance(ppo, PPOConfig) and isinstance(initialization, SFTConfig) and isinstance(reward, RewardConfig)
+    assert Path(ppo.policy) == initialization.out / "model"
     assert Path(ppo.reward_model) == reward.out / "model"
-    assert initialisation.pretraining_text == ppo.ptx.text
+    assert initialization.pretraining_text == ppo.ptx.text
 
 
 def test_sft_has_the_papers_values() -> None:
@@ -107,7 +107,7 @@ def test_sft_has_the_papers_values() -> None:
     assert config.reward_model is not None and config.should_select_checkpoint
 
 
-def test_the_initialisation_of_ppo_has_the_papers_values() -> None:
+def test_the_initialization_of_ppo_has_the_papers_values() -> None:
     """C.3: 2 epochs, batch 32, 5e-6 to a tenth by cosine, a tenth of pretraining data."""
     config = _load("paper", "ppo-init")
     assert isinstance(config, SFTConfig)

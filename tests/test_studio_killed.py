@@ -117,6 +117,6 @@ def test_an_address_of_another_machine_is_the_users_mistake(tmp_path: Path, host
 
 def test_ctrl_c_stops_the_server_without_complaint(tmp_path: Path) -> None:
     with Server(tmp_path / "studio") as server:
-        assert "Open this once" in server.output()
+        assert "Open this link once" in server.output()
     assert server.process.returncode == 0
     assert "Traceback" not in server.output() and "stopped" not in server.output()

@@ -1,4 +1,4 @@
-"""Configuration: one strict, frozen pydantic model a stage, read from YAML, every mistake told at once."""
+"""Configuration: one strict, frozen pydantic model per stage, read from YAML; all errors are reported together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tutelage.errors import ConfigError
 
 
 class Config(BaseModel):
-    """A frozen configuration that refuses names it does not know."""
+    """A frozen configuration that rejects unknown names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,7 +37,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which 1e-5 is a number and a key may stand only once."""
+    """Safe YAML in which 1e-5 is a number and duplicate keys are an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -46,18 +46,16 @@ class _Loader(yaml.SafeLoader):
                 continue
             key = self.construct_object(key_node)
             if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
 
 class _Dumper(yaml.SafeDumper):
-    """Safe YAML that puts in quotes the text which `_Loader` would take for a number."""
+    """Safe YAML that quotes text which `_Loader` would read as a number."""
 
 
-# YAML 1.1 reads 1e-5 and 1.5e3 as text: it asks for a dot and for the sign of the exponent.
+# YAML 1.1 reads 1e-5 and 1.5e3 as text: it requires a dot and a signed exponent.
 _EXPONENT = re.compile(r"^[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$")
 for _yaml in (_Loader, _Dumper):
     _yaml.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
@@ -187,7 +185,7 @@ def _validated(model: type[Model], values: dict[str, Any]) -> Model:
 
 
 def _all_faults(model: type[BaseModel], values: dict[str, Any], error: ValidationError) -> list[Any]:
-    """The faults of `error`, and those that pydantic looks for only where every name is known: contradictions."""
+    """The faults of `error`, and those that pydantic checks only if every name is known: contradictions."""
     faults: list[Any] = list(error.errors())
     if any(fault["type"] != "extra_forbidden" for fault in faults):
         return faults

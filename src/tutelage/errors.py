@@ -1,7 +1,7 @@
-"""One tree of errors; each class is also the standard error that it refines.
+"""One tree of errors; each class also derives from the standard exception that it refines.
 
-A `UserError` is something its reader can mend. Its message says what is wrong, the value seen, the rule and the remedy,
-and the command line ends with status 2. Every other exception is a fault of ours: status 1 and a traceback.
+A `UserError` is an error the user can fix. Its message says what is wrong, the value seen, the rule and the remedy,
+and the command line exits with status 2. Every other exception is an internal error: status 1 and a traceback.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class TutelageError(Exception):
 
 
 class UserError(TutelageError, ValueError):
-    """Something that the user can mend; shown without a traceback, exit status 2."""
+    """An error the user can fix; shown without a traceback, exit status 2."""
 
 
 class ConfigError(UserError):
@@ -24,7 +24,7 @@ class ConfigError(UserError):
 
 
 class RecordError(UserError):
-    """A record that breaks the rules of its file: where it stands, the field, its value, the rule and the remedy."""
+    """A record that breaks the rules of its file: file and line, the field, its value, the rule and the remedy."""
 
     def __init__(self, *, path: Path | str, line: int, field: str, value: object, rule: str, remedy: str) -> None:
         self.path, self.line, self.field = str(path), line, field
@@ -35,7 +35,7 @@ class RecordError(UserError):
         super().__init__(f"{path}, line {line}: field {field!r} is {shown}; {rule}. {remedy}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """As pickled between processes: made again out of its fields, which are not among its `args`."""
+        """For pickling between processes: rebuilt from its fields, which are not among its `args`."""
         fields = {name: getattr(self, name) for name in ("path", "line", "field", "value", "rule", "remedy")}
         return partial(type(self), **fields), (), self.__dict__
 
@@ -49,15 +49,15 @@ class RenderError(DataError):
 
 
 class ModelError(UserError):
-    """A model folder that cannot be used: no tokenizer, another vocabulary, a family that is not supported."""
+    """A model folder that cannot be used: no tokenizer, a different vocabulary, an unsupported architecture."""
 
 
 class CheckpointError(UserError):
-    """A checkpoint that cannot be resumed from: of another configuration, or broken."""
+    """A checkpoint that cannot be resumed from: made with another configuration, or corrupted."""
 
 
 class StorageError(UserError, OSError):
-    """The disk refused a write (full, read-only); what was saved before is intact."""
+    """A write to disk failed (full, read-only); what was saved before is intact."""
 
 
 class NonFiniteLossError(UserError, ArithmeticError):
@@ -65,9 +65,9 @@ class NonFiniteLossError(UserError, ArithmeticError):
 
 
 class Stopped(Exception):
-    """A run was stopped from outside (Ctrl-C, SIGTERM); the message says what was kept. Nobody's mistake.
+    """A run was stopped from outside (Ctrl-C, SIGTERM); the message says what was kept. Not an error.
 
-    `status` is the exit status: 128 and the number of the signal, as shells have it.
+    `status` is the exit status: 128 plus the signal number, as in shells.
     """
 
     def __init__(self, message: str, status: int = 130) -> None:

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of long-running work: a bar on a terminal, a plain line every 15 seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ SECONDS_BETWEEN_LINES = 15.0
 
 
 class Progress(Protocol):
-    """What long work reports to: how much more is done, and a few words on how it goes."""
+    """What long-running work reports to: how much more is done, and a short note on its state."""
 
     def advance(self, amount: int = 1, note: str = "") -> None: ...
 
 
 @contextmanager
 def progress(title: str, total: int, *, done: int = 0, unit: str = "") -> Iterator[Progress]:
-    """Show the progress of `total` steps, `done` of which were done before; with rate and time left."""
+    """Show the progress of `total` steps, `done` of them finished earlier; with rate and time left."""
     if sys.stderr.isatty():
         with _bar(title, total, done) as bar:
             yield bar

@@ -1,7 +1,7 @@
-"""Random draws without hidden state: each is keyed by the run's seed and by what it is for.
+"""Random draws without hidden state: each is keyed by the run's seed and its use.
 
-A generator made from (seed, "rollout", step) draws the same numbers whether the run came here in one go or was killed
-and resumed: no generator state is ever saved.
+A generator made from (seed, "rollout", step) draws the same numbers whether the run was uninterrupted or killed and
+resumed: no generator state is ever saved.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command line: one verb a stage. Nothing heavy is imported before a verb runs; `tutelage --help` stays fast."""
+"""The command line: one command per stage. Heavy imports wait until a command runs, so `tutelage --help` is fast."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="The InstructGPT system: demonstrations and rankings to SFT, reward model and PPO-ptx, judged and served.",
+    help="The InstructGPT system: from demonstrations and rankings to SFT, a reward model, PPO-ptx and evaluation.",
     epilog="Start with: tutelage quickstart",
 )
 app.add_typer(prompts.app, name="prompts")
@@ -43,7 +43,7 @@ def _root(
 
 
 def main() -> None:
-    """Run a verb. Exit status: 0 done, 2 the user's mistake (one message), 130 Ctrl-C, 1 ours (a traceback)."""
+    """Run a command. Exit status: 0 success, 2 user error (one message), 130 Ctrl-C, 1 internal error (a traceback)."""
     sys.argv[1:] = map(expand_home, sys.argv[1:])
     try:
         app()
@@ -58,13 +58,13 @@ def main() -> None:
         typer.echo("\nstopped", err=True)
         sys.exit(STOPPED)
     except SystemExit as ending:
-        # What typer makes of Ctrl-C while a verb runs, without a word.
+        # How typer ends on Ctrl-C while a command runs; it prints no message of its own.
         if ending.code == STOPPED:
             typer.echo("\nstopped", err=True)
         raise
 
 
 def expand_home(argument: str) -> str:
-    """`~/x` and `--option=~/x` with the home folder in place of `~`, which shells leave as it is in the second."""
+    """Expand `~` in `~/x` and `--option=~/x`; shells leave the second unexpanded."""
     option, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
     return f"{option}{equals}{os.path.expanduser(value)}" if value == "~" or value.startswith("~/") else argument

@@ -1,4 +1,4 @@
-"""Labeling verbs: serve the studio, invite people, put tasks in, take labels out. None of them needs torch."""
+"""Labeling commands: serve the studio, invite people, queue tasks, import and export labels. None needs torch."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from tutelage.studio.studio import Studio
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode="rich", help="The labeling studio: people write, rate and rank."
+    no_args_is_help=True, rich_markup_mode="rich", help="The labeling studio: labelers write, rate and rank."
 )
 
-Data = Annotated[Path, typer.Option("--data", help="The studio's data folder; it is made if there is none.")]
+Data = Annotated[Path, typer.Option("--data", help="The studio's data folder; created if it does not exist.")]
 Url = Annotated[
     str | None,
-    typer.Option("--database", help="A database elsewhere, e.g. postgresql+psycopg://user@host/name.", metavar="URL"),
+    typer.Option("--database", help="An external database, e.g. postgresql+psycopg://user@host/name.", metavar="URL"),
 ]
 _DATA = Path("studio")
 
 
 def studio_of(data: Path, url: str | None, **settings: Any) -> Studio:
-    """The studio in a folder or at a URL, with fields of its `Settings`.
+    """Open the studio in a folder or at a URL; `settings` are fields of its `Settings`.
 
-    Where its libraries are missing, a UserError that says what to install.
+    Raises UserError, with what to install, if its libraries are missing.
     """
     from tutelage.errors import UserError
 
@@ -48,21 +48,21 @@ def studio_of(data: Path, url: str | None, **settings: Any) -> Studio:
 def serve(
     data: Data = _DATA,
     url: Url = None,
-    host: Annotated[str, typer.Option(help="The address to listen at; 0.0.0.0 for other machines too.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 to allow other machines.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
-    seed: Annotated[int, typer.Option(help="Decides in which order each labeler sees completions.")] = 0,
+    seed: Annotated[int, typer.Option(help="Determines the order in which each labeler sees completions.")] = 0,
     gold_share: Annotated[
-        float, typer.Option(min=0, max=0.5, help="The share of tasks whose right label is known, where there are such.")
+        float, typer.Option(min=0, max=0.5, help="The share of gold tasks (known right label), if any are queued.")
     ] = 0.05,
     consent: Annotated[
         Literal["required", "optional"],
-        typer.Option(help="Must people agree to the use of their labels? Without it they are never exported."),
+        typer.Option(help="Whether accounts must consent to use of their labels; others' are never exported."),
     ] = "required",
     requests_per_minute: Annotated[
-        int, typer.Option(min=0, help="The most that one address may ask; an office is one address. 0 is no limit.")
+        int, typer.Option(min=0, help="Request limit per client address (an office often shares one). 0: no limit.")
     ] = REQUESTS_PER_MINUTE,
 ) -> None:
-    """Serve the studio's pages until it is stopped. The first time, an invite link for an admin is printed.
+    """Serve the studio's pages until stopped. The first time, it prints an invite link for an admin account.
 
     Example: tutelage label serve --data studio --port 8000
     """
@@ -73,13 +73,13 @@ def serve(
     from tutelage.web.server import listen
     from tutelage.web.server import serve as serve_app
 
-    # Before an invite is made and an address is told that would not be ours.
+    # First, so that no invite is created and no address printed when the port is taken.
     listening = listen(host, port)
     address = f"http://{host}:{port}"
     if not people(studio):
         link = f"{address}/invite/{make_invite(studio, role='admin')}"
-        typer.echo(f"Nobody has an account yet. Open this once to make yours:\n  {link}")
-    typer.echo(f"The studio is at {address}; its data in {url or data}. Stop it with Ctrl-C.")
+        typer.echo(f"There are no accounts yet. Open this link once to create yours:\n  {link}")
+    typer.echo(f"The studio is running at {address}; its data is in {url or data}. Press Ctrl-C to stop it.")
     serve_app(create_app(studio, requests_per_minute=requests_per_minute), listening)
 
 
@@ -89,16 +89,16 @@ def invite(
     url: Url = None,
     role: Annotated[
         Literal["admin", "researcher", "labeler", "candidate"],
-        typer.Option(help="What the person may do; a candidate takes the screening test."),
+        typer.Option(help="The person's role; a candidate takes the screening test."),
     ] = "labeler",
     group: Annotated[
-        Literal["training", "heldout"], typer.Option(help="Held-out labelers only evaluate, and never train.")
+        Literal["training", "heldout"], typer.Option(help="Held-out labelers do evaluation tasks only.")
     ] = "training",
-    quota: Annotated[int | None, typer.Option(min=1, help="The most tasks this person may do.")] = None,
-    count: Annotated[int, typer.Option(min=1, max=1000, help="How many invites.")] = 1,
-    address: Annotated[str, typer.Option(help="Where the studio is served.")] = "http://127.0.0.1:8000",
+    quota: Annotated[int | None, typer.Option(min=1, help="The maximum number of tasks this person may do.")] = None,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="Number of invites.")] = 1,
+    address: Annotated[str, typer.Option(help="The address at which the studio is served.")] = "http://127.0.0.1:8000",
 ) -> None:
-    """Print invite links. Each makes one account, once.
+    """Print invite links. Each creates one account and works once.
 
     Example: tutelage label invite --role labeler --group heldout --count 10 --address https://label.example.org
     """
@@ -114,25 +114,23 @@ def queue(
     data: Data = _DATA,
     url: Url = None,
     prompts: Annotated[Path | None, typer.Option(help="Prompts to write responses for.")] = None,
-    completions: Annotated[Path | None, typer.Option(help="Completions to judge, as `tutelage sample` writes.")] = None,
+    completions: Annotated[Path | None, typer.Option(help="Completions to judge, from `tutelage sample`.")] = None,
     kind: Annotated[
-        Literal["evaluate", "compare", "toxicity"], typer.Option("--as", help="How completions are judged.")
+        Literal["evaluate", "compare", "toxicity"], typer.Option("--as", help="Task type: how completions are judged.")
     ] = "evaluate",
     write: Annotated[
         Literal["plain", "few-shot", "user-based"] | None, typer.Option(help="Let labelers write prompts of this kind.")
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="How many prompts to write.")] = 10,
-    use_case: Annotated[str, typer.Option(help="What the prompts to write are for.")] = "",
+    count: Annotated[int, typer.Option(min=1, help="Number of prompts to write.")] = 10,
+    use_case: Annotated[str, typer.Option(help="The use case the prompts to write are for.")] = "",
     purpose: Annotated[
         Literal["training", "evaluation"], typer.Option(help="Held-out labelers get evaluation tasks only.")
     ] = "training",
-    overlap: Annotated[int, typer.Option(min=1, max=100, help="How many different labelers do each task.")] = 1,
-    priority: Annotated[int, typer.Option(help="Higher is handed out first.")] = 0,
-    name: Annotated[
-        str, typer.Option("--batch", help="What the batch is called, for export; otherwise its file's name.")
-    ] = "",
+    overlap: Annotated[int, typer.Option(min=1, max=100, help="Number of different labelers per task.")] = 1,
+    priority: Annotated[int, typer.Option(help="Tasks with higher priority are assigned first.")] = 0,
+    name: Annotated[str, typer.Option("--batch", help="Name of the batch, for export. Default: the file name.")] = "",
 ) -> None:
-    """Put tasks into the queue; what is in it already is left as it is.
+    """Add tasks to the queue; tasks already in it are left unchanged.
 
     Example: tutelage label queue --prompts prompts.jsonl --completions completions.jsonl --overlap 2
     """
@@ -151,14 +149,14 @@ def queue(
         sources.append((f"{write} prompts", writing))
     if not sources:
         raise UserError("nothing to queue. Give --prompts FILE, --completions FILE or --write plain.")
-    # All is read once before the first task is queued, so that a mistake in line 9,000 does not leave half a batch.
+    # Everything is read once before the first task is queued, so that an error in line 9,000 leaves no partial batch.
     for _, tasks in sources:
         for _ in tasks():
             pass
     for source, tasks in sources:
         batch = name or source
         done = queued.enqueue(studio, tasks(), purpose=purpose, overlap=overlap, priority=priority, name=batch)
-        typer.echo(f"{source}: {done.num_new} tasks queued, {done.num_known} were there already")
+        typer.echo(f"{source}: {done.num_new} tasks queued, {done.num_known} already there")
 
 
 @app.command("import")
@@ -168,26 +166,22 @@ def import_(
     url: Url = None,
     into: Annotated[
         Literal["labels", "tasks"],
-        typer.Option("--as", help="labels: finished, with their labelers. tasks: to be labeled here."),
+        typer.Option("--as", help="labels: finished labels, with their labelers. tasks: to be labeled here."),
     ] = "labels",
-    purpose: Annotated[Literal["training", "evaluation"], typer.Option(help="What they are for.")] = "training",
-    group: Annotated[
-        Literal["training", "heldout"], typer.Option(help="The group of the labelers who come with the labels.")
-    ] = "training",
-    overlap: Annotated[int, typer.Option(min=1, max=100, help="With --as tasks: how many labelers do each.")] = 1,
-    name: Annotated[str, typer.Option("--batch", help="What the batch is called; otherwise its file's name.")] = "",
+    purpose: Annotated[Literal["training", "evaluation"], typer.Option(help="Purpose of the labels.")] = "training",
+    group: Annotated[Literal["training", "heldout"], typer.Option(help="Group of the imported labelers.")] = "training",
+    overlap: Annotated[int, typer.Option(min=1, max=100, help="With --as tasks: number of labelers per task.")] = 1,
+    name: Annotated[str, typer.Option("--batch", help="Name of the batch. Default: the file name.")] = "",
     label_config: Annotated[
         Path | None,
-        typer.Option("--label-config", help="What the tool showed: Label Studio's XML, Argilla's settings.json."),
+        typer.Option("--label-config", help="The tool's interface: Label Studio's XML, Argilla's settings.json."),
     ] = None,
     origin: Annotated[
-        str, typer.Option(help="Where it was labeled, if two places number or name their people alike.")
+        str, typer.Option(help="Name of the source, if two sources use the same ids or names for different people.")
     ] = "",
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave malformed records out, count and list them.")
-    ] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Skip malformed records; count and list them.")] = False,
 ) -> None:
-    """Take in what was labeled elsewhere, each label once; what its labeler changed since is replaced.
+    """Import labels made elsewhere, each once; labels that their labeler has changed since are replaced.
 
     Example: tutelage label import label-studio.json --as labels --batch pilot
     """
@@ -205,12 +199,12 @@ def import_(
     batch = name or source.name
     if into == "tasks":
         queued = imports.import_tasks(studio, found, name=batch, purpose=purpose, overlap=overlap)
-        typer.echo(f"{source}: {queued.num_new} tasks taken in, {queued.num_known} were there already")
+        typer.echo(f"{source}: {queued.num_new} tasks imported, {queued.num_known} already there")
     else:
         done = imports.import_labels(studio, found, name=batch, purpose=purpose, group=group, origin=origin)
-        typer.echo(f"{source}: {done.num_new} labels taken in, {done.num_known} were there already")
+        typer.echo(f"{source}: {done.num_new} labels imported, {done.num_known} already there")
         if done.num_replaced:
-            typer.echo(f"replaced: {done.num_replaced} labels that were changed since; what they said before is kept")
+            typer.echo(f"replaced: {done.num_replaced} labels that have changed since; their old versions are kept")
         for reason, number in done.left.items():
             typer.echo(f"left out: {reason} [labels: {number}]", err=True)
     for line in left_out.lines():
@@ -219,28 +213,28 @@ def import_(
 
 @app.command()
 def export(
-    out: Annotated[Path, typer.Option("--out", help="The folder to write. It must not exist.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write; it must not exist yet.")],
     data: Data = _DATA,
     url: Url = None,
     purpose: Annotated[
-        Literal["training", "evaluation"] | None, typer.Option(help="Only the labels of one purpose.")
+        Literal["training", "evaluation"] | None, typer.Option(help="Only labels with this purpose.")
     ] = None,
     group: Annotated[
-        Literal["training", "heldout"] | None, typer.Option(help="Only the labels of one group of labelers.")
+        Literal["training", "heldout"] | None, typer.Option(help="Only labels by this group of labelers.")
     ] = None,
-    batch: Annotated[str | None, typer.Option(help="Only the labels of one batch, by its name or number.")] = None,
+    batch: Annotated[str | None, typer.Option(help="Only labels of this batch, by name or number.")] = None,
     file_format: Annotated[
         Literal["jsonl", "trl", "parquet", "csv"],
-        typer.Option("--format", help="trl: prompt, chosen and rejected, by prompt. csv: for spreadsheets."),
+        typer.Option("--format", help="trl: prompt, chosen, rejected, grouped by prompt. csv: for spreadsheets."),
     ] = "jsonl",
     validation_share: Annotated[
         float | None,
         typer.Option(
-            min=0.0, max=0.9, help="Put this share of users, with all their prompts, into files of their own."
+            min=0.0, max=0.9, help="Put this share of users, with all their prompts, into separate validation files."
         ),
     ] = None,
 ) -> None:
-    """Write demonstrations, ratings, rankings and all else as the trainer reads them, with a manifest.
+    """Write demonstrations, ratings, rankings and all other labels as the trainer reads them, with a manifest.
 
     Example: tutelage label export --out runs/labels --purpose training --validation-share 0.1
     """
@@ -262,5 +256,5 @@ def export(
     for file, number in manifest.counts.items():
         typer.echo(f"{out / file}: {number}")
     for pair, counts in manifest.preferences.items():
-        # Won and lost, or only decided, where the two sides have no names of their own.
+        # Won and lost, or only decided if the two sides have no names of their own.
         typer.echo(f"{pair}: {', '.join(f'{outcome} {number}' for outcome, number in counts.items())}")

@@ -1,4 +1,4 @@
-"""Labeling verbs about people: the screening test, agreement, gold. None of them needs torch."""
+"""Labeling commands about labelers: the screening test, agreement, gold. None needs torch."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from tutelage.studio.screening import Candidacy
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-Purpose = Annotated[Literal["training", "evaluation"] | None, typer.Option(help="Only the labels of one purpose.")]
+Purpose = Annotated[Literal["training", "evaluation"] | None, typer.Option(help="Only labels with this purpose.")]
 _DATA = Path("studio")
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verbs of this file to the labeling verbs."""
+    """Add the commands of this file to the labeling commands."""
     for verb in (agreement, screen, gold):
         app.command()(verb)
 
@@ -36,15 +36,15 @@ def agreement(
     url: Url = None,
     purpose: Purpose = None,
     kind: Annotated[
-        Literal["demonstrate", "evaluate", "compare", "toxicity"] | None, typer.Option(help="Only one kind of task.")
+        Literal["demonstrate", "evaluate", "compare", "toxicity"] | None, typer.Option(help="Only this type of task.")
     ] = None,
     ties: Annotated[
         Literal["category", "half", "exclude"],
-        typer.Option(help="A tie agrees with a tie only, by half with a preference, or is left out."),
+        typer.Option(help="A tie agrees only with a tie; counts half against a preference; or is excluded."),
     ] = "category",
     as_json: AsJson = False,
 ) -> None:
-    """How far labelers agree: by group and by question, each labeler against the rest, and on gold.
+    """Show how well labelers agree: by group and by question, each labeler against the rest, and on gold items.
 
     Example: tutelage label agreement --data studio --purpose training --json
     """
@@ -59,12 +59,12 @@ def screen(
     data: Data = _DATA,
     url: Url = None,
     tasks: Annotated[
-        Path | None, typer.Option(help="Make a new test of the tasks in this file; docs/quality.md has its form.")
+        Path | None, typer.Option(help="Create a new test from this file of tasks; its format is in docs/quality.md.")
     ] = None,
-    name: Annotated[str, typer.Option(help="What the new test is called.")] = "",
+    name: Annotated[str, typer.Option(help="Name of the new test.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make a screening test, or show the four scores of everybody who took one, with the paper's soft cutoffs.
+    """Create a screening test, or show the four scores of each candidate against the paper's soft cutoffs.
 
     Example: tutelage label screen --data studio --tasks screening.jsonl
     """
@@ -83,17 +83,15 @@ def screen(
 
 
 def gold(
-    rankings: Annotated[Path, typer.Option(help="Rankings that are known to be right, in any form that people have.")],
+    rankings: Annotated[Path, typer.Option(help="Rankings known to be right, in any supported format.")],
     data: Data = _DATA,
     url: Url = None,
-    kind: Annotated[
-        Literal["evaluate", "compare"], typer.Option("--as", help="As which kind of task they are handed out.")
-    ] = "evaluate",
+    kind: Annotated[Literal["evaluate", "compare"], typer.Option("--as", help="Task type.")] = "evaluate",
     purpose: Annotated[
-        Literal["training", "evaluation"], typer.Option(help="Among which tasks they are.")
+        Literal["training", "evaluation"], typer.Option(help="The tasks they are mixed with.")
     ] = "training",
 ) -> None:
-    """Queue items whose right ranking is known; they are handed out among the others, which they look like.
+    """Queue gold items, whose right ranking is known; they are mixed with other tasks and look the same.
 
     Example: tutelage label gold --rankings gold.jsonl --as compare
     """
@@ -103,7 +101,7 @@ def gold(
 
     known = [_known(ranking, kind) for ranking in load_rankings(str(rankings))]
     queued = queue_gold(studio, known, purpose=purpose)
-    typer.echo(f"{rankings}: {queued.num_new} gold items queued, {queued.num_known} were there already")
+    typer.echo(f"{rankings}: {queued.num_new} gold items queued, {queued.num_known} already there")
 
 
 def _known(ranking: Ranking, kind: Literal["evaluate", "compare"]) -> tuple[Task, Label]:
@@ -119,7 +117,7 @@ def _known(ranking: Ranking, kind: Literal["evaluate", "compare"]) -> tuple[Task
         task = Task(kind=kind, prompt=prompt, completions=ranking.completions)
     except ValidationError as error:
         rule = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise UserError(f"prompt {prompt.id}: {rule}. Leave it out, or queue it as another kind.") from None
+        raise UserError(f"prompt {prompt.id}: {rule}. Leave it out, or queue it as another task type.") from None
     return task, Label(ranking=ranking.ranking)
 
 
@@ -155,17 +153,17 @@ def _agreement_tables(found: Quality) -> list[Table]:
     from tutelage.labeling.assignment import GROUP_NAMES
     from tutelage.labeling.quality import PAPER_AGREEMENT, QUESTIONS
 
-    groups = _table("How often two labelers order two completions alike", "labelers", "share (95 %)", "pairs")
+    groups = _table("How often two labelers order two completions the same way", "labelers", "share (95 %)", "pairs")
     for group, share in found.by_group.items():
         groups.add_row(f"{GROUP_NAMES[group]}", _spread(share), str(share.n if share else 0))
     for each in PAPER_AGREEMENT:
         groups.add_row(each.name, f"{100 * each.share:.1f} % (± {100 * each.error:.1f})", each.source, style="dim")
-    questions = _table("Each question", "question", "share (95 %)", "pairs", "alpha")
+    questions = _table("By question", "question", "share (95 %)", "pairs", "alpha")
     for row in found.agreements:
         alphas = [f"{alpha.value:.3f} {level}" for level, alpha in row.alphas.items() if alpha.value is not None]
         told = "\n".join(alphas) or f"undefined: {row.alphas['nominal'].reason}"
         questions.add_row(QUESTIONS[row.question], _spread(row.share), str(row.share.n if row.share else 0), told)
-    labelers = _table("Each labeler", "labeler", "against the rest (95 %)", "first → second half", "gold", "labels")
+    labelers = _table("By labeler", "labeler", "against the rest (95 %)", "first → second half", "gold", "labels")
     for one in found.labelers:
         drift = one.drift
         halves = f"{100 * drift.first_half.mean:.0f} → {100 * drift.second_half.mean:.0f} %" if drift else "-"

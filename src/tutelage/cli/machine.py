@@ -19,7 +19,7 @@ from tutelage.training.config import TextConfig, TrainingConfig
 if TYPE_CHECKING:
     import torch
 
-# (package, what needs it, the extra that brings it)
+# (package, what needs it, the extra that installs it)
 PACKAGES = (
     ("torch", "training and sampling", "train"),
     ("transformers", "models and tokenizers", "train"),
@@ -30,7 +30,7 @@ PACKAGES = (
     ("tensorboard", "metrics in TensorBoard", "track"),
     ("wandb", "metrics in Weights & Biases", "track"),
 )
-# Well-known shapes, from small to large, against which memory is told.
+# Well-known model shapes, from small to large, whose memory use is shown.
 SHAPES = {
     "SmolLM2-135M": Shape(width=576, num_layers=30, key_width=192, inner_width=1536, vocab_size=49152),
     "SmolLM2-360M": Shape(width=960, num_layers=32, key_width=320, inner_width=2560, vocab_size=49152),
@@ -62,7 +62,7 @@ def show_machine() -> None:
 
 
 def _show_what_fits(console: Console, capacity: float) -> None:
-    """Peak memory of training each shape in float32 with the default sizes, and whether it is there."""
+    """Print the peak memory of training each shape in float32 with the default sizes, and whether it fits."""
     num_tokens, text = TrainingConfig.model_fields["tokens_per_microbatch"].default, TextConfig()
     num_columns = text.max_prompt_tokens + text.max_response_tokens
     table = Table(box=None, padding=(0, 2), title="\nPeak memory of training, GiB", title_justify="left")
@@ -79,8 +79,8 @@ def _show_what_fits(console: Console, capacity: float) -> None:
     console.print(
         f"In float32: weights, gradients, Adam, activations and logits of tokens_per_microbatch {num_tokens}, and for "
         f"PPO the sampling of {SAMPLING_ROWS} responses with text.max_prompt_tokens + text.max_response_tokens "
-        f"{num_columns}. Lower these two first. Not counted: about 0.4 GiB of the program itself, and what a ranking's "
-        f"completions copy of their prompt. [green]Green[/green] fits the {capacity / 2**30:.1f} GiB here.",
+        f"{num_columns}. Lower these two first. Not counted: about 0.4 GiB for the program itself, and the copies of a "
+        f"prompt made for a ranking's completions. [green]Green[/green] fits the {capacity / 2**30:.1f} GiB here.",
         soft_wrap=True,
         highlight=False,
     )
@@ -92,14 +92,14 @@ def _gib(num_bytes: float, capacity: float) -> str:
 
 
 def _add_devices(table: Table, memory: float) -> float:
-    """Rows for the devices; returns the memory that a model may take."""
+    """Add rows for the devices; returns the memory available to a model, in bytes."""
     import torch
 
     table.add_row("torch threads", str(torch.get_num_threads()))
     for dtype in (torch.float32, torch.bfloat16):
         table.add_row(f"matrix product {str(dtype).removeprefix('torch.')}", f"{_gflops(dtype):.0f} GFLOP/s")
     if not torch.cuda.is_available():
-        table.add_row("GPU", "none that torch can use: everything runs on the CPU")
+        table.add_row("GPU", "none usable by torch: everything runs on the CPU")
         return memory
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
@@ -118,7 +118,7 @@ def _packages() -> Table:
     for package, purpose, extra in PACKAGES:
         if importlib.util.find_spec(package) is None:
             table.add_row(
-                package, f"[yellow]not installed[/yellow]: {purpose} would not run; pip install 'tutelage\\[{extra}]'"
+                package, f"[yellow]not installed[/yellow]: {purpose} will not work; pip install 'tutelage\\[{extra}]'"
             )
         else:
             table.add_row(package, f"{metadata.version(package)}: {purpose}")

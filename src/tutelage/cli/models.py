@@ -1,4 +1,4 @@
-"""Verbs on trained models: sample, score, chat."""
+"""Commands that use trained models: sample, score, chat."""
 
 from __future__ import annotations
 
@@ -7,24 +7,22 @@ from typing import Annotated, Literal
 
 import typer
 
-ModelFolder = Annotated[
-    str, typer.Argument(help="A model folder written by this program or save_pretrained, or a hub id.")
-]
+ModelFolder = Annotated[str, typer.Argument(help="A model folder (from tutelage or save_pretrained), or a hub id.")]
 PromptFormat = Annotated[
     Literal["plain", "chat"] | None,
-    typer.Option(help="plain: the prompt's text; chat: the tokenizer's template. Not given: as the model was trained."),
+    typer.Option(help="plain: the prompt's text; chat: the tokenizer's template. Default: as in the model's training."),
 ]
 Separator = Annotated[
     str | None,
-    typer.Option(help="Between a plain prompt and its response. Not given: as the model was trained."),
+    typer.Option(help="Text between a plain prompt and its response. Default: as in the model's training."),
 ]
 
-Device = Annotated[str, typer.Option(help="auto takes a GPU where there is one; else cpu, cuda:0, ...")]
+Device = Annotated[str, typer.Option(help="auto (a GPU if available), cpu, cuda:0, ...")]
 TooLong = Annotated[
-    Literal["error", "skip"], typer.Option("--too-long", help="What becomes of lines that exceed the model's context.")
+    Literal["error", "skip"], typer.Option("--too-long", help="What to do with lines that exceed the model's context.")
 ]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out malformed records, and list them.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file at --out where there is one.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Skip malformed records, and list them.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file at --out if it exists.")]
 _LEFT_OUT_SHOWN = 5
 
 
@@ -37,10 +35,10 @@ def register(app: typer.Typer) -> None:
 def sample(
     model: ModelFolder,
     prompts: Annotated[str, typer.Option(help="A file of prompts.")],
-    out: Annotated[Path, typer.Option(help="Where the completions go, JSONL, one line a prompt.")],
-    k: Annotated[int, typer.Option("-k", min=1, help="Completions of each prompt.")] = 4,
+    out: Annotated[Path, typer.Option(help="The JSONL file to write, one line per prompt.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="Completions per prompt.")] = 4,
     name: Annotated[str, typer.Option(help="The policy's name in the file.")] = "",
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the most likely token.")] = 1.0,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0: greedy decoding.")] = 1.0,
     top_p: Annotated[float, typer.Option(min=0.01, max=1.0)] = 1.0,
     max_response_tokens: Annotated[int, typer.Option(min=1)] = 256,
     prompt_format: PromptFormat = None,
@@ -84,7 +82,7 @@ def sample(
 def score(
     reward_model: ModelFolder,
     input: Annotated[str, typer.Option("--input", help="A file of completions, rankings or demonstrations.")],
-    out: Annotated[Path, typer.Option(help="The same lines with scores.")],
+    out: Annotated[Path, typer.Option(help="The file to write: the same lines, with scores.")],
     prompt_format: PromptFormat = None,
     separator: Separator = None,
     device: Device = "auto",
@@ -92,7 +90,7 @@ def score(
     skip_bad: SkipBad = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Score what is in a file with a reward model.
+    """Score the responses in a file with a reward model.
 
     Example: tutelage score runs/reward/model --input completions.jsonl --out scored.jsonl
     """
@@ -130,7 +128,7 @@ def chat(
 ) -> None:
     """Talk to a model in the terminal; an empty line or Ctrl-D ends it.
 
-    With the plain format each line is a prompt of its own; with the chat format the dialogue goes on.
+    With the plain format each line is a prompt of its own; with the chat format the dialogue continues.
     Example: tutelage chat runs/quickstart/ppo_ptx/model
     """
     from tutelage.serving.chat import Conversation, NotSentError

@@ -1,4 +1,4 @@
-"""Prompt verbs: from raw prompts to curated ones, and the paper's tables for them."""
+"""Prompt commands: from raw prompts to curated ones, and the paper's tables for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tutelage.prompts.config import PromptsConfig
     from tutelage.prompts.tables import Length
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Curate prompts, and describe them.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Curate prompts and describe them.")
 
 
 @app.command()
@@ -20,20 +20,18 @@ def build(
     sources: Annotated[
         list[str],
         typer.Argument(
-            help="Files, folders or hub data sets with prompts, in any form that people have.", metavar="SOURCE..."
+            help="Files, folders or hub data sets with prompts, in any supported format.", metavar="SOURCE..."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="The folder to write. It must not exist.")],
-    config: Annotated[Path | None, typer.Option("--config", help="A YAML file with choices; see --set.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="The folder to write; it must not exist yet.")],
+    config: Annotated[Path | None, typer.Option("--config", help="A YAML file with settings; see --set.")] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", help="One choice, e.g. --set max_prompts_per_user=100. May repeat."),
+        typer.Option("--set", help="Override one setting, e.g. --set max_prompts_per_user=100. Repeatable."),
     ] = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave malformed records out, count and list them.")
-    ] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Skip malformed records; count and list them.")] = False,
 ) -> None:
-    """Curate prompts: drop repeats, scrub personal data, label languages, split by user, allot to SFT, RM and PPO.
+    """Curate prompts: deduplicate, remove personal data, detect languages, split by user, assign to SFT, RM and PPO.
 
     Example: tutelage prompts build api.jsonl labelers.jsonl --out runs/prompts --set max_prompts_per_user=100
     """
@@ -46,7 +44,7 @@ def build(
 def stats(
     folder: Annotated[Path, typer.Argument(help="A folder that `tutelage prompts build` wrote.", metavar="DIR")],
     tokenizer: Annotated[
-        str | None, typer.Option("--tokenizer", help="Count tokens of this model folder or hub id instead of words.")
+        str | None, typer.Option("--tokenizer", help="Count tokens of this model (folder or hub id) instead of words.")
     ] = None,
 ) -> None:
     """Print Tables 1, 6, 8, 9 and 10 of the paper for your prompts, and write them to DIR/stats.json.
@@ -94,7 +92,7 @@ def _show(manifest: Manifest, out: Path) -> None:
     for name, counts in manifest.counts.items():
         typer.echo(f"  {name}: {listed(counts)}")
     if manifest.num_hints_ignored:
-        typer.echo(f"  split hints ignored of {manifest.num_hints_ignored:,} users, some of whose prompts have none")
+        typer.echo(f"  split hints ignored for {manifest.num_hints_ignored:,} users: some of their prompts have none")
     num_left_out = sum(source.num_left_out for source in manifest.sources)
     if num_left_out:
         typer.echo(f"  left out: {num_left_out:,} records (all are listed in {out / 'rejected.jsonl'}); the first:")

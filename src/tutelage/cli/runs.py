@@ -1,4 +1,4 @@
-"""Verbs on whole runs: quickstart, report, doctor."""
+"""Commands for whole runs: quickstart, run, report, doctor."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ def register(app: typer.Typer) -> None:
 def quickstart(
     out: Annotated[Path, typer.Option(help="The folder of the run.")] = Path("runs/quickstart"),
     size: Annotated[
-        Literal["quick", "full"], typer.Option(help="How much of the paper: quick takes minutes, full about an hour.")
+        Literal["quick", "full"], typer.Option(help="quick takes minutes; full, more of the paper, about an hour.")
     ] = "quick",
-    seed: Annotated[int, typer.Option(help="Decides the world, its people and every random draw.")] = 0,
+    seed: Annotated[int, typer.Option(help="Determines the synthetic world, its labelers and every random draw.")] = 0,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Override one key of the recipe, e.g. --set ppo.num_episodes=2048."),
+        typer.Option("--set", help="Override one key of the recipe, e.g. --set ppo.num_episodes=2048. Repeatable."),
     ] = None,
     redo: Annotated[
-        str | None, typer.Option("--redo", help="Do this step again, and all that were done after it.", metavar="STEP")
+        str | None, typer.Option("--redo", help="Redo this step and every step that followed it.", metavar="STEP")
     ] = None,
     label_yourself: Annotated[
-        bool, typer.Option("--label-yourself", help="Put 20 of its final comparisons before you, blind, at the end.")
+        bool, typer.Option("--label-yourself", help="At the end, queue 20 comparisons for you to judge, blind.")
     ] = False,
 ) -> None:
     """Run the whole loop on the miniature: demonstrations, SFT, rankings, reward model, PPO-ptx, win rates, report.
 
-    Interrupted, the same command resumes where it was. --size full has three model sizes, more arms, benchmarks and
+    If interrupted, the same command resumes. --size full has three model sizes, more arms, benchmarks and
     sweeps. Example: tutelage quickstart --out runs/first --seed 1
     """
-    # Threads spin for some microseconds and then sleep: matrices this small are done sooner than a sleeper wakes, which
-    # is 1.8 times as fast on two idle cores; to spin on for milliseconds only takes time from others.
+    # Threads spin for a few microseconds, then sleep: matrices this small are done before a sleeping thread wakes. This
+    # is 1.8 times as fast on two idle cores; spinning for milliseconds would only take time from other processes.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     from rich.console import Console
 
     if label_yourself:
-        # What is missing is told now, and not after the run.
+        # Report missing packages now, not after the run.
         _require_studio()
 
     from tutelage.report import terminal_table
@@ -85,22 +85,22 @@ def run(
     recipe: Annotated[Path, typer.Argument(help="The YAML file of the run.", metavar="RECIPE.yaml")],
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Override one key, e.g. --set ppo.num_episodes=2048. May repeat."),
+        typer.Option("--set", help="Override one key, e.g. --set ppo.num_episodes=2048. Repeatable."),
     ] = None,
     redo: Annotated[
-        str | None, typer.Option("--redo", help="Do this step again, and all that were done after it.", metavar="STEP")
+        str | None, typer.Option("--redo", help="Redo this step and every step that followed it.", metavar="STEP")
     ] = None,
     allow_other_code: Annotated[
         bool,
         typer.Option(
-            "--allow-other-code", help="Keep what another version of this program did, instead of redoing it."
+            "--allow-other-code", help="Keep results of another version of this program instead of redoing them."
         ),
     ] = False,
 ) -> None:
-    """Run the paper on your model and data: SFT, reward model, PPO-ptx, win rates, report. Call it again to go on.
+    """Run the paper on your model and data: SFT, reward model, PPO-ptx, win rates, report. Rerun it to resume.
 
-    What is done stays done while what went into it is the same; labels that people have yet to make are waited for
-    in the studio. Example: tutelage run own-data.yaml --set arms='[base, sft, dpo]'
+    A finished step is not repeated while its inputs are unchanged. If people still have to label, it says where and
+    stops. Example: tutelage run own-data.yaml --set arms='[base, sft, dpo]'
     """
     from tutelage.config import load_config
     from tutelage.workflow.config import RunConfig
@@ -125,12 +125,12 @@ def run(
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="The folder of a run, whole or of one stage.", metavar="RUN_DIR")],
+    run: Annotated[Path, typer.Argument(help="The folder of a run, of all stages or of one.", metavar="RUN_DIR")],
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace report.html, report.md and figures that no report wrote.")
+        bool, typer.Option("--overwrite", help="Replace report.html, report.md and figures not written by it.")
     ] = False,
 ) -> None:
-    """Write report.html from the files of a run; for a whole one report.md and figures/ beside it, too.
+    """Write report.html from the files of a run; for a run of all stages, also report.md and figures/.
 
     Example: tutelage report runs/quickstart
     """
@@ -143,7 +143,7 @@ def report(
 
 
 def doctor() -> None:
-    """Tell what this machine can do: devices, memory, versions, what would run and what would not.
+    """Show what this machine can do: devices, memory, package versions, what will run and what will not.
 
     Example: tutelage doctor
     """

@@ -1,6 +1,6 @@
-"""Training verbs: each reads one YAML file and fills one run folder.
+"""Training commands: each reads one YAML file and fills one run folder.
 
-The file is read before torch is imported, so that a mistake in it is told at once.
+The file is read before torch is imported, so that an error in it is reported at once.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import typer
 ConfigFile = Annotated[Path, typer.Argument(help="The YAML file of the run.", metavar="CONFIG.yaml")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Override one key, e.g. --set optimizer.learning_rate=1e-5. May repeat."),
+    typer.Option("--set", help="Override one key, e.g. --set optimizer.learning_rate=1e-5. Repeatable."),
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint of the run folder.")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave malformed records out, count and list them.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Resume from the newest checkpoint in the run folder.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Skip malformed records; count and list them.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +45,7 @@ def pretrain(
 
 
 def sft(config: ConfigFile, overrides: Overrides = None, resume: Resume = False, skip_bad: SkipBad = False) -> None:
-    """Fine-tune a model on demonstrations; with a pretraining mix, make the initialisation of PPO.
+    """Fine-tune a model on demonstrations; with a pretraining mix, this is the initialization for PPO.
 
     Example: tutelage sft sft.yaml --set reward_model=runs/reward/model
     """
@@ -105,7 +105,7 @@ def _all_overrides(overrides: list[str] | None, skip_bad: bool) -> list[str]:
 
 
 def _show(summary: dict[str, Any]) -> None:
-    """The outcome of a stage as a small table, and the first records that were left out."""
+    """Print the summary of a stage as a small table, and the first skipped records."""
     from rich.console import Console
     from rich.table import Table
 
@@ -118,6 +118,6 @@ def _show(summary: dict[str, Any]) -> None:
 
 
 def show_left_out(reasons: Sequence[str]) -> None:
-    """Why records were left out, on standard error."""
+    """Print to standard error why records were left out."""
     for reason in reasons:
         typer.echo(f"left out: {reason}", err=True)

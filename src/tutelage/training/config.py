@@ -101,7 +101,7 @@ class PretrainConfig(TrainingConfig):
 
 
 class SFTConfig(TrainingConfig):
-    """Supervised fine-tuning on demonstrations [3.5, C.1]; with a pretraining mix, the initialisation of PPO [C.3]."""
+    """Supervised fine-tuning on demonstrations [3.5, C.1]; with a pretraining mix, the initialization of PPO [C.3]."""
 
     model: Path | str
     demonstrations: Path | str
@@ -114,12 +114,12 @@ class SFTConfig(TrainingConfig):
     reward_model: Path | str | None = None  # chooses the checkpoint by score; without one, the validation loss does
     validation_prompts: int = Field(128, gt=0)  # sampled for that score at each epoch
     pretraining_text: Path | None = None
-    # Of the sequences of a step; 0.1 for the PPO initialisation [C.3].
+    # Of the sequences of a step; 0.1 for the PPO initialization [C.3].
     pretraining_share: float = Field(0.0, ge=0, lt=1)
     # Multiplies the pretraining text's mean loss per token, beside 1 for the demonstrations'. The paper does not say
     # how its tenth is weighed. None: share / (1 - share), so that the share of sequences is that of the objective too.
     pretraining_coef: float | None = Field(None, gt=0)
-    should_select_checkpoint: bool = True  # False keeps the last, as the PPO initialisation does
+    should_select_checkpoint: bool = True  # False keeps the last, as the PPO initialization does
     lora: LoraConfig = LoraConfig()
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=9.65e-6)
 
@@ -161,7 +161,7 @@ class RewardConfig(TrainingConfig):
 class DPOConfig(TrainingConfig):
     """Direct preference optimisation on the reward model's rankings; beyond the paper (Rafailov et al. 2023)."""
 
-    policy: Path | str  # the initialisation, and the reference
+    policy: Path | str  # the initialization, and the reference
     rankings: Path | str
     validation: Path | str | None = None  # None: a twentieth of the prompts is held out
     allow_prompt_overlap: bool = False  # over a twentieth of validation prompts may be training prompts too
@@ -180,7 +180,7 @@ class DPOConfig(TrainingConfig):
 class PPOConfig(TrainingConfig):
     """PPO and PPO-ptx [3.5, C.4]."""
 
-    policy: Path | str  # the initialisation, and the reference of the KL penalty
+    policy: Path | str  # the initialization, and the reference of the KL penalty
     reward_model: Path | str  # also where the value model starts
     prompts: Path | str
     allow_prompt_overlap: bool = False  # over a twentieth of the prompts may be of the rankings of the reward model

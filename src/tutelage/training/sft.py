@@ -1,4 +1,4 @@
-"""Supervised fine-tuning on demonstrations; with a pretraining mix and two epochs, the initialisation of PPO."""
+"""Supervised fine-tuning on demonstrations; with a pretraining mix and two epochs, the initialization of PPO."""
 
 from __future__ import annotations
 
