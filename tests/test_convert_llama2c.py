@@ -13,14 +13,17 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from llama_reference import Shape, compute_logits, draw_tensors
+
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 HERE = Path(__file__).parent
 SHARED = Path(os.environ.get("TUTELAGE_SHARED", HERE.parent.parent / "shared")) / "data" / "fixtures"
-WIDTH, HIDDEN, LAYERS, HEADS, KV_HEADS, CONTEXT = 16, 24, 2, 4, 2, 12
+CONTEXT = 12
 PIECES = [" a", "ab", " ab", "bc", "abc", " abc", "é", "éa", " ", "a", "b", "c"]
 VOCABULARY = 259 + len(PIECES)
+SHAPE = Shape(vocabulary=VOCABULARY)
 
 
 def _example() -> ModuleType:
@@ -34,29 +37,15 @@ def _example() -> ModuleType:
 convert_llama2c = _example()
 
 
-def _shapes(is_tied: bool) -> dict[str, tuple[int, ...]]:
-    head = WIDTH // HEADS
-    shapes: dict[str, tuple[int, ...]] = {
-        "embedding": (VOCABULARY, WIDTH),
-        "attention_norm": (LAYERS, WIDTH),
-        "q": (LAYERS, WIDTH, WIDTH),
-        "k": (LAYERS, KV_HEADS * head, WIDTH),
-        "v": (LAYERS, KV_HEADS * head, WIDTH),
-        "o": (LAYERS, WIDTH, WIDTH),
-        "feed_forward_norm": (LAYERS, WIDTH),
-        "w1": (LAYERS, HIDDEN, WIDTH),
-        "w2": (LAYERS, WIDTH, HIDDEN),
-        "w3": (LAYERS, HIDDEN, WIDTH),
-        "norm": (WIDTH,),
-        "tables": (CONTEXT, head),
-    }
-    return shapes if is_tied else shapes | {"head": (VOCABULARY, WIDTH)}
-
-
 def _write_checkpoint(path: Path, *, is_tied: bool = True) -> dict[str, np.ndarray]:
-    draws = np.random.default_rng(0)
-    tensors = {name: draws.normal(0, 0.5, shape).astype("<f4") for name, shape in _shapes(is_tied).items()}
-    header = (WIDTH, HIDDEN, LAYERS, HEADS, KV_HEADS, VOCABULARY if is_tied else -VOCABULARY, CONTEXT)
+    shapes = SHAPE.tensors(is_tied)
+    head = shapes.pop("head", None)
+    shapes |= {"tables": (CONTEXT, SHAPE.head)} | ({} if head is None else {"head": head})
+    tensors = draw_tensors(shapes)
+    header = (
+        *(SHAPE.width, SHAPE.hidden, SHAPE.layers, SHAPE.heads, SHAPE.kv_heads),
+        *(VOCABULARY if is_tied else -VOCABULARY, CONTEXT),
+    )
     path.write_bytes(struct.pack("<7i", *header) + b"".join(tensor.tobytes() for tensor in tensors.values()))
     return tensors
 
@@ -71,49 +60,6 @@ def _write_tokens(path: Path) -> None:
     for score, text in _tokens():
         parts.append(struct.pack("<fi", score, len(text.encode())) + text.encode())
     path.write_bytes(b"".join(parts))
-
-
-def _norm(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    return weight * x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-5)
-
-
-def _rotated(vector: np.ndarray, place: int) -> np.ndarray:
-    """Neighbouring pairs of every head turned by place / 10000^(2 i / head)."""
-    head = WIDTH // HEADS
-    turned = vector.copy()
-    for i in range(0, len(vector), 2):
-        angle = place / 10000 ** ((i % head) / head)
-        a, b = vector[i], vector[i + 1]
-        turned[i], turned[i + 1] = a * np.cos(angle) - b * np.sin(angle), a * np.sin(angle) + b * np.cos(angle)
-    return turned
-
-
-def _attended(x: np.ndarray, tensors: dict[str, np.ndarray], layer: int) -> np.ndarray:
-    head, places = WIDTH // HEADS, len(x)
-    q = np.stack([_rotated(tensors["q"][layer] @ row, place) for place, row in enumerate(x)])
-    k = np.stack([_rotated(tensors["k"][layer] @ row, place) for place, row in enumerate(x)])
-    v = x @ tensors["v"][layer].T
-    out = np.zeros_like(q)
-    for number in range(HEADS):
-        own = slice(number * head, (number + 1) * head)
-        shared = number // (HEADS // KV_HEADS)
-        theirs = slice(shared * head, (shared + 1) * head)
-        for place in range(places):
-            scores = k[: place + 1, theirs] @ q[place, own] / np.sqrt(head)
-            weights = np.exp(scores - scores.max())
-            out[place, own] = weights / weights.sum() @ v[: place + 1, theirs]
-    return out @ tensors["o"][layer].T
-
-
-def _logits(ids: list[int], tensors: dict[str, np.ndarray]) -> np.ndarray:
-    tensors = {name: tensor.astype(np.float64) for name, tensor in tensors.items()}
-    x = tensors["embedding"][ids]
-    for layer in range(LAYERS):
-        x = x + _attended(_norm(x, tensors["attention_norm"][layer]), tensors, layer)
-        inner = _norm(x, tensors["feed_forward_norm"][layer])
-        gate = inner @ tensors["w1"][layer].T
-        x = x + (gate / (1 + np.exp(-gate)) * (inner @ tensors["w3"][layer].T)) @ tensors["w2"][layer].T
-    return _norm(x, tensors["norm"]) @ tensors.get("head", tensors["embedding"]).T
 
 
 def _encoded(text: str) -> list[int]:
@@ -151,7 +97,7 @@ def test_logits_are_those_of_the_format(converted: tuple[Path, dict]) -> None:
     ids = [1, 260, 265, 3, 270, 269, 262, 40, 2]
     with torch.no_grad():
         found = model(torch.tensor([ids])).logits[0].numpy()
-    np.testing.assert_allclose(found, _logits(ids, tensors), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found, compute_logits(ids, tensors, SHAPE), rtol=1e-4, atol=1e-4)
 
 
 def test_encoding_is_greedy_by_score_and_round_trips(converted: tuple[Path, dict]) -> None:
