@@ -384,9 +384,9 @@ def test_the_readme_lists_the_verbs_that_exist() -> None:
 
 
 def test_make_targets_in_the_documents_exist() -> None:
-    targets = set(re.findall(r"^([a-z]+):", _text("Makefile"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z0-9]+):", _text("Makefile"), re.MULTILINE))
     for document in DOCUMENTS:
-        for target in re.findall(r"(?:^ {4}|`)make ([a-z]+)", _text(document), re.MULTILINE):
+        for target in re.findall(r"(?:^ {4}|`)make ([a-z0-9]+)", _text(document), re.MULTILINE):
             assert target in targets, f"{document}: make {target}"
 
 
