@@ -45,10 +45,49 @@ def packed_attention(
     assert dropout == 0.0, "attention dropout is not supported; set it to 0 in the model's configuration"
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     queries, keys, values = (states[0].transpose(0, 1) for states in (query, key, value))
+    if queries.is_cuda:
+        # Rotary positions leave float32 under bfloat16; attention would convert what is padded, copied and cached.
+        queries, keys = queries.to(values.dtype), keys.to(values.dtype)
     return layout.attend(module.layer_idx, queries, keys, values, scale).unsqueeze(0), None  # type: ignore[arg-type]
 
 
 AttentionInterface.register(ATTENTION_NAME, packed_attention)
+
+
+def attend_over_heads(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    *,
+    scaling: float,
+    mask: Tensor | None = None,
+    is_causal: bool = False,
+) -> Tensor:
+    """Scaled dot-product attention over (rows, H, S, width); a head of `keys` may serve several of `queries`.
+
+    A GPU's kernels for masks and for float32 know no shared heads. PyTorch would take one that holds the weights of
+    attention of all tokens in float32, so the heads are repeated there first.
+    """
+    is_shared = queries.shape[1] != keys.shape[1]
+    if is_shared and queries.is_cuda and (mask is not None or queries.dtype == torch.float32):
+        keys, values = repeated_heads(keys, queries.shape[1]), repeated_heads(values, queries.shape[1])
+        is_shared = False
+    return scaled_dot_product_attention(
+        queries, keys, values, attn_mask=mask, is_causal=is_causal, scale=scaling, enable_gqa=is_shared
+    )
+
+
+def repeated_heads(states: Tensor, num_heads: int) -> Tensor:
+    """(rows, h, S, width) to (rows, H, S, width): each head as often as it serves one of the H heads of the queries."""
+    return states.repeat_interleave(num_heads // states.shape[1], 1)
+
+
+def heads_as_columns(queries: Tensor, num_key_heads: int) -> Tensor:
+    """Queries (rows, H, width) of one column as (rows, h, H / h, width): those that share a key head side by side.
+
+    Attention then reads every key once, and knows of no shared heads; its result is flattened back to H heads.
+    """
+    return queries.unflatten(1, (num_key_heads, -1))
 
 
 class _Pad(torch.autograd.Function):
@@ -160,13 +199,8 @@ class SequenceLayout:
 
 def _attend_causally(rectangle: Rectangle, queries: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
     # Padding stands on the right, where causal attention never looks from a real token.
-    mixed = scaled_dot_product_attention(
-        rectangle.pad(queries),
-        rectangle.pad(keys),
-        rectangle.pad(values),
-        is_causal=True,
-        scale=scaling,
-        enable_gqa=queries.shape[1] != keys.shape[1],
+    mixed = attend_over_heads(
+        rectangle.pad(queries), rectangle.pad(keys), rectangle.pad(values), is_causal=True, scaling=scaling
     )
     return rectangle.unpad(mixed)
 
@@ -210,26 +244,19 @@ class SharedPromptLayout:
         self.biases: dict[torch.dtype, Tensor] = {}
 
     def attend(self, layer_index: int, queries: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
-        is_grouped = queries.shape[1] != keys.shape[1]
         prompt_queries, response_queries = queries.split(self.sizes)
         prompt_keys, own_keys = keys.split(self.sizes)
         prompt_values, own_values = values.split(self.sizes)
         padded_keys, padded_values = self.prompts.pad(prompt_keys), self.prompts.pad(prompt_values)
-        prompts = scaled_dot_product_attention(
-            self.prompts.pad(prompt_queries),
-            padded_keys,
-            padded_values,
-            is_causal=True,
-            scale=scaling,
-            enable_gqa=is_grouped,
+        prompts = attend_over_heads(
+            self.prompts.pad(prompt_queries), padded_keys, padded_values, is_causal=True, scaling=scaling
         )
-        responses = scaled_dot_product_attention(
+        responses = attend_over_heads(
             self.responses.pad(response_queries),
             self._seen(padded_keys, own_keys),
             self._seen(padded_values, own_values),
-            attn_mask=self._bias(queries.dtype),
-            scale=scaling,
-            enable_gqa=is_grouped,
+            mask=self._bias(queries.dtype),
+            scaling=scaling,
         )
         return torch.cat((self.prompts.unpad(prompts), self.responses.unpad(responses)))
 

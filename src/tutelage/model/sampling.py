@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 from transformers import PreTrainedModel
 
-from tutelage.model.attention import ATTENTION_NAME, SequenceLayout
+from tutelage.model.attention import ATTENTION_NAME, SequenceLayout, attend_over_heads, heads_as_columns
 from tutelage.model.forward import evaluating, last_states
 from tutelage.model.packing import Group, pack
 from tutelage.model.precision import head_precision, layer_precision
@@ -77,15 +76,11 @@ class _CachedLayout:
         cached_keys[:rows, :, self.column] = keys
         cached_values[:rows, :, self.column] = values
         mask = None if self.mask is None else self.mask[:rows, :, :, :stop]
-        mixed = scaled_dot_product_attention(
-            queries.unsqueeze(2),
-            cached_keys[:rows, :, :stop],
-            cached_values[:rows, :, :stop],
-            attn_mask=mask,
-            scale=scaling,
-            enable_gqa=queries.shape[1] != keys.shape[1],
+        asked = heads_as_columns(queries, keys.shape[1]) if queries.is_cuda else queries.unsqueeze(2)
+        mixed = attend_over_heads(
+            asked, cached_keys[:rows, :, :stop], cached_values[:rows, :, :stop], mask=mask, scaling=scaling
         )
-        return mixed.squeeze(2)
+        return mixed.flatten(1, 2)
 
     def _fill(self, cache: dict[int, Tensor], layer_index: int, states: Tensor) -> None:
         block = states.new_empty(self.num_rows, states.shape[1], self.max_columns, states.shape[2])
@@ -214,7 +209,9 @@ def draw_tokens(logits: Tensor, uniforms: Tensor, settings: SamplingSettings) ->
         logits = logits / settings.temperature
     probabilities = torch.softmax(logits, -1)
     kept = probabilities if settings.top_p >= 1.0 else _nucleus(probabilities, settings.top_p)
-    cumulative = kept.cumsum(-1)
+    # A GPU adds in another order at every place: in float32 the sums would not ascend everywhere, and a draw could fall
+    # on a token that is next to impossible.
+    cumulative = kept.cumsum(-1, dtype=torch.float64 if kept.is_cuda else None)
     # Scaled by the sum as it came out in floating point: a draw then falls neither past the last token nor on one of
     # probability 0.
     threshold = uniforms.unsqueeze(1) * cumulative[:, -1:]
