@@ -416,6 +416,7 @@ KINDS = (
 
 def _kernel_seconds(world: World, work: Callable[[], Any]) -> tuple[dict[str, float], float, int]:
     """Seconds of the device by kind of kernel, wall seconds without the profiler, and the number of kernels."""
+    from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as watch
 
@@ -427,7 +428,12 @@ def _kernel_seconds(world: World, work: Callable[[], Any]) -> tuple[dict[str, fl
     found: dict[str, float] = defaultdict(float)
     number = 0
     for event in watched.events() or ():
-        own = event.self_device_time_total if is_cuda else event.self_cpu_time_total
+        if is_cuda:
+            # Kernels, not the calls that launch them, nor the spans that the optimizer marks around its own.
+            is_own = event.device_type != DeviceType.CPU and not event.name.startswith(("Optimizer.", "Profiler"))
+            own = event.time_range.elapsed_us() if is_own else 0.0
+        else:
+            own = event.self_cpu_time_total
         if own <= 0:
             continue
         number += 1
