@@ -55,9 +55,9 @@ TRAIN = 3.0  # forward, and a backward of twice its work
 
 
 def machine(world: World, report: Report, _: str) -> None:
-    """The card, the versions, and the two ceilings: a large product in bfloat16, and a copy on the device."""
+    """The card, the versions, and its two ceilings: a large product in the precision of the layers, and a copy."""
     side = 256 if world.is_tiny else 8192
-    left, right = (torch.randn(side, side, device=world.device, dtype=torch.bfloat16) for _ in range(2))
+    left, right = (torch.randn(side, side, device=world.device, dtype=getattr(torch, world.dtype)) for _ in range(2))
     product = steady_seconds(world, lambda _: left @ right, num_warm=3, num_timed=10)
     size = side // 2
     wide, other = (torch.randn(size, size, device=world.device) for _ in range(2))
@@ -76,8 +76,8 @@ def machine(world: World, report: Report, _: str) -> None:
         product_rate=product_rate,
         copy_rate=copy_rate,
         **{
-            "bfloat16 product, TFLOP/s": _tera(product_rate),
-            "float32 product, TFLOP/s": _tera(float32),
+            f"{world.dtype} product, TFLOP/s": _tera(product_rate),
+            "float32 product of half the side, TFLOP/s": _tera(float32),
             "copy, TB/s": _tera(copy_rate),
         },
     )
