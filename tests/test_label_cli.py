@@ -34,7 +34,7 @@ def test_prompts_and_completions_are_queued_once(tmp_path):
     data = tmp_path / "studio"
     arguments = ["--data", data, "--prompts", prompts, "--completions", completions, "--overlap", 3]
     first, second = _label("queue", *arguments), _label("queue", *arguments)
-    assert "prompts.jsonl: 2 tasks queued, 0 were" in first.output and "0 tasks queued, 2 were" in second.output
+    assert "prompts.jsonl: 2 tasks queued, 0 already" in first.output and "0 tasks queued, 2 already" in second.output
     studio = open_studio(data)
     with studio.database.read() as session:
         assert sorted(item.kind for item in session.query(Item)) == ["demonstrate", "demonstrate", "evaluate"]
