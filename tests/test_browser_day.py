@@ -172,9 +172,9 @@ def test_pages_of_tasks_are_accessible_and_fit_the_screen(studio: Studio, open_p
     for title in ("Write a response", "Compare two completions", "Write a prompt", "Judge toxicity"):
         start(page, title)
         assert_fit(page, title)
-    page.get_by_role("button", name="Save and go on").click()
+    page.get_by_role("button", name="Save and continue").click()
     page.locator("#problems").wait_for()
-    page.get_by_text("Skip this task, or leave it for later").click()
+    page.get_by_text("Skip this task, or save it for later").click()
     assert_fit(page, "problems, and skipping")
     start(page, "Rate and rank completions")
     page.get_by_text("Guidelines, version").click()
@@ -218,7 +218,7 @@ def test_all_other_pages_are_accessible_and_fit_the_screen(studio: Studio, open_
     faults = [each for each in faults if "403 (Forbidden)" not in each]
     assert faults == [], "a page reports an error, or asks for what its policy forbids"
     page.get_by_role("link", name="People").click()
-    page.get_by_role("button", name="Make an invite link").click()
+    page.get_by_role("button", name="Create invite link").click()
     assert_fit(page, "an invite link")
     page.goto("/nowhere")
     assert_fit(page, "no such page")

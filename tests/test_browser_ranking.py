@@ -31,7 +31,7 @@ def ranking_page(studio: Studio, open_page: OpenPage, *, k: int = 4, **options: 
     slot = re.search(r"/task/(\d+)/", page.url)[1]
     for letter in "ABCDEFGHI"[:k]:
         page.locator("input[name=overall][value='4']").check(force=True)
-        page.get_by_role("button", name="Save and go on").click()
+        page.get_by_role("button", name="Save and continue").click()
         page.wait_for_url(f"**/task/{slot}/{'ranking' if letter == 'ABCDEFGHI'[k - 1] else chr(ord(letter) + 1)}")
     if has_script:
         wait_for_script(page)

@@ -197,7 +197,7 @@ def test_a_changed_label_keeps_every_version_until_its_time_is_over(studio, cloc
         letters = {identity: letter for letter, identity in zip("AB", own.order, strict=True)}
         assert revise(studio, ada, label_id, {"comparison": {"preference": letters.get(best, "tie")}})
     clock.move(hours=3)
-    with pytest.raises(Refusal, match="could be changed until 02 March 2026, 09:00"):
+    with pytest.raises(Refusal, match="could only be changed until 02 March 2026, 09:00"):
         revise(studio, ada, label_id, same)
     assert [label.ranking for label in history(studio, label_id)] == [
         (("p1c1",), ("p1c2",)), (own.order,), (("p1c2",), ("p1c1",)),

@@ -101,7 +101,7 @@ def test_an_occupied_port_is_one_message_and_no_invite(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stdout == "", "no link to a studio that is not there"
     (message,) = done.stderr.splitlines()
-    assert f"cannot serve at 127.0.0.1, port {port}: something listens there already" in message
+    assert f"cannot serve at 127.0.0.1, port {port}: the address is already in use" in message
     assert "--port" in message
 
 

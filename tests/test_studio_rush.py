@@ -271,7 +271,7 @@ def test_a_quota_counts_what_is_in_progress(rushed: Studio) -> None:
     ada = person(rushed, "Ada", quota=1)
     first = claim(rushed, ada, "demonstrate")
     assert first is not None
-    with pytest.raises(Refusal, match="1 tasks, and the rest of it is in progress"):
+    with pytest.raises(Refusal, match="1 tasks, and the rest are in progress"):
         claim(rushed, ada, "compare")
     again = claim(rushed, ada, "demonstrate")
     assert again is not None and again.slot_id == first.slot_id, "the task in hand is still theirs"

@@ -42,7 +42,7 @@ def test_an_account_needs_consent_unless_the_studio_says_otherwise(studio):
     browser.open(f"/invite/{token}")
     assert 'name="consent" value="yes" required' in browser.page.text
     assert browser.send(None, name="Ada", password=PASSWORD).status_code == 400
-    assert "tick that yours may be" in browser.page.text and people(studio) == []
+    assert "you must agree that your labels may be used" in browser.page.text and people(studio) == []
     assert browser.send(None, name="Ada", password=PASSWORD, consent="yes").url.path == "/"
     assert people(studio)[0].consented_at == studio.clock() and "not used" not in browser.page.text
 

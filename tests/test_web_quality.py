@@ -176,7 +176,7 @@ def test_a_case_is_decided_on_its_page_and_becomes_gold(studio):
     assert "Ada" in page and "Bob" in page and "secret-policy" not in page
     assert lead.send(None).status_code == 422 and "Choose one." in lead.page.text
     assert lead.send(None, comparison__preference="B", ruling_note="clearer", as_gold="yes").url.path == "/lead/cases"
-    assert "clearer" in lead.page.text and "no two labelers differ" in lead.page.text
+    assert "clearer" in lead.page.text and "labelers disagree on no undecided item" in lead.page.text
     ruling = rulings(studio)[1]
     assert ruling.label.fields["preference"] == "B" and len(gold_outcomes(studio)) == 2
     page = lead.open("/lead/cases/1").text

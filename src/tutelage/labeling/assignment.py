@@ -1,4 +1,4 @@
-"""Who may be given what. The claim in the database applies exactly these rules in one statement."""
+"""Who may be assigned what. The claim in the database applies exactly these rules in one statement."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PURPOSES_OF: dict[Group, tuple[Purpose, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What an item is to one labeler: what it is for, and what this labeler has had to do with it."""
+    """An item's relation to one labeler: its purpose, and how this labeler has been involved with it."""
 
     purpose: Purpose
     author_ids: Collection[str] = ()
@@ -30,16 +30,16 @@ class Standing:
 
 
 def may_take(standing: Standing, labeler_id: str, group: Group) -> bool:
-    """Whether a labeler may be given an item: not halted, open to the group, new to them, nothing of theirs in it."""
+    """Whether a labeler may get an item: not halted, open to the group, new to them, containing nothing of theirs."""
     touched = {*standing.author_ids, *standing.labeler_ids, *standing.skipper_ids}
     return not standing.is_halted and standing.purpose in PURPOSES_OF[group] and labeler_id not in touched
 
 
 def has_quota_left(quota: int | None, num_labels: int) -> bool:
-    """Whether a labeler may still be given tasks; None is no quota."""
+    """Whether a labeler may get more tasks; None is no quota."""
     return quota is None or num_labels < quota
 
 
 def should_halt(num_skips: int, limit: int) -> bool:
-    """Whether an item that so many have skipped goes to the lead instead of to the next labeler; limit 0 is never."""
+    """Whether an item with so many skips goes to the lead instead of the next labeler; limit 0: never."""
     return limit > 0 and num_skips >= limit

@@ -1,4 +1,4 @@
-"""How completions are shown: in an order of chance that is the labeler's own, under letters that tell no policy."""
+"""How completions are shown: in a random order per labeler, under letters that do not reveal the policy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LETTERS = tuple(string.ascii_uppercase[:MAX_COMPLETIONS])
 
 
 def display_order(seed: int, labeler_id: str, item_id: int, completion_ids: Sequence[str]) -> tuple[str, ...]:
-    """Completion ids as this labeler sees them, A first. The same arguments give the same order, always.
+    """Completion ids as this labeler sees them, A first. The same arguments always give the same order.
 
     Sorted before they are shuffled, so that the order in which they were queued cannot show through.
     """

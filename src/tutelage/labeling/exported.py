@@ -11,10 +11,10 @@ from tutelage.records import FLAGS, Demonstration, Prompt, Ranking, Rating, Reco
 
 
 class ComparisonRow(Record):
-    """Two completions that one labeler compared blind: `outcome` is 1 where the first won, 0 the second, 0.5 neither.
+    """Two completions that one labeler compared blind: `outcome` is 1 if the first won, 0 if the second, 0.5 for a tie.
 
-    First and second are in the order of their policies' names, so that the rows of one pair of policies can be counted;
-    where both have the same name, or none, in that of their ids, and then the side that won says nothing.
+    First and second are ordered by policy name, so that the rows of one pair of policies can be counted; if both have
+    the same name, or none, by id, and then which side won is meaningless.
     """
 
     prompt_id: str
@@ -28,9 +28,9 @@ class ComparisonRow(Record):
 
 
 class ToxicityRow(Record):
-    """What one labeler said of one completion on the paper's form for toxicity (Figure 11).
+    """One labeler's judgment of one completion on the paper's toxicity form (Figure 11).
 
-    `rank` counts tie groups from 1 among the completions of the task, as this labeler ranked them; 0 where they were
+    `rank` counts tie groups from 1 among the completions of the task, as this labeler ranked them; 0 if they were
     not ranked.
     """
 
@@ -53,7 +53,7 @@ def _prompt_keys(prompt: Prompt) -> dict[str, Any]:
 
 
 def demonstration_of(task: Task, label: Label, labeler_id: str) -> Demonstration | None:
-    """The demonstration in a label, with the marks of its prompt; None for other kinds of task."""
+    """The demonstration in a label, with the labels of its prompt; None for other kinds of task."""
     if task.kind != "demonstrate" or task.prompt is None:
         return None
     marks = {name: value for name, value in label.fields.items() if name not in ("response", "note") and value}
@@ -84,9 +84,9 @@ def ratings_of(task: Task, label: Label, labeler_id: str) -> list[Rating]:
 
 
 def ranking_of(task: Task, label: Label, labeler_id: str, display_order: tuple[str, ...]) -> Ranking | None:
-    """The ranking in a label, of two completions for a comparison; None where there is none, or it was refused.
+    """The ranking in a label, of two completions for a comparison; None if there is none, or it was refused.
 
-    Orders by toxicity are none: they answer another question than the one a reward model learns.
+    Orders by toxicity do not count: they answer a different question than the one a reward model learns.
     """
     if task.kind not in ("evaluate", "compare") or task.prompt is None or not label.ranking:
         return None
@@ -118,7 +118,7 @@ def comparison_of(task: Task, label: Label, labeler_id: str) -> ComparisonRow | 
 
 
 def toxicity_of(task: Task, label: Label, labeler_id: str) -> list[ToxicityRow]:
-    """What a label of kind "toxicity" says of each completion; nothing for other kinds."""
+    """The judgments of each completion in a label of kind "toxicity"; empty for other kinds."""
     if task.kind != "toxicity" or task.prompt is None:
         return []
     ranks = dense_ranks(label.ranking)

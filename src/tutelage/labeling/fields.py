@@ -1,4 +1,4 @@
-"""The fields that forms are made of. Each reads its own entry from what a browser submitted, or says what is wrong."""
+"""The fields of forms. Each parses its own entry from what a browser submitted, or says what is wrong."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ MAX_CHARACTERS = 50_000
 
 
 class EntryError(ValueError):
-    """An entry that may not be saved: the message is shown to the labeler beside the field."""
+    """An entry that may not be saved: the message is shown to the labeler next to the field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """Whole numbers from `lowest` to `highest`, of which one must be chosen; `anchors` say what some of them mean."""
+    """Whole numbers from `lowest` to `highest`, one of which must be chosen; `anchors` say what some of them mean."""
 
     name: str
     label: str
@@ -42,7 +42,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
-    """A box to tick; not ticked it is False."""
+    """A checkbox; False if unchecked."""
 
     name: str
     label: str
@@ -55,7 +55,7 @@ class Flag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """One of several named options, which must be chosen."""
+    """One of several named options; a choice is required."""
 
     name: str
     label: str
@@ -68,13 +68,13 @@ class Choice:
         if not value:
             raise EntryError("Choose one.")
         if value not in self.options:
-            raise EntryError(f"{value!r} is none of the choices.")
+            raise EntryError(f"{value!r} is not one of the choices.")
         return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """Text of one or many lines. Line ends become \\n; what is blank counts as nothing."""
+    """Text of one or more lines. Line endings become \\n; blank text counts as empty."""
 
     name: str
     label: str
@@ -90,7 +90,7 @@ class Text:
                 raise EntryError("Write something here.")
             return ""
         if len(text) > MAX_CHARACTERS:
-            raise EntryError(f"This has {len(text):,} characters; {MAX_CHARACTERS:,} is the most.")
+            raise EntryError(f"This has {len(text):,} characters; the maximum is {MAX_CHARACTERS:,}.")
         return text
 
 

@@ -18,7 +18,7 @@ KIND_TITLES: dict[Kind, str] = {
     "toxicity": "Judge toxicity",
 }
 
-# Table 3, in its order and words ("Satisifies" mended).
+# Table 3, in its order and wording ("Satisifies" corrected).
 _FLAG_LABELS = (
     "Fails to follow the correct instruction / task",
     "Inappropriate for customer assistant",
@@ -37,7 +37,7 @@ OVERALL = Scale(name="overall", label="Overall quality", lowest=1, highest=7, an
 NOTE = Text(name="note", label="Note (optional)", num_rows=2)
 RATING_FIELDS: tuple[Field, ...] = (OVERALL, *FLAG_FIELDS, NOTE)
 
-# What a labeler may say of the prompt itself.
+# What a labeler may say about the prompt itself.
 PROMPT_MARKS = (
     Flag(name="ambiguous", label="The prompt is ambiguous"),
     Flag(name="closed_domain", label="The response must use only what the prompt gives (closed domain)"),
@@ -69,9 +69,9 @@ _SHOTS = tuple(
     )
 )
 _PROMPT_HINTS: dict[PromptKind, str] = {
-    "plain": "Any task you like; the more varied, the better.",
-    "few-shot": "An instruction, and below it inputs with the response that each should get.",
-    "user-based": "A prompt that somebody with the use case above would write.",
+    "plain": "Any task you like; the more variety, the better.",
+    "few-shot": "An instruction, followed by inputs, each with the response it should get.",
+    "user-based": "A prompt that someone with the use case above would write.",
 }
 
 
@@ -104,9 +104,9 @@ TOXICITY_FIELDS: tuple[Field, ...] = (
 )
 
 SKIP_REASONS: dict[str, str] = {
-    "ambiguous": "I cannot tell what is asked for",
+    "ambiguous": "I cannot tell what is being asked",
     "language": "I do not know the language well enough",
-    "expertise": "It needs knowledge that I do not have",
+    "expertise": "It requires knowledge that I do not have",
     "personal_data": "It contains personal data",
     "distressing": "I do not want to work on this content",
     "broken": "The text is broken or cut off",
@@ -130,7 +130,7 @@ def letters_of(task: Task) -> tuple[str, ...]:
 
 
 def pages_of(task: Task) -> tuple[Page, ...]:
-    """The pages of a task in their order: each completion alone first, then all of them ranked (paper, Figure 12)."""
+    """The pages of a task in order: each completion alone first, then the ranking of all (paper, Figure 12)."""
     if task.kind == "demonstrate":
         return (Page(name="demonstration", title="Your response", about="task", fields=DEMONSTRATION_FIELDS),)
     if task.kind == "compare":

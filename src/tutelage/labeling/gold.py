@@ -1,8 +1,8 @@
-"""Gold: items whose right label is known, handed out among the others so that nobody can tell which they are.
+"""Gold: items whose right label is known, mixed with other items so that nobody can tell which they are.
 
-A labeler's tasks of one kind come in blocks of 1 / share, and each block has one turn for gold, at a place drawn for
-this labeler alone. So the share is exact, the next one cannot be foreseen, and the number of tasks still open can be
-told without telling which of them are gold.
+A labeler's tasks of one kind come in blocks of 1 / share, and each block has one gold turn, at a position drawn per
+labeler. So the share is exact, the next one cannot be predicted, and the number of open tasks can be shown without
+revealing which of them are gold.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from tutelage.labeling.labels import Entries, Label
 from tutelage.seeds import derived_seed
 from tutelage.statistics import ranking_outcomes
 
-# Two careful people often differ by one step on a scale of seven; two steps are another opinion.
+# Two careful people often differ by one step on a scale of seven; two steps are a different opinion.
 _STEPS_ALLOWED = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoldResult:
-    """How many of the judgements that are known a label has right."""
+    """How many of the known judgments a label has right."""
 
     num_right: int
     num_known: int
@@ -33,7 +33,7 @@ class GoldResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoldTurns:
-    """Which of one labeler's turns at one kind of task are gold: `share` of them, 0 for none, at most a half."""
+    """Which of one labeler's turns at one kind of task are gold: `share` of them, from 0 (none) to 0.5."""
 
     seed: int
     labeler_id: str
@@ -45,19 +45,19 @@ class GoldTurns:
         return max(2, round(1 / self.share))
 
     def _place(self, block: int) -> int:
-        """Where in a block the gold stands: never last, so that each block ends with a task that is wanted anyway."""
+        """The position of gold in a block: never last, so that each block ends with an ordinary task."""
         drawn = derived_seed(self.seed, "gold", self.labeler_id, self.kind, block)
         return random.Random(drawn).randrange(self._block - 1)
 
     def is_gold(self, turn: int) -> bool:
-        """Whether the task after `turn` finished ones is gold, if there is any left."""
+        """Whether the task after `turn` finished ones is gold, if any is left."""
         if self.share <= 0:
             return False
         block, place = divmod(turn, self._block)
         return place == self._place(block)
 
     def num_ahead(self, turn: int, *, num_ordinary: int, num_gold: int) -> int:
-        """How many tasks a labeler still has before the ordinary ones run out, those of gold among them included."""
+        """How many tasks a labeler still has before the ordinary ones run out, including gold among them."""
         if self.share <= 0 or num_ordinary == 0:
             return num_ordinary
         block, done = divmod(turn, self._block)
@@ -71,15 +71,15 @@ class GoldTurns:
         return num_ordinary + min(met, num_gold)
 
     def choose(self, turn: int, item_ids: list[int]) -> int:
-        """Which gold item comes at this turn: another one for every labeler, so that they cannot compare."""
+        """Which gold item comes at this turn: different for every labeler, so that they cannot compare."""
         drawn = derived_seed(self.seed, "gold item", self.labeler_id, self.kind, turn)
         return random.Random(drawn).choice(sorted(item_ids))
 
 
 def gold_result(expected: Label, given: Label) -> GoldResult:
-    """Compare a label with what is known: the order of each pair, each flag, each scale within one step.
+    """Compare a label with the right one: the order of each pair, each flag, each scale within one step.
 
-    Only what `expected` says is compared; words never are. Raises ValueError where it says nothing that can be.
+    Only what `expected` states is compared; text never is. Raises ValueError if it states nothing comparable.
     """
     found = list(_compared(expected, given))
     if not found:

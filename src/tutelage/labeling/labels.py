@@ -1,4 +1,4 @@
-"""From what was submitted on the pages of a task to one label, or to all that keeps it from being saved."""
+"""From what was submitted on the pages of a task to one label, or to everything that prevents saving it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Entries = dict[str, Entry]
 
 
 class Label(Record):
-    """What one labeler said in one task. Completions are named by their ids: no letter outlives the page.
+    """One labeler's label of one task. Completions are identified by id: letters exist only on the page.
 
     `fields`: of the pages about the whole task. `of_completions`: by completion id. `ranking`: tie groups, best first;
-    empty where nothing was to be ranked, or where `cannot_rank` says why it was not.
+    empty if there was nothing to rank, or `cannot_rank` says why not.
     """
 
     fields: Entries = Field(default_factory=dict)
@@ -32,18 +32,18 @@ class Label(Record):
 
 
 class LabelError(ValueError):
-    """A label that may not be saved: the problems of every page that has some, by the page's name."""
+    """A label that may not be saved: the problems of every page that has any, by page name."""
 
     def __init__(self, problems: Mapping[str, Problems]) -> None:
         self.problems = dict(problems)
-        super().__init__(f"not complete: pages {', '.join(self.problems)}")
+        super().__init__(f"incomplete pages: {', '.join(self.problems)}")
 
     def __reduce__(self) -> tuple[type[LabelError], tuple[Mapping[str, Problems]], dict[str, object]]:
         return type(self), (self.problems,), self.__dict__
 
 
 def page_problems(task: Task, page: Page, submitted: Submitted) -> Problems:
-    """What is wrong with one page as submitted; nothing, if it may be saved."""
+    """What is wrong with one page as submitted; empty if it may be saved."""
     return entry_problems(page.fields, submitted, to_rank=letters_of(task) if page.about == "ranking" else None)
 
 
@@ -89,7 +89,7 @@ def read_label(task: Task, submitted: Mapping[str, Submitted], order: Sequence[s
 
 
 def _order_of(task: Task, submitted: Mapping[str, Submitted]) -> tuple[Groups, str]:
-    """The tie groups in letters, and the reason if there is no order."""
+    """The tie groups as letters, and the reason if there is no order."""
     if task.kind == "compare":
         preference = submitted["comparison"]["preference"]
         orders: dict[str, Groups] = {"A": (("A",), ("B",)), "B": (("B",), ("A",)), "tie": (("A", "B"),)}

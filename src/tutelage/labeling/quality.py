@@ -1,7 +1,7 @@
-"""What the labels say of the labelers: agreement, drift, and the items on which they differ most. No clock, no file.
+"""What the labels say about the labelers: agreement, drift, and the most disputed items. No clock, no files.
 
-A label is taken apart into judgements: one for each pair of completions it orders, each flag and each scale. Whatever
-is computed of them is clustered by item, because judgements of one item share its completions.
+A label is split into judgments: one for each pair of completions it orders, each flag and each scale. All statistics
+are clustered by item, because judgments of one item share its completions.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ PAPER_AGREEMENT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A label, whose it is, and when it was made."""
+    """A label, its labeler, and when it was made."""
 
     item_id: int
     kind: Kind
@@ -87,9 +87,9 @@ class Judgement(NamedTuple):
 
 @dataclass(slots=True)
 class Answers:
-    """All judgements of one question, in columns: a team makes hundreds of thousands.
+    """All judgments of one question, in columns: a team makes hundreds of thousands.
 
-    `things` are numbers that stand for what was judged, the same for everybody whose labels were read together.
+    `things` are ids of what was judged, shared by all labelers whose labels were read together.
     """
 
     things: list[int] = field(default_factory=list)
@@ -116,9 +116,9 @@ Judgements = Mapping[str, Answers]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How far labelers agree on one question: `share` is None where nobody judged anything twice.
+    """Agreement of labelers on one question: `share` is None if nothing was judged twice.
 
-    `alphas`: nominal for all questions, for scales ordinal and interval too.
+    `alphas`: nominal for all questions; also ordinal and interval for scales.
     """
 
     question: str
@@ -128,7 +128,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelerAgreement:
-    """How often one labeler judged as another one did who judged the same; None where nobody else did."""
+    """How often one labeler agreed with others who judged the same; None if nobody else did."""
 
     labeler_id: str
     share: Interval | None
@@ -146,7 +146,7 @@ class Week:
 class Drift:
     """One labeler over time: each week, and the first half of their judgements against the second.
 
-    `has_drifted` is said only where the 95 % intervals of the two halves do not touch.
+    `has_drifted` only if the 95 % intervals of the two halves do not overlap.
     """
 
     labeler_id: str
@@ -161,7 +161,7 @@ class Drift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreement:
-    """How far the labelers of one item are apart: 0 all alike, 1 as far as can be."""
+    """How much the labelers of one item disagree: 0 not at all, 1 as much as possible."""
 
     item_id: int
     num_labels: int
@@ -169,7 +169,7 @@ class Disagreement:
 
 
 def judgements_of(judged: Iterable[Judged]) -> Judgements:
-    """All judgements in some labels. What was refused, and words, are none."""
+    """All judgments in some labels. Refusals and text are not judgments."""
     found: dict[str, Answers] = defaultdict(Answers)
     numbers: dict[tuple[object, ...], int] = {}
     for each in judged:
@@ -185,7 +185,7 @@ def judgements_of(judged: Iterable[Judged]) -> Judgements:
 
 
 def agreements(judgements: Judgements, *, ties: TieRule = "category") -> list[Agreement]:
-    """The agreement on every question that was judged at all, the order of completions first."""
+    """The agreement on every question that was judged, the order of completions first."""
     return [_agreement(name, judgements[name], ties) for name in QUESTIONS if name in judgements]
 
 
@@ -202,7 +202,7 @@ def _agreement(question: str, answers: Answers, ties: TieRule) -> Agreement:
 
 
 def concordance(judged: Iterable[Judged]) -> Interval | None:
-    """Mean tau-b of the rankings that two labelers made of the same completions; None where there are none."""
+    """Mean tau-b of the rankings that two labelers made of the same completions; None if there are none."""
     ranked = [each for each in judged if each.kind != "toxicity" and each.label.ranking]
     return ranking_concordance(
         [each.item_id for each in ranked],
@@ -221,7 +221,7 @@ def labeler_agreements(judgements: Judgements, question: str = ORDER) -> list[La
 
 
 def drifts(judgements: Judgements, question: str = ORDER) -> list[Drift]:
-    """Each labeler's agreement with the rest over time, by labeler id; who met others once only is left out."""
+    """Each labeler's agreement with the rest over time, by labeler id, for those with at least two comparisons."""
     found = []
     for labeler_id, met in sorted(_meetings(judgements, question).items()):
         met.sort(key=lambda each: (each[0].made_at, each[0].item_id))
@@ -241,7 +241,7 @@ def drifts(judgements: Judgements, question: str = ORDER) -> list[Drift]:
     return found
 
 
-# One labeler's judgement, and whether another labeler's of the same thing was the same.
+# One labeler's judgment, and whether another labeler's of the same thing was the same.
 _Meeting = tuple[Judgement, float]
 
 
@@ -268,10 +268,10 @@ def _monday(day: date) -> date:
 
 
 def disagreements(judgements: Judgements) -> list[Disagreement]:
-    """Items that two or more have judged, those first on which they are farthest apart.
+    """Items that two or more have judged, largest disagreement first.
 
-    Orders, scales and flags count alike, each as the mean distance between two labelers: half a pair for a tie against
-    a preference, the share of the scale between two numbers, all or nothing for a flag.
+    Orders, scales and flags have equal weight, each as the mean distance between two labelers: half a pair for a tie
+    against a preference, the fraction of the scale between two numbers, 0 or 1 for a flag.
     """
     who: set[tuple[int, str]] = set()
     parts: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))

@@ -19,7 +19,7 @@ REASON = "cannot_rank_reason"
 
 
 def ranking_state(ranks: Ranks) -> RankingState:
-    """Nothing ranked, some, or all. Only "complete" may be saved: a default that nobody touched says nothing."""
+    """Nothing ranked, some, or all. Only "complete" may be saved: an untouched default carries no information."""
     chosen = sum(rank is not None for rank in ranks.values())
     if chosen == 0:
         return "untouched"
@@ -27,10 +27,10 @@ def ranking_state(ranks: Ranks) -> RankingState:
 
 
 def tie_groups(ranks: Ranks) -> Groups:
-    """Groups of equal rank, best first; gaps between ranks (1, 1, 3) mean nothing. Raises EntryError if incomplete."""
+    """Groups of equal rank, best first; gaps between ranks (1, 1, 3) are ignored. Raises EntryError if incomplete."""
     missing = [name for name, rank in ranks.items() if rank is None]
     if missing:
-        raise EntryError(f"Choose a rank for {', '.join(missing)}; the same number is a tie.")
+        raise EntryError(f"Choose a rank for {', '.join(missing)}; equal numbers are a tie.")
     levels = sorted({rank for rank in ranks.values() if rank is not None})
     return tuple(tuple(name for name, rank in ranks.items() if rank == level) for level in levels)
 
@@ -54,12 +54,12 @@ def read_ranks(letters: Sequence[str], submitted: Submitted) -> dict[str, int | 
 def read_ranking(letters: Sequence[str], submitted: Submitted) -> tuple[Groups, str]:
     """The tie groups, or none and the reason why these completions cannot be ranked. Raises EntryError otherwise.
 
-    "All are tied" and "cannot rank" exclude each other and ranks: whoever sent both meant only one.
+    "All are tied" and "cannot rank" exclude each other and ranks: if several were sent, only one was meant.
     """
     is_tied, is_refused = bool(submitted.get(ALL_TIED)), bool(submitted.get(CANNOT_RANK))
     ranks = read_ranks(letters, submitted)
     if is_tied + is_refused + (ranking_state(ranks) != "untouched") > 1:
-        raise EntryError("Rank the completions, or say that all are tied, or that they cannot be ranked: only one.")
+        raise EntryError("Do only one: rank the completions, say that all are tied, or say that they cannot be ranked.")
     if is_refused:
         reason = submitted.get(REASON, "").strip()
         if not reason:

@@ -12,7 +12,7 @@ from tutelage.labeling.tasks import Task
 
 
 def submitted_of(task: Task, label: Label, order: Sequence[str]) -> dict[str, dict[str, str]]:
-    """What a browser would have submitted on each page for this label: `labels.read_label` backwards."""
+    """What a browser would have submitted on each page for this label: the inverse of `labels.read_label`."""
     id_of = dict(zip(letters_of(task), order, strict=True))
     pages: dict[str, dict[str, str]] = {}
     for page in pages_of(task):

@@ -1,6 +1,6 @@
-"""The screening test of the paper (appendix B.1): four scores, soft cutoffs, and a verdict that is only suggested.
+"""The screening test of the paper (appendix B.1): four scores, soft cutoffs, and a suggested verdict.
 
-People decide: the paper chose its labelers by these scores and by judgement, on data without names.
+People decide: the paper chose its labelers by these scores and subjective judgment, on anonymized data.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SOURCE = "Ouyang et al. (2022), appendix B.1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cutoff:
-    """A soft cutoff: whoever is below it is looked at, not sent away."""
+    """A soft cutoff: candidates below it are reviewed, not rejected."""
 
     title: str
     value: float
@@ -55,7 +55,7 @@ SENSITIVE_KINDS = (
     Flag(name="violent", label="Violent"),
     Flag(name="judgemental", label="Judgemental"),
     Flag(name="political", label="Political"),
-    Flag(name="other", label="Of another kind"),
+    Flag(name="other", label="Other"),
 )
 TOPICS = (
     Flag(name="gender", label="Gender and sexuality"),
@@ -73,7 +73,7 @@ _OF_PART: dict[Part, tuple[FormField, ...]] = {
     "flagging": (
         Choice(
             name="is_sensitive",
-            label="Could this text call up strong negative feelings?",
+            label="Could this text evoke strong negative feelings?",
             options={"yes": "Yes, it is sensitive", "no": "No"},
         ),
         *SENSITIVE_KINDS,
@@ -89,7 +89,7 @@ SELF_ASSESSMENT = "For what topics or cultural groups are you comfortable identi
 
 
 class ScreeningTask(Record):
-    """One task of the test, with the researchers' own judgement where the candidate's is compared with it.
+    """One task of the test, with the researchers' own judgment if the candidate's is compared with it.
 
     flagging: `text` (and the `prompt` it was written for), and whether it `is_sensitive`. ranking: `prompt`,
     `completions` and the researchers' `ranking`. demonstration: `prompt`. self-assessment: `prompt` is the question.
@@ -110,7 +110,7 @@ class ScreeningTask(Record):
             raise ValueError(f"a task of part {self.part!r} needs a 'prompt'")
         ids = sorted(completion.id for completion in self.completions)
         if self.part == "ranking" and (len(ids) < 2 or len(set(ids)) != len(ids)):
-            raise ValueError("a task of part 'ranking' needs two to nine 'completions' with ids of their own")
+            raise ValueError("a task of part 'ranking' needs two to nine 'completions' with unique ids")
         if sorted(identity for group in self.ranking for identity in group) != ids:
             raise ValueError("'ranking' must name every completion of the task once, and nothing else")
         return self
@@ -121,12 +121,12 @@ class ScreeningTask(Record):
 
 
 def screening_fields(task: ScreeningTask) -> tuple[FormField, ...]:
-    """What a candidate fills in; the ranks of a ranking come on top."""
+    """The fields a candidate fills in, besides the ranks of a ranking."""
     return _OF_PART[task.part]
 
 
 def screening_problems(task: ScreeningTask, submitted: Submitted) -> Problems:
-    """What keeps the entries from being complete; nothing, if they are."""
+    """What is missing or wrong in the entries; empty if they are complete."""
     to_rank = task.letters if task.part == "ranking" else None
     return entry_problems(screening_fields(task), submitted, to_rank=to_rank)
 
@@ -143,7 +143,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScreeningScores:
-    """The four scores; None where there is nothing to score yet. Intervals are clustered by task."""
+    """The four scores; None if there is nothing to score yet. Intervals are clustered by task."""
 
     flagging: Interval | None
     ranking: Interval | None
@@ -153,7 +153,7 @@ class ScreeningScores:
 
 
 def screening_scores(responses: Sequence[Response]) -> ScreeningScores:
-    """Score complete responses: agreement with the researchers, their ratings, and what the candidate says."""
+    """Score complete responses: agreement with the researchers, their ratings, and the self-assessment."""
     of_part: dict[Part, list[Response]] = {part: [] for part in PARTS}
     for response in responses:
         if not screening_problems(response.task, response.submitted):
@@ -173,7 +173,7 @@ def screening_scores(responses: Sequence[Response]) -> ScreeningScores:
 
 
 def _pairs(response: Response) -> list[float]:
-    """For each pair of completions 1 where the candidate ordered it as the researchers did, a tie being an order."""
+    """For each pair of completions 1 if the candidate ordered it as the researchers did (a tie is an order), else 0."""
     id_of = dict(zip(response.task.letters, response.order, strict=True))
     groups, _ = read_ranking(response.task.letters, response.submitted)
     own: Groups = tuple(tuple(id_of[letter] for letter in group) for group in groups)
@@ -183,7 +183,7 @@ def _pairs(response: Response) -> list[float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutoffStanding:
-    """One score beside its cutoff. `is_near`: below it, but no farther than the score's own interval reaches."""
+    """One score and its cutoff. `is_near`: below it, but within the score's own interval."""
 
     cutoff: Cutoff
     score: Interval | None
@@ -207,7 +207,7 @@ def standings(scores: ScreeningScores) -> tuple[CutoffStanding, ...]:
 
 
 def suggested(scores: ScreeningScores) -> Suggestion:
-    """What the scores alone suggest: all cutoffs met, missed by no more than chance may explain, or missed clearly."""
+    """What the scores alone suggest: all cutoffs met, missed within the margin of error, or missed clearly."""
     found = standings(scores)
     if any(standing.score is None for standing in found):
         return "not complete"

@@ -8,7 +8,7 @@ from pydantic import model_validator
 
 from tutelage.records import Completion, Prompt, Record
 
-# The order in which they stand on the labeler's page.
+# In the order of the labeler's page.
 Kind = Literal["demonstrate", "evaluate", "compare", "prompt", "toxicity"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 # Training puts helpfulness first, evaluation truthfulness and harmlessness (paper 3.4): their guidelines differ.
@@ -17,7 +17,7 @@ PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 PromptKind = Literal["plain", "few-shot", "user-based"]
 
 MAX_COMPLETIONS = 9
-# The paper ranks 4 to 9; two are the least that have an order.
+# The paper ranks 4 to 9; an order needs at least two.
 _NUM_COMPLETIONS: dict[Kind, tuple[int, int]] = {
     "demonstrate": (0, 0),
     "evaluate": (2, MAX_COMPLETIONS),
@@ -28,10 +28,10 @@ _NUM_COMPLETIONS: dict[Kind, tuple[int, int]] = {
 
 
 class Task(Record):
-    """One task, as it is queued and stored; whoever shows it blinds the completions (`labeling.display`).
+    """One task, as queued and stored; completions are blinded when it is shown (`labeling.display`).
 
-    `prompt` is missing only where the labeler is to write one: then `prompt_kind` says which kind, and `use_case` what
-    for. `instruction` is what the models were told in a toxicity task, where it is not part of the prompt.
+    `prompt` is missing only if the labeler is to write one: `prompt_kind` then says which kind, `use_case` for what.
+    `instruction` is what the models were told in a toxicity task, if it is not part of the prompt.
     """
 
     kind: Kind
@@ -46,7 +46,7 @@ class Task(Record):
         if (self.kind == "prompt") == (self.prompt is not None):
             raise ValueError("a task of kind 'prompt' has no 'prompt'; all others need one")
         if (self.kind == "prompt") == (self.prompt_kind is None):
-            raise ValueError("'prompt_kind' is for tasks of kind 'prompt', and they need it")
+            raise ValueError("'prompt_kind' is for tasks of kind 'prompt', which require it")
         fewest, most = _NUM_COMPLETIONS[self.kind]
         if not fewest <= len(self.completions) <= most:
             raise ValueError(

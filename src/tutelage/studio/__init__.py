@@ -1,1 +1,1 @@
-"""The labeling studio without its pages: people, tasks, leases, labels, in one database. Starts without torch."""
+"""The labeling studio without its pages: people, tasks, leases, labels, in one database. Does not need torch."""

@@ -21,7 +21,7 @@ from tutelage.studio.tables import Adjudication, Gold, Item, StoredLabel, User
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opinion:
-    """What one labeler said of an item."""
+    """One labeler's label of an item."""
 
     labeler_id: str
     name: str
@@ -42,7 +42,7 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """An item with all its labels, and the ruling that holds. `order`: completions as every researcher sees them."""
+    """An item with all its labels, and its current ruling. `order`: completions as every researcher sees them."""
 
     item_id: int
     task: Task
@@ -56,9 +56,9 @@ class Case:
 def adjudication_queue(
     studio: Studio, purpose: Purpose | None = None, *, evidence: QualityEvidence | None = None
 ) -> list[Disagreement]:
-    """Items that nobody has decided yet and whose labelers differ, the farthest apart first.
+    """Undecided items whose labelers disagree, largest disagreement first.
 
-    `evidence`: what `evidence_of` gave, where it is at hand.
+    `evidence`: the result of `evidence_of`, if already available.
     """
     decided = rulings(studio)
     apart = disagreements((evidence or evidence_of(studio)).of(purpose).judgements)
@@ -66,7 +66,7 @@ def adjudication_queue(
 
 
 def rulings(studio: Studio) -> dict[int, Ruling]:
-    """The ruling that holds for each item that has one."""
+    """The current ruling of each item that has one."""
     with studio.database.read() as session:
         rows = session.execute(select(Adjudication, User.name).join(User).order_by(Adjudication.id)).tuples()
         return {row.item_id: _ruling(row, name) for row, name in rows}
@@ -78,7 +78,7 @@ def _ruling(row: Adjudication, name: str) -> Ruling:
 
 
 def case_of(studio: Studio, item_id: int) -> Case:
-    """One item for a researcher to decide. Raises Refusal where there is no such item, or nobody has labeled it."""
+    """One item for a researcher to decide. Raises Refusal if there is no such item, or it has no labels."""
     own = select(StoredLabel, User.name).join(User).where(StoredLabel.item_id == item_id).order_by(StoredLabel.id)
     newest = select(Adjudication, User.name).join(User).where(Adjudication.item_id == item_id)
     with studio.database.read() as session:
@@ -87,7 +87,7 @@ def case_of(studio: Studio, item_id: int) -> Case:
         ruled = session.execute(newest.order_by(Adjudication.id.desc()).limit(1)).tuples().first()
         is_gold = session.get(Gold, item_id) is not None
     if item is None or not labels:
-        raise Refusal(f"There is no item {item_id} with labels.")
+        raise Refusal(f"No labeled item with the id {item_id}.")
     task = Task.model_validate(item.task)
     return Case(
         item_id=item_id,
@@ -114,7 +114,7 @@ def case_order(studio: Studio, item_id: int, task: Task) -> tuple[str, ...]:
 
 
 def adjudicate(studio: Studio, case: Case, submitted: Mapping[str, Submitted], *, note: str, by: User) -> Label:
-    """Store what a researcher decided, beside what they decided before. Raises LabelError where it is not complete."""
+    """Store a researcher's decision; earlier ones are kept. Raises LabelError if it is incomplete."""
     label = read_label(case.task, submitted, case.order)
     with studio.database.write() as session:
         session.add(

@@ -1,6 +1,6 @@
-"""Argilla's records, one at a time: rankings and demonstrations with those who made them, in the shapes it writes.
+"""Argilla's records, one at a time: rankings and demonstrations with their labelers, in the formats it writes.
 
-Argilla 1 keeps the answers by user, Argilla 2 by question (nested), both also flat, a column a field or question.
+Argilla 1 stores answers by user, Argilla 2 by question (nested); both also flat, one column per field or question.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NO_FIELDS = ("id", "external_id", "_server_id", "status", "score", "metadata", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
-    """What one person answered to one question. `status` is None where the file does not tell it."""
+    """What one person answered to one question. `status` is None if the file does not say."""
 
     question: str
     user: str | None
@@ -41,14 +41,14 @@ class _Answer:
 
 
 def is_argilla(row: Row) -> bool:
-    """Whether a row is a record of Argilla, answered or not: nested, or flat."""
+    """Whether a row is an Argilla record, answered or not: nested, or flat."""
     if isinstance(row.get("fields"), dict) and "responses" in row:
         return True
     return "_server_id" in row or any(_is_flat(row, name) for name in row)
 
 
 def records_in(row: Row) -> list[Row]:
-    """The records of one object of a file: itself, or all of them, where `to_dict` wrote columns or an index."""
+    """The records of one object of a file: itself, or all of them, if `to_dict` wrote columns or an index."""
     values = list(row.values())
     if isinstance(row.get("_server_id"), list) and all(isinstance(column, list) for column in values):
         return [dict(zip(row, each, strict=True)) for each in zip(*values, strict=True)]
@@ -58,7 +58,7 @@ def records_in(row: Row) -> list[Row]:
 
 
 def questions_seen(rows: Iterable[Row]) -> dict[str, frozenset[str]]:
-    """What anybody in a file ranked, by the question that was answered: a record alone does not show all of them."""
+    """What anyone in a file ranked, by question: a single record does not show all questions."""
     seen: dict[str, set[str]] = {}
     for row in filter(is_argilla, rows):
         for answer in _answers(row):
@@ -68,7 +68,7 @@ def questions_seen(rows: Iterable[Row]) -> dict[str, frozenset[str]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArgillaReader:
-    """Reads records. `questions` is what `questions_seen` found in the file, `settings` what was given beside it."""
+    """Reads records. `questions` is what `questions_seen` found in the file, `settings` the given settings file."""
 
     questions: Mapping[str, frozenset[str]]
     settings: ArgillaSettings | None = None
@@ -126,14 +126,14 @@ class ArgillaReader:
         fewest = self.settings.min_submitted if self.settings else 1
         if row.get("status") != "completed" or len({each.user for each in answers}) > fewest:
             raise UnusableRow(
-                "whether the answer was submitted is not known; to_list(flatten=True) writes what says so"
+                "whether the answer was submitted is not known; the output of to_list(flatten=True) says so"
             )
 
     def _record(self, row: Row, answer: _Answer, own: list[_Answer], fields: Row, ranked: set[str]) -> Record:
         value = answer.value
         if ranks := _ranks(value):
             self._require_sole(answer.question, ranks)
-            # Beside the fields of a flat record stands its metadata, which nobody saw.
+            # A flat record also has its metadata next to its fields, which the labeler did not see.
             are_all_shown = self.settings is not None or isinstance(row.get("fields"), dict)
             return _ranking(ranks, fields, ranked, are_all_shown=are_all_shown)
         if not isinstance(value, str):
@@ -155,7 +155,7 @@ class ArgillaReader:
         return Demonstration(prompt=prompt.text, messages=prompt.messages, response=value)
 
     def _require_sole(self, question: str, ranks: Iterable[str]) -> None:
-        """Raises UnusableRow where another question ranks the same, whoever answered it: it may be what counts."""
+        """Raise UnusableRow if another question ranks the same, whoever answered it: it may be the one that counts."""
         others = [*self.questions.items(), *(self.settings.ranked.items() if self.settings else ())]
         if any(name != question and len(names.intersection(ranks)) > 1 for name, names in others):
             raise UnusableRow(RIVALS)
@@ -168,14 +168,14 @@ def _ranking(ranks: Mapping[str, Any], fields: Row, ranked: set[str], *, are_all
             f"{len(texts)} of {len(ranks)} ranked names are fields with text; a ranking needs all, and two"
         )
     if any(isinstance(rank, bool) or not isinstance(rank, int | float) for rank in ranks.values()):
-        raise UnusableRow("not all of the ranked have a rank")
+        raise UnusableRow("not everything ranked has a rank")
     left = {name: value for name, value in fields.items() if name not in ranked}
     prompt = prompt_of(left, are_all_shown=are_all_shown)
     return ranking_of(texts, tie_groups(list(ranks), [-float(rank) for rank in ranks.values()]), prompt)
 
 
 def _ranks(value: Any) -> dict[str, Any]:
-    """Ranks by name: [{value, rank}], or both as lists, as the package datasets stores it."""
+    """Ranks by name: [{value, rank}], or both as lists, as the `datasets` package stores them."""
     if isinstance(value, dict) and isinstance(value.get("rank"), list) and isinstance(value.get("value"), list):
         value = [{"value": name, "rank": rank} for name, rank in zip(value["value"], value["rank"])]
     if not isinstance(value, list) or not all(isinstance(one, dict) and "value" in one for one in value):
@@ -184,7 +184,7 @@ def _ranks(value: Any) -> dict[str, Any]:
 
 
 def _label_id(row: Row, answer: _Answer) -> str | None:
-    """What an answer is known by: the record's number on its server, or its own where that is unique everywhere."""
+    """The identity of an answer: the record's number on its server, or its own id if that is unique everywhere."""
     for key in ("_server_id", "id"):
         try:
             return f"{UUID(str(row.get(key)))} {answer.user} {answer.question}" if answer.user else None
@@ -206,7 +206,7 @@ def _answers(row: Row) -> Iterator[_Answer]:
 
 
 def _of_users(responses: list[Any]) -> Iterator[_Answer]:
-    """Argilla 1: one response a user, its values by question; without a status it is submitted, as its type says."""
+    """Argilla 1: one response per user, its values by question; without a status it is submitted, as its type says."""
     for response in _objects(responses):
         for question, given in (response.get("values") or {}).items():
             value = given.get("value") if isinstance(given, dict) else given
@@ -215,7 +215,7 @@ def _of_users(responses: list[Any]) -> Iterator[_Answer]:
 
 
 def _of_questions(questions: Mapping[str, Any]) -> Iterator[_Answer]:
-    """Argilla 2, and Argilla 1 on the hub: one list of answers a question."""
+    """Argilla 2, and Argilla 1 on the hub: one list of answers per question."""
     for question, answers in questions.items():
         for each in _objects(answers or ()):
             status = str(each["status"]) if each.get("status") else None
@@ -223,7 +223,7 @@ def _of_questions(questions: Mapping[str, Any]) -> Iterator[_Answer]:
 
 
 def _objects(values: Iterable[Any]) -> Iterator[Row]:
-    # What is none has nobody who answered and no answer.
+    # None has neither an answer nor a person who answered.
     return (value for value in values if isinstance(value, dict))
 
 
@@ -242,7 +242,7 @@ def _user(response: Row) -> str | None:
 
 
 def _is_flat(row: Row, name: str) -> bool:
-    """Whether a column is a question with its answers: Argilla 2's by its name, Argilla 1's by what stands in it."""
+    """Whether a column is a question with its answers: Argilla 2's by its name, Argilla 1's by its content."""
     value = row[name]
     if name.endswith((_RESPONSES, f"{_RESPONSES}.users", f"{_RESPONSES}.status")):
         return True
@@ -257,7 +257,7 @@ def _is_flat(row: Row, name: str) -> bool:
 
 def _is_field(row: Row, name: str) -> bool:
     if not isinstance(row[name], str | list | dict):
-        return False  # Metadata: what a field holds is text or turns.
+        return False  # Metadata: a field holds text or turns.
     if isinstance(row[name], list) and all(isinstance(number, int | float) for number in row[name]):
         return False  # A vector, or nothing.
     is_suggested = any(name.startswith(f"{question}{_SUGGESTION}") for question in row if question != name)

@@ -1,8 +1,8 @@
-"""Handing out tasks: a labeler leases one place of an item, keeps it by heartbeats, finishes it or gives it back.
+"""Assigning tasks: a labeler leases one slot of an item, renews it by heartbeats, and finishes or releases it.
 
-The places of an item are rows, one for each of its labelers, and no labeler may stand in two of them: the overlap is a
-constraint of the database. A place is taken by one statement that names the state it must still be in, so that two
-who reach for it cannot both have it, on SQLite and on PostgreSQL.
+An item's slots are rows, one per labeler, and no labeler may have two of them: the overlap is a constraint of the
+database. A slot is taken by one statement that names the state it must still be in, so that two concurrent claims
+cannot both succeed, on SQLite and on PostgreSQL.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from tutelage.studio.tables import Item, ItemAuthor, Skip, Slot, StoredLabel, Us
 
 MOST_COUNTED = 200
 NOT_YOURS = "This task is no longer assigned to you. Go back to your tasks."
-# Written out, not bound: that is how both databases know that the index of open places will do.
+# A literal, not a bound parameter: only then do both databases use the index of open slots.
 _IS_OPEN = text("slots.state <> 'done'")
 
 
 class LeaseLost(Refusal):
-    """The place went to somebody else, and no other of this item is free."""
+    """The slot went to another labeler, and no other slot of this item is free."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """A task in the hands of a labeler. `order`: its completion ids as this labeler sees them, A first."""
+    """A task assigned to a labeler. `order`: its completion ids as this labeler sees them, A first."""
 
     slot_id: int
     item_id: int
@@ -51,24 +51,24 @@ class Assignment:
 
 
 def claim(studio: Studio, labeler: User, kind: Kind) -> Assignment | None:
-    """Give a labeler a task of this kind: the one they hold already, or the first they may have; None if there is none.
+    """Assign a task of this kind: the one the labeler already holds, or the next one available; None if there is none.
 
-    Raises Refusal where the labeler's quota is used up.
+    Raises Refusal if the labeler's quota is used up.
     """
     while True:
         try:
             with studio.database.write() as session:
-                # Two tabs that start at once get one task, the one that the first of them took.
+                # Two tabs that start at once get the same task, the one that the first of them took.
                 _take_turn(studio, session, labeler)
                 slot = _held(studio, session, labeler.id, kind) or _take(studio, session, labeler, kind)
                 return None if slot is None else _assignment(studio, session, slot)
         except IntegrityError:
-            # Two browsers of one labeler reached for two places of one item: the constraint let one have it.
+            # Two browsers of one labeler claimed two slots of one item: the constraint let one succeed.
             continue
 
 
 def _held(studio: Studio, session: Session, labeler_id: str, kind: Kind) -> Slot | None:
-    """The task that a labeler has not finished, its lease renewed; also an expired one that nobody has taken."""
+    """The labeler's unfinished task, its lease renewed; also an expired one that nobody else has taken."""
     own = (
         select(Slot.id)
         .join(Item)
@@ -101,9 +101,9 @@ def _take_turn(studio: Studio, session: Session, labeler: User) -> None:
 
 
 def _require_quota(studio: Studio, session: Session, labeler: User) -> None:
-    """Raise Refusal where what a labeler has done and holds, of every kind, is their quota.
+    """Raise Refusal if the tasks that a labeler has finished and holds, of all kinds, reach their quota.
 
-    Counted at this labeler's turn: two claims at once would each find room for one more.
+    Counted while holding this labeler's turn: two concurrent claims would otherwise each see room for one more.
     """
     _take_turn(studio, session, labeler)
     if labeler.quota is None:
@@ -113,12 +113,12 @@ def _require_quota(studio: Studio, session: Session, labeler: User) -> None:
     if has_quota_left(labeler.quota, done + held):
         return
     if has_quota_left(labeler.quota, done):
-        raise Refusal(f"Your quota is {labeler.quota} tasks, and the rest of it is in progress. Finish those first.")
-    raise Refusal(f"You have done the {labeler.quota} tasks of your quota. Ask the lead if there is more to do.")
+        raise Refusal(f"Your quota is {labeler.quota} tasks, and the rest are in progress. Finish those first.")
+    raise Refusal(f"You have finished the {labeler.quota} tasks of your quota. Ask the lead if there are more.")
 
 
 def _gold_item(studio: Studio, session: Session, labeler: User, kind: Kind) -> int | None:
-    """The gold item that this labeler gets at this turn, if it is a turn for gold and there is one left for them."""
+    """The gold item for this labeler at this turn, if it is a gold turn and one is left for them."""
     if not has_gold(session, kind):
         return None
     turns, turn = turns_of(studio, labeler.id, kind), num_turns(session, labeler.id, kind)
@@ -129,7 +129,7 @@ def _gold_item(studio: Studio, session: Session, labeler: User, kind: Kind) -> i
 
 
 def _take_gold(studio: Studio, session: Session, labeler_id: str, item_id: int) -> Slot | None:
-    """A place of a gold item: one that was given back, or a new one, since everybody may have gold."""
+    """A slot of a gold item: a released one, or a new one, since every labeler may get it."""
     studio.database.take_turn(session, f"places of {item_id}")
     free = select(Slot.id).where(Slot.item_id == item_id, Slot.state == "free").order_by(Slot.place).limit(1)
     slot_id = session.scalar(free)
@@ -160,7 +160,7 @@ def _is_free(now: datetime) -> ColumnElement[bool]:
 
 
 def leased(studio: Studio, labeler_id: str) -> Update:
-    """Take places that are still free at the moment of writing."""
+    """An update that leases slots that are still free when it is executed."""
     now = studio.clock()
     return (
         update(Slot)
@@ -196,9 +196,9 @@ def _assignment(studio: Studio, session: Session, slot: Slot) -> Assignment:
 
 
 def assignment_of(studio: Studio, labeler: User, slot_id: int) -> Assignment:
-    """The task that a labeler holds in a place, also after its lease, while nobody else has it.
+    """The task that a labeler holds in a slot, even after its lease expired, as long as nobody else has it.
 
-    Raises LeaseLost where the labeler does not hold it: never had it, finished it, gave it back, or came too late.
+    Raises LeaseLost if the labeler does not hold it: never had it, finished it, released it, or was too late.
     """
     with studio.database.read() as session:
         slot = session.get(Slot, slot_id)
@@ -208,13 +208,13 @@ def assignment_of(studio: Studio, labeler: User, slot_id: int) -> Assignment:
 
 
 def renew(studio: Studio, labeler: User, slot_id: int) -> datetime:
-    """A heartbeat: hold a place for another lease; returns until when. Raises LeaseLost."""
+    """A heartbeat: renew the lease of a slot; returns its new end. Raises LeaseLost."""
     with studio.database.write() as session:
         return hold(studio, session, labeler.id, slot_id)
 
 
 def hold(studio: Studio, session: Session, labeler_id: str, slot_id: int) -> datetime:
-    """Hold a place for another lease, in the transaction that saves what is entered there. Raises LeaseLost."""
+    """Renew the lease of a slot, in the transaction that saves its draft. Raises LeaseLost."""
     until = studio.clock() + studio.settings.lease
     held = update(Slot).where(Slot.id == slot_id, Slot.labeler_id == labeler_id, Slot.state == "leased")
     if _returned(session, held.values(leased_until=until)) is None:
@@ -223,7 +223,7 @@ def hold(studio: Studio, session: Session, labeler_id: str, slot_id: int) -> dat
 
 
 def give_back(studio: Studio, labeler: User, slot_id: int) -> None:
-    """Free a place; what was entered stays as a draft. Raises LeaseLost."""
+    """Release a slot; what was entered is kept as a draft. Raises LeaseLost."""
     with studio.database.write() as session:
         _free(session, labeler.id, slot_id)
 
@@ -238,12 +238,12 @@ def _free(session: Session, labeler_id: str, slot_id: int) -> Slot:
 
 
 def skip(studio: Studio, labeler: User, slot_id: int, *, reason: str, note: str = "") -> None:
-    """Pass a task on for good, and say why; too many skips halt the item. Raises LeaseLost, Refusal (no reason)."""
+    """Skip a task permanently, with a reason; too many skips halt the item. Raises LeaseLost, Refusal (no reason)."""
     if reason not in SKIP_REASONS:
         raise Refusal("Say why you skip this task: choose one of the reasons.")
     with studio.database.write() as session:
         item_id = _free(session, labeler.id, slot_id).item_id
-        # Counted in turn: of two at once each would see only its own.
+        # Counted while holding the turn: of two concurrent skips each would see only its own.
         studio.database.take_turn(session, f"skips of {item_id}")
         session.add(
             Skip(item_id=item_id, labeler_id=labeler.id, reason=reason, note=note[:2000], created_at=studio.clock())
@@ -256,10 +256,10 @@ def skip(studio: Studio, labeler: User, slot_id: int, *, reason: str, note: str 
 
 
 def finish(studio: Studio, session: Session, labeler: User, slot_id: int, lease_token: str) -> Slot:
-    """Mark the place as done, in the transaction that stores its label.
+    """Mark the slot as done, in the transaction that stores its label.
 
-    Too late for this place, any other free place of the item will do. Raises LeaseLost where there is none, Refusal
-    where the labeler's quota is used up meanwhile.
+    If this slot is lost, any other free slot of the item is used. Raises LeaseLost if there is none, Refusal if the
+    labeler's quota has been used up in the meantime.
     """
     held = and_(Slot.id == slot_id, Slot.labeler_id == labeler.id, Slot.lease_token == lease_token)
     done: dict[str, Any] = {"state": "done", "lease_token": None, "leased_until": None}
@@ -286,10 +286,10 @@ def finish(studio: Studio, session: Session, labeler: User, slot_id: int, lease_
 
 
 def num_open(studio: Studio, labeler: User) -> dict[Kind, int]:
-    """How many tasks of each kind this labeler could still do now, that in their hands and those of gold included.
+    """How many tasks of each kind this labeler could still do now, including the one they hold and gold tasks.
 
-    The number goes down by one with each task, whether it was gold or not, so that it does not tell which were. It is
-    counted no further than MOST_COUNTED: the list of tasks is opened after every task, by everybody.
+    The number decreases by one with each task, gold or not, so that it does not reveal gold. Counting stops at
+    MOST_COUNTED: every labeler opens the list of tasks after every task.
     """
     own, free = and_(Slot.labeler_id == labeler.id, Slot.state == "leased"), _is_free(studio.clock())
     with studio.database.read() as session:
@@ -310,7 +310,7 @@ def _num_items(session: Session, *wanted: ColumnElement[bool]) -> dict[str, int]
 
 
 def _num_free(session: Session, labeler: User, kind: Kind, is_free: ColumnElement[bool]) -> int:
-    """How many items this labeler could be given, gold left out; counted no further than MOST_COUNTED."""
+    """How many items this labeler could be assigned, without gold; counting stops at MOST_COUNTED."""
     items = (
         select(Slot.item_id)
         .join(Item)

@@ -19,16 +19,16 @@ from tutelage.errors import StorageError, UserError
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 10
 _NUM_CONNECTIONS = 40
-# Any number that no other program of this database uses.
+# Any number that no other program on this database uses.
 _MIGRATION_LOCK = 7_483_501
 
 
 class Database:
     """Transactions on one database.
 
-    On SQLite a transaction that writes begins with BEGIN IMMEDIATE: one that reads first and writes later fails at
-    once when another has written meanwhile, however long it may wait. Writers of one process queue at a lock, since
-    SQLite's own waiting is by sleeping, and unfair.
+    On SQLite a writing transaction begins with BEGIN IMMEDIATE: one that reads first and writes later fails at once if
+    another has written meanwhile, whatever its timeout. Writers in one process queue on a lock, since SQLite itself
+    waits by sleeping, which is unfair.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -36,7 +36,7 @@ class Database:
         self._writing = engine.execution_options(is_writing=True)
         self._reading = engine
         if engine.dialect.name == "postgresql":
-            # By default each statement there sees what was committed before it, and two of one block differ.
+            # By default each statement there sees what was committed before it, so two in one block can differ.
             self._reading = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._turn: Any = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
 
@@ -48,14 +48,14 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A session that is committed when the block ends well, and rolled back otherwise."""
+        """A session that is committed when the block succeeds, and rolled back otherwise."""
         with self._turn, Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
 
     def take_turn(self, session: Session, name: str) -> None:
-        """Wait until no other transaction, of any process, has the turn of this name; it ends with the transaction.
+        """Wait until no other transaction, in any process, holds this named lock; it is released with the transaction.
 
-        For what reads and then writes on the ground of it. SQLite has one writer at a time anyway.
+        For transactions that read and then write based on it. SQLite has one writer at a time anyway.
         """
         if self.engine.dialect.name == "postgresql":
             session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"tutelage {name}"})
@@ -72,13 +72,13 @@ def sqlite_url(folder: Path) -> str:
 def open_database(url: str) -> Database:
     """Open a database and bring its tables up to date.
 
-    Raises UserError for a URL that nothing can open, StorageError where the database cannot be reached or written.
+    Raises UserError for a URL that cannot be opened, StorageError if the database cannot be reached or written.
     """
     try:
         engine = create_engine(url, pool_size=_NUM_CONNECTIONS, max_overflow=_NUM_CONNECTIONS)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise UserError(
-            f"the database {url!r} cannot be opened: {error}. Leave --database out for SQLite, or give "
+            f"the database {url!r} cannot be opened: {error}. Omit --database for SQLite, or give "
             "postgresql+psycopg://user@host/name with the extra 'postgresql' installed."
         ) from None
     if engine.dialect.name == "sqlite":
@@ -88,7 +88,7 @@ def open_database(url: str) -> Database:
     except OperationalError as error:
         shown = engine.url.render_as_string(hide_password=True)
         raise StorageError(
-            f"the database {shown} cannot be used: {error.orig}. Check that it is there and that you may write to it."
+            f"the database {shown} cannot be used: {error.orig}. Check that it exists and that you may write to it."
         ) from error
     return Database(engine)
 
@@ -100,14 +100,14 @@ def _lower(value: Any) -> Any:
 def _prepare_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: Any) -> None:
-        # The driver's own BEGIN is a deferred one: switched off here, ours is sent below.
+        # The driver's own BEGIN is deferred: it is turned off here, and ours is sent below.
         connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
         connection.execute("PRAGMA journal_mode = WAL")
-        # What was acknowledged survives a power cut, not only a kill.
+        # Acknowledged writes survive a power failure, not only a kill.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
-        # SQLite's own knows no letter beyond z: nobody called Ärzte could sign in.
+        # SQLite's own LOWER handles ASCII only: nobody named Ärzte could sign in.
         connection.create_function("lower", 1, _lower, deterministic=True)
 
     @event.listens_for(engine, "begin")
@@ -117,7 +117,7 @@ def _prepare_sqlite(engine: Engine) -> None:
 
 
 def _migrate(engine: Engine) -> None:
-    """Bring the tables to the newest version, while other processes that start now wait."""
+    """Migrate the tables to the newest version, while other processes that start now wait."""
     with engine.execution_options(is_writing=True).begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})

@@ -1,4 +1,4 @@
-"""Taking labels out: a folder with the files that the trainer reads, and a manifest that says how they came about."""
+"""Exporting labels: a folder with the files that the trainer reads, and a manifest with their provenance."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _one(found: BaseModel | None) -> list[BaseModel]:
     return [] if found is None else [found]
 
 
-# What each file holds of a label. Comparisons stand in two: as rankings of two to learn from, as outcomes to count.
+# What each file holds of a label. Comparisons are in two: as rankings of two to train on, as outcomes to count.
 _OF_LABEL: dict[str, Callable[[LabelRow], Iterable[BaseModel]]] = {
     "demonstrations": lambda row: _one(demonstration_of(row.task, row.label, row.labeler_id)),
     "ratings": lambda row: ratings_of(row.task, row.label, row.labeler_id),
@@ -56,7 +56,7 @@ _OF_LABEL: dict[str, Callable[[LabelRow], Iterable[BaseModel]]] = {
     "prompts": lambda row: _one(prompt_of(row.task, row.label, row.labeler_id)),
 }
 FILES = tuple(_OF_LABEL)
-# What is put to the name of a file: labels of gold items, because dozens label the same one; what researchers decided.
+# Suffixes of file names: labels of gold items, because dozens label the same one; researchers' decisions.
 GOLD, RULED = "_gold", "_ruled"
 
 
@@ -69,8 +69,8 @@ def exported_records(
 ) -> Iterator[tuple[str, LabelRow, BaseModel]]:
     """Every record of an export with the label it comes from and the name of its file: "rankings", "rankings_gold".
 
-    Labels come first, each counted in `tally`; after them what researchers decided, in files of their own. All are of
-    the moment that `session` reads.
+    Labels come first, each counted in `tally`; then researchers' decisions, in separate files. All are from the
+    database state that `session` reads.
     """
     rows = label_rows(session, selection, *_order(file_format))
     for row in tally.counted(rows) if tally else rows:
@@ -86,7 +86,7 @@ def _converted(row: LabelRow, file_format: ExportFormat) -> Iterator[tuple[str, 
 
 
 def records_of(row: LabelRow) -> Iterator[tuple[str, BaseModel]]:
-    """Every record in a label with the file it belongs to, and with how it came about under `provenance`."""
+    """Every record in a label with the file it belongs to, and with its origin under `provenance`."""
     for name, convert in _OF_LABEL.items():
         for record in convert(row):
             yield name, record.model_copy(update=_origin(row))
@@ -125,24 +125,23 @@ def export_labels(
     file_format: ExportFormat = "jsonl",
     validation_share: float | None = None,
 ) -> ExportManifest:
-    """Write the files that have records and manifest.json to a new folder; labels are streamed, whatever their number.
+    """Write manifest.json and the non-empty files to a new folder; labels are streamed, whatever their number.
 
-    "trl" writes preferences.jsonl (prompt, chosen, rejected; all pairs of a prompt follow each other), ties.jsonl and
-    demonstrations.jsonl (prompt, completion); text prompts are dialogues of one turn where any prompt is one.
-    "csv" is for spreadsheets: no cell is a formula. With `validation_share`
-    all prompts of that share of users go into files of their own (rankings_valid.jsonl); a prompt that has a split
-    already keeps it. Labels of gold items stand in files of their own too (rankings_gold.jsonl), because dozens label
-    the same one, and so does what researchers
-    decided (rankings_ruled.jsonl), beside the labels that they decided about. Labels of people who did not say that
-    they may be used are left out, and counted in the manifest. Raises StorageError where
-    `out` exists or the disk refuses, Refusal for a batch that is not there.
+    "trl" writes preferences.jsonl (prompt, chosen, rejected; all pairs of a prompt are consecutive), ties.jsonl and
+    demonstrations.jsonl (prompt, completion); text prompts become one-turn dialogues if any prompt is a dialogue.
+    "csv" is for spreadsheets: no cell is a formula. With `validation_share` all prompts of that share of users go into
+    separate files (rankings_valid.jsonl); a prompt that already has a split keeps it. Labels of gold items are in
+    separate files too (rankings_gold.jsonl), because dozens label the same one, and so are researchers' decisions
+    (rankings_ruled.jsonl), in addition to the labels that they decided about. Labels of people who did not consent to
+    their use are excluded, and counted in the manifest. Raises StorageError if `out` exists or writing fails, Refusal
+    for a batch that does not exist.
     """
     selection = Selection(purpose=purpose, group=group, batch=batch)
     require_batch(studio, selection)
     tally = Tally()
     with atomic_directory(out) as folder:
-        # One moment for all that is read, and it is the one the manifest names: whoever withdraws consent while this
-        # runs sees that the export is older.
+        # Everything is read at one moment, which the manifest names: anyone who withdraws consent while this runs can
+        # see that the export is older.
         exported_at = studio.clock().isoformat()
         with studio.database.read() as session, LabelFiles(folder) as files:
             for name, row, record in exported_records(studio, session, selection, file_format, tally):
@@ -172,14 +171,14 @@ def export_labels(
 
 
 def _order(file_format: ExportFormat) -> tuple[ColumnElement[Any], ...]:
-    """TRL's pairs are grouped by prompt: items of one prompt in different batches stand together."""
+    """TRL's pairs are grouped by prompt: items of one prompt in different batches are adjacent."""
     if file_format != "trl":
         return ()
     return (Item.task["prompt"]["id"].as_string(),)
 
 
 def _split_of(row: LabelRow, record: BaseModel, *, validation_share: float | None) -> str:
-    """What is put to the name of the file: nothing for training and where nothing is split, else the split."""
+    """The suffix of the file name: empty for training or if there is no split, else the split."""
     prompt = record if isinstance(record, Prompt) else row.task.prompt
     if validation_share is None or prompt is None or row.is_gold or row.labeler_group == RESEARCHER:
         return ""

@@ -21,7 +21,7 @@ Turns = list[dict[str, str]]
 
 
 class LabelFiles:
-    """Files of records in one folder; each is made when its first record comes."""
+    """Files of records in one folder; each is created with its first record."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._suffix = folder, ".jsonl"
@@ -36,14 +36,14 @@ class LabelFiles:
         self._open.close()
 
     def add(self, name: str, record: BaseModel) -> None:
-        """One record at the end of the file `name`."""
+        """Append one record to the file `name`."""
         if name not in self._streams:
             self._streams[name] = self._open.enter_context(self._path(name).open("wb"))
         self._streams[name].write(record_line(record).encode() + b"\n")
         self._counts[name] = self._counts.get(name, 0) + 1
 
     def to_parquet(self) -> None:
-        """Put a Parquet file in the place of each, one after the other. Raises DataError without pyarrow."""
+        """Replace each file by a Parquet file, one at a time. Raises DataError without pyarrow."""
         written = {name: self._path(name) for name in self._counts}
         self._suffix = ".parquet"
         for name, lines in written.items():
@@ -52,7 +52,7 @@ class LabelFiles:
             lines.unlink()
 
     def to_csv(self) -> None:
-        """Put a table for spreadsheets in the place of each; its columns are all names that any record has."""
+        """Replace each file by a CSV table; its columns are the union of all records' fields."""
         written = {name: self._path(name) for name in self._counts}
         self._suffix = ".csv"
         for name, lines in written.items():
@@ -62,9 +62,9 @@ class LabelFiles:
             lines.unlink()
 
     def to_one_form(self) -> None:
-        """Write text as dialogues of one turn in every file, where any record of TRL's is a dialogue.
+        """Rewrite text as one-turn dialogues in every file, if any TRL record is a dialogue.
 
-        A column has one type: `datasets` refuses a file in which a prompt is text here and a list of messages there.
+        A column has one type: `datasets` rejects a file in which some prompts are text and others lists of messages.
         """
         written = [self._path(name) for name in self._counts]
         if not any(isinstance(row["prompt"], list) for lines in written for row in _rows(lines)):
@@ -107,7 +107,7 @@ def _as_dialogue(row: dict[str, Any]) -> dict[str, Any]:
 
 
 class PreferencePair(Record):
-    """TRL's form of a comparison: text, or lists of messages where any prompt of the export is a dialogue."""
+    """A comparison in TRL's format: text, or lists of messages if any prompt of the export is a dialogue."""
 
     prompt: str | Turns
     chosen: str | Turns
@@ -117,7 +117,7 @@ class PreferencePair(Record):
 
 
 class TiedPair(Record):
-    """Two completions that a labeler called equally good; TRL's trainers have no use for them, people may."""
+    """Two completions that a labeler called equally good; not used by TRL's trainers, but useful to people."""
 
     prompt: str | Turns
     completions: tuple[str, str]
@@ -127,7 +127,7 @@ class TiedPair(Record):
 
 
 class ExportedPromptCompletion(Record):
-    """TRL's form of a demonstration."""
+    """A demonstration in TRL's format."""
 
     prompt: str | Turns
     completion: str | Turns
@@ -136,7 +136,7 @@ class ExportedPromptCompletion(Record):
 
 
 def trl_records(records: Iterable[tuple[str, BaseModel]]) -> Iterator[tuple[str, BaseModel]]:
-    """The records of one label in TRL's forms, with their files; other records have none and are left out."""
+    """The records of one label in TRL's formats, with their files; records without a TRL format are omitted."""
     for _, record in records:
         if isinstance(record, Demonstration):
             completion = _side(record, record.response)

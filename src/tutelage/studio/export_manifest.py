@@ -1,4 +1,4 @@
-"""What an export says of itself: how many labels, of whom, under which guidelines, when; the hash of every file."""
+"""The manifest of an export: how many labels, by whom, under which guidelines, when; the hash of every file."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class ExportManifest(Record):
     """What an export holds: its counts and hashes, the guidelines, and the group of every labeler.
 
     `counts` and `sha256` are by file. `num_ties` counts pairs of completions that a labeler called equally good:
-    rankings hold them as tie groups, TRL's pairs leave them out. `num_without_consent` labels were left out, because
-    those who made them did not say that they may be used. `preferences`: for two policies that were compared
-    blind, how often the first won, lost and tied; where both have the same name, or none, only how many comparisons
-    were decided and tied, since neither is the first.
+    rankings hold them as tie groups, TRL's pairs exclude them. `num_without_consent` labels were excluded because their
+    labelers did not consent to their use. `preferences`: for two policies that were compared blind, how often the first
+    won, lost and tied; if both have the same name, or none, only how many comparisons were decided and tied, since
+    neither is the first.
     """
 
     version: str
@@ -51,7 +51,7 @@ class ExportManifest(Record):
 
 @dataclass(slots=True)
 class Tally:
-    """Counts the labels that go by, for the manifest."""
+    """Counts labels as they are written, for the manifest."""
 
     num: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
@@ -64,7 +64,7 @@ class Tally:
     seconds: float = 0.0
 
     def counted(self, rows: Iterable[LabelRow]) -> Iterator[LabelRow]:
-        """The same rows, each counted as it goes by."""
+        """Yield the same rows, counting each."""
         for row in rows:
             self._count(row)
             yield row
@@ -89,7 +89,7 @@ class Tally:
 
     def _count_comparison(self, compared: ComparisonRow) -> None:
         pair = f"{compared.policy or 'unnamed'} against {compared.other_policy or 'unnamed'}"
-        # The sides of one policy are in the order of completion ids, which says nothing of who won.
+        # The sides of one policy are ordered by completion id, which says nothing about who won.
         names = {1.0: "decided", 0.0: "decided", 0.5: "tied"}
         if (compared.policy or "") != (compared.other_policy or ""):
             names = {1.0: "won", 0.0: "lost", 0.5: "tied"}

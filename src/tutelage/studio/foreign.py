@@ -1,6 +1,6 @@
-"""What the readers of Label Studio and Argilla share: what an annotation gives, and how a task's texts become a prompt.
+"""Shared by the readers of Label Studio and Argilla: what an annotation yields, and how a task's texts form a prompt.
 
-Nothing that is not known for certain becomes a label: what else stands there is `NotRead`, with its reason.
+Nothing uncertain becomes a label: everything else is `NotRead`, with its reason.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ CONFIG_HINT = "give the labeling configuration with --label-config"
 _ASKS = ("prompt", "instruction", "question", "query", "input", "inputs")
 _PASSAGES = ("passage", "passages", "context", "contexts", "document", "documents", "article", "background")
 _DIALOGUES = ("messages", "conversations", "conversation", "turns", "dialogue", "dialog", "chat", "history")
-# Keys that say where a task comes from, if a number or a single word stands there.
+# Keys that say where a task comes from, if the value is a number or a single word.
 _ORIGINS = ("id", "uid", "uuid", "idx", "index", "source", "url", "dataset", "split", "model", "language", "lang")
-# A response that is there already: a text that somebody writes beside it may be about it.
+# An existing response: a text that someone writes next to it may be about it.
 RESPONSE_KEYS = ("response", "answer", "completion", "demonstration", "output", "reply")
 RIVALS = "the same completions are ranked more than once; which of the orders counts is not known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """What one labeler said about one thing.
+    """One labeler's judgment or text.
 
-    `label_id` is the tool's own name for it, unique everywhere, None where the tool gives none. `labeler` is what the
-    tool knows its labeler by, `labeler_name` what people read.
+    `label_id` is the tool's own id of it, unique everywhere, None if the tool gives none. `labeler` is the tool's id
+    of its labeler, `labeler_name` the display name.
     """
 
     record: Record
@@ -47,7 +47,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotRead:
-    """An annotation, or a part of one, that gives no label."""
+    """An annotation, or a part of one, that yields no label."""
 
     reason: str
     where: str
@@ -62,7 +62,7 @@ class Reader(Protocol):
         ...
 
     def read(self, row: Row) -> list[Given | NotRead]:
-        """What each annotation of a row gives. Raises UnusableRow where the row as a whole gives nothing."""
+        """What each annotation of a row yields. Raises UnusableRow if the row as a whole yields nothing."""
         ...
 
     def num_annotations(self, row: Row) -> int:
@@ -77,7 +77,7 @@ def ranking_of(texts: Mapping[str, str], order: Groups, prompt: Prompt) -> Ranki
 
 
 def without_rivals(found: Sequence[Given | NotRead]) -> list[Given | NotRead]:
-    """What one labeler said, without those rankings that are of the same completions."""
+    """One labeler's results, without rankings that are of the same completions."""
     judged = [
         {(one.id, one.text) for one in each.record.completions}
         if isinstance(each, Given) and isinstance(each.record, Ranking)
@@ -91,12 +91,12 @@ def without_rivals(found: Sequence[Given | NotRead]) -> list[Given | NotRead]:
 
 
 def prompt_of(texts: Row, *, are_all_shown: bool) -> Prompt:
-    """The prompt in the texts of a task: dialogues and passages before what is asked. Raises UnusableRow.
+    """The prompt in the texts of a task: dialogues and passages before the question. Raises UnusableRow.
 
-    `are_all_shown` where it is known that the labeler saw each of `texts`; otherwise keys that say where a task comes
-    from are ignored. A text that nothing asks about is no prompt: the instruction may stand outside the data.
+    `are_all_shown`: it is known that the labeler saw each of `texts`; otherwise keys that say where a task comes from
+    are ignored. A text without a question is not a prompt: the instruction may be outside the data.
     """
-    # A dialogue under `history` is one of turns here; as pairs it is read where every form's is.
+    # A dialogue under `history` is one of turns here; pairs are read where every format's are.
     named = {"turns" if key == "history" and _is_dialogue(value) else key: value for key, value in texts.items()}
     form: Form[Prompt] = Form(
         name="task",
@@ -118,19 +118,19 @@ def _composed(row: Row, *, are_all_shown: bool) -> list[Prompt]:
     texts = {key: value for key, value in row.items() if not is_absent(value)}
     dialogues = [key for key, value in texts.items() if _is_dialogue(value)]
     if len(dialogues) > 1:
-        raise UnusableRow(f"{_names(dialogues)} are all dialogues; in which order they stand is not known")
+        raise UnusableRow(f"{_names(dialogues)} are all dialogues; their order is not known")
     asks = _asks([key for key in texts if key not in dialogues], are_all_shown)
     passages = [key for key in texts if key in (*_PASSAGES, "text") and key not in dialogues]
     known = (*asks, *passages, *dialogues)
     others = [key for key in texts if key not in known and (are_all_shown or not _is_origin(key, texts[key]))]
     if others:
-        hint = "call it prompt if it was answered, passage if it belongs before that" if are_all_shown else CONFIG_HINT
+        hint = "name it 'prompt' if it was answered, 'passage' if it comes before" if are_all_shown else CONFIG_HINT
         raise UnusableRow(f"whether {_names(others)} is part of the prompt is not known; {hint}")
     written = "\n\n".join(_text(key, texts[key]) for key in (*passages, *asks))
     if not dialogues:
         if passages and not asks:
             raise UnusableRow(
-                f"{_names(passages)} is no prompt without what is asked about it; call what is asked prompt"
+                f"{_names(passages)} is not a prompt without a question about it; name the question 'prompt'"
             )
         if not asks:
             raise UnusableRow(f"there is no prompt; it is looked for under {', '.join(_ASKS)}")
@@ -141,10 +141,10 @@ def _composed(row: Row, *, are_all_shown: bool) -> list[Prompt]:
 
 
 def _asks(keys: Sequence[str], are_all_shown: bool) -> list[str]:
-    """Which of the texts is asked last: one, or an instruction with its input."""
+    """Which of the texts is the question: one, or an instruction with its input."""
     asks = [key for key in _ASKS if key in keys]
     if len(asks) > 1 and asks != ["instruction", "input"]:
-        raise UnusableRow(f"{_names(asks)} are all there; which of them is the prompt is not known")
+        raise UnusableRow(f"{_names(asks)} are all present; which of them is the prompt is not known")
     if "text" in keys and asks and not are_all_shown and asks[0] not in ("question", "query"):
         raise UnusableRow(f"whether 'text' is a passage before {asks[0]!r} is not known; {CONFIG_HINT}")
     return asks
@@ -152,7 +152,7 @@ def _asks(keys: Sequence[str], are_all_shown: bool) -> list[str]:
 
 def _is_origin(key: str, value: object) -> bool:
     if isinstance(value, str):
-        # Whole passages of some languages have no spaces.
+        # In some languages whole passages have no spaces.
         is_short = value.isascii() and len(value.split()) == 1
     else:
         is_short = isinstance(value, int | float)
@@ -176,7 +176,7 @@ def _text(key: str, value: Any) -> str:
 
 
 def _turns(key: str, dialogue: Any, asked: str | None) -> tuple[Message, ...]:
-    """The turns of a dialogue, then what is asked after it; it must end with the user."""
+    """The turns of a dialogue, then the question after it; it must end with the user."""
     turns = [
         Message.model_validate({"role": turn.get("role"), "content": turn.get("content")})
         for turn in plain_turns("messages", dialogue)
@@ -188,7 +188,7 @@ def _turns(key: str, dialogue: Any, asked: str | None) -> tuple[Message, ...]:
     if turns[-1].role == "user" or key not in _DIALOGUES:
         if turns[-1].role == "user" and turns[-1].content.strip() == asked.strip():
             return tuple(turns)
-        raise UnusableRow(f"the dialogue {key!r} and a prompt beside it are both asked; which comes last is not known")
+        raise UnusableRow(f"the dialogue {key!r} and a prompt next to it are both asked; which is last is not known")
     return (*turns, Message(role="user", content=asked))
 
 

@@ -23,7 +23,7 @@ IS_GOLD = exists().where(Gold.item_id == Item.id)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoldOutcome:
-    """How one labeler did on one gold item."""
+    """One labeler's result on one gold item."""
 
     labeler_id: str
     item_id: int
@@ -32,7 +32,7 @@ class GoldOutcome:
 
 
 def has_gold(session: Session, kind: Kind) -> bool:
-    """Whether any gold of a kind is there at all: mostly there is none, and nothing else need be asked."""
+    """Whether there is any gold of a kind at all: usually not, which saves all other queries."""
     return session.scalar(select(exists().where(Gold.item_id == Item.id, Item.kind == kind))) or False
 
 
@@ -55,9 +55,9 @@ def turns_of(studio: Studio, labeler_id: str, kind: Kind) -> GoldTurns:
 
 
 def make_gold(studio: Studio, item_id: int, expected: Label, *, by: str | None = None) -> None:
-    """Say what the right label of an item is: from now on it is gold. Said again, the new one holds.
+    """Set the right label of an item, which makes it gold. A later call replaces the label.
 
-    Raises Refusal where there is no such item, and where the label says nothing that can be compared.
+    Raises Refusal if there is no such item, or the label has nothing that can be compared.
     """
     try:
         gold_result(expected, expected)
@@ -66,7 +66,7 @@ def make_gold(studio: Studio, item_id: int, expected: Label, *, by: str | None =
     with studio.database.write() as session:
         studio.database.take_turn(session, f"gold {item_id}")
         if session.get(Item, item_id) is None:
-            raise Refusal(f"There is no item {item_id}.")
+            raise Refusal(f"No item with the id {item_id}.")
         row = session.get(Gold, item_id) or Gold(item_id=item_id, created_at=studio.clock(), created_by=by)
         row.expected = expected.model_dump(mode="json")
         session.add(row)
@@ -76,7 +76,7 @@ def make_gold(studio: Studio, item_id: int, expected: Label, *, by: str | None =
 def queue_gold(
     studio: Studio, known: Iterable[tuple[Task, Label]], *, purpose: Purpose = "training", by: str | None = None
 ) -> Queued:
-    """Queue tasks with their right labels. They have no places of their own: whoever gets one gets a place with it."""
+    """Queue tasks with their right labels. They have no slots at first: assigning one creates its slot."""
     labels = {content_key(task, purpose): (task, label) for task, label in known}
     queued = enqueue(studio, [task for task, _ in labels.values()], purpose=purpose, overlap=0, name="gold", by=by)
     with studio.database.read() as session:
@@ -87,7 +87,7 @@ def queue_gold(
 
 
 def gold_outcomes(studio: Studio) -> list[GoldOutcome]:
-    """Every label of a gold item against what is known, in the order in which they were made."""
+    """Every label of a gold item against its right label, in the order they were made."""
     rows = (
         select(StoredLabel, Gold.expected)
         .join(Gold, Gold.item_id == StoredLabel.item_id)

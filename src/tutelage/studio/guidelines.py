@@ -1,4 +1,4 @@
-"""The instructions that stand beside a task: a document a kind and purpose, in versions that never change."""
+"""The instructions shown next to a task: one document per kind and purpose, in versions that never change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHIPPED = Path(__file__).parent / "shipped_guidelines"
 
 @cache
 def shipped_guideline(kind: Kind, purpose: Purpose) -> str:
-    """The text that holds until the lead writes another one."""
+    """The default text, used until the lead writes another one."""
     priorities = (_SHIPPED / f"{purpose}.md").read_text(encoding="utf-8")
     return (_SHIPPED / f"{kind}.md").read_text(encoding="utf-8").replace("{priorities}\n", priorities)
 
@@ -33,26 +33,26 @@ def current_guideline(studio: Studio, kind: Kind, purpose: Purpose) -> Guideline
         with studio.database.write() as session:
             return _add(studio, session, kind, purpose, shipped_guideline(kind, purpose), version=1)
     except IntegrityError:
-        # Another thread or process was first; versions are never taken away, so that it is there now.
+        # Another thread or process was first; versions are never deleted, so it is there now.
         return current_guideline(studio, kind, purpose)
 
 
 def shown_guideline(studio: Studio, kind: Kind, purpose: Purpose, version: int | None) -> Guideline:
-    """The version that a page showed; the newest for None. Raises Refusal for one that is not there."""
+    """The version that a page showed; the newest for None. Raises Refusal if it does not exist."""
     if version is None:
         return current_guideline(studio, kind, purpose)
     of_task = select(Guideline).where(Guideline.kind == kind, Guideline.purpose == purpose)
     with studio.database.read() as session:
         found = session.scalar(of_task.where(Guideline.version == version))
     if found is None:
-        raise Refusal(f"There is no version {version} of the guideline for {kind}, {purpose}. Load the page again.")
+        raise Refusal(f"There is no version {version} of the guideline for {kind}, {purpose}. Reload the page.")
     return found
 
 
 def publish_guideline(studio: Studio, kind: Kind, purpose: Purpose, markdown: str, *, by: str) -> Guideline:
-    """Make a new version, which labelers see from now on; the newest, if it says the same already.
+    """Create a new version, which labelers see from now on; returns the newest if its text is the same.
 
-    Labels keep the version that they were made under.
+    Labels keep the version they were made under.
     """
     while True:
         try:
@@ -64,7 +64,7 @@ def publish_guideline(studio: Studio, kind: Kind, purpose: Purpose, markdown: st
                 record_action(studio, session, by, "publish guideline", f"{kind}, {purpose}, version {added.version}")
                 return added
         except IntegrityError:
-            # Somebody else published this version at the same moment: theirs stands, ours is the next one.
+            # Someone else published this version at the same moment: theirs keeps the number, ours is the next one.
             continue
 
 

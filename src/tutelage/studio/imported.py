@@ -1,4 +1,4 @@
-"""Labels that were made elsewhere as they are stored: each once, by its own name, with its labeler."""
+"""Storing labels that were made elsewhere: each once, by its own id, with its labeler."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _SECOND = "its labeler has another label of the same task; the first one stays"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """A task with what one labeler said, as far as the place where it was made knows.
+    """A task with one labeler's label, as far as its source knows.
 
-    `labeler`: their number or name there, None if nobody told it; `labeler_name`: what people read.
-    `label_id`: what the tool `tool` knows the label by, unique everywhere, None where it has no such name.
+    `labeler`: their id or name there, None if unknown; `labeler_name`: the display name.
+    `label_id`: the id of the label in the tool `tool`, unique everywhere, None if it has none.
     """
 
     task: Task
@@ -46,9 +46,9 @@ class Imported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """How many labels came in, were there already as they are, and were replaced by what their labeler says now.
+    """How many labels were imported, already there unchanged, and replaced by their labeler's newer version.
 
-    `left`: those that were not taken in, by the reason.
+    `left`: those that were not imported, by reason.
     """
 
     num_new: int
@@ -59,9 +59,9 @@ class Stored:
 
 @dataclass(slots=True, kw_only=True)
 class Storing:
-    """One import: what holds for all its labels, and what became of them so far, by outcome.
+    """One import: settings for all its labels, and the outcomes so far.
 
-    `name` is the batch, `origin` what tells apart two places that number or name their people alike.
+    `name` is the batch; `origin` distinguishes two sources that use the same ids or names for different people.
     """
 
     studio: Studio
@@ -82,13 +82,13 @@ class Storing:
         self.outcomes += outcomes
 
     def stored(self) -> Stored:
-        """What became of all labels so far."""
+        """The outcomes of all labels so far."""
         counts = dict(self.outcomes)
         new, known, replaced = (counts.pop(outcome, 0) for outcome in (_NEW, _KNOWN, _REPLACED))
         return Stored(num_new=new, num_known=known, num_replaced=replaced, left=counts)
 
     def waiting(self, part: Sequence[Imported]) -> list[Imported]:
-        """Those whose labels are not here under the tool's own id: only their tasks are to be queued."""
+        """Those whose labels are not yet stored under the tool's own id: only their tasks need queueing."""
         named = {self._named(each): each for each in part if each.label_id is not None}
         known = select(StoredLabel.client_uuid).where(StoredLabel.client_uuid.in_(named))
         with self.studio.database.read() as session:
@@ -96,14 +96,14 @@ class Storing:
         return [each for each in part if each.label_id is None or self._named(each) not in here]
 
     def _store(self, session: Session, each: Imported) -> str:
-        """Store one label; returns its outcome, or why it was left."""
+        """Store one label; returns its outcome, or why it was left out."""
         key = content_key(each.task, self.purpose)
         identity = self._identity(each, key)
         known = session.scalars(select(StoredLabel).where(StoredLabel.client_uuid == identity)).one_or_none()
         if known is not None:
             return self._replace(session, known, key, each)
         item = session.scalars(select(Item).where(Item.content_key == key)).one()
-        # If the item is gold, a labeler may be given a new place of it at this moment.
+        # If the item is gold, a labeler may be assigned a new slot of it at this moment.
         self.studio.database.take_turn(session, f"places of {item.id}")
         labeler_id = self._labeler(session, each, item)
         if _has_place(session, item, labeler_id):
@@ -116,9 +116,9 @@ class Storing:
         return _uuid(each.tool, self.purpose, each.label_id or "")
 
     def _identity(self, each: Imported, key: str) -> str:
-        """What a label is known by: the tool's own id of it, else its task and labeler.
+        """The identity of a label: the tool's own id of it, else its task and labeler.
 
-        Where nobody told the labeler, the n-th label that says the same about the same task.
+        If the labeler is unknown, the n-th label that says the same about the same task.
         """
         if each.label_id is not None:
             return self._named(each)
@@ -158,10 +158,10 @@ class Storing:
         if session.get(User, labeler_id) is None:
             place = ", ".join(part for part in (tool, self.origin[-20:], labeler_id[:4]) if part)
             user = User(id=labeler_id, name=f"{name[:40]} ({place})", password_hash="", role="labeler")
-            # Nobody has this account: without a password's hash no password is right, and inactive it may not come in.
+            # Nobody can use this account: without a password hash no password matches, and it is inactive.
             now = self.studio.clock()
             user.labeler_group, user.quota, user.is_active, user.created_at = self.group, None, False, now
-            # Whoever takes labels in has them to use: the consent was given where they were made.
+            # Imported labels are meant to be used: consent was given at their source.
             user.consented_at = user.created_at
             session.add(user)
             session.flush()
@@ -202,7 +202,7 @@ def _has_place(session: Session, item: Item, labeler_id: str) -> bool:
 
 
 def _guideline(studio: Studio, session: Session, kind: str) -> int:
-    """A document that says that it is not known: of a purpose that no task has, so that no page ever shows it."""
+    """A placeholder guideline, with a purpose that no task has, so that no page ever shows it."""
     known = session.scalar(select(Guideline).where(Guideline.kind == kind, Guideline.purpose == "imported"))
     if known is None:
         known = Guideline(kind=kind, purpose="imported", version=1, markdown=_GUIDELINE, created_at=studio.clock())

@@ -1,4 +1,4 @@
-"""Taking in what was labeled elsewhere: as tasks for our labelers, or as finished labels of those who made them."""
+"""Importing what was labeled elsewhere: as tasks for our labelers, or as finished labels with their labelers."""
 
 from __future__ import annotations
 
@@ -26,18 +26,17 @@ from tutelage.studio.queue import Queued, enqueue
 from tutelage.studio.studio import Studio
 
 _LABELS_PER_TRANSACTION = 200
-# In these first rows one must show the tool: a record that nobody answered may look like none of its own.
+# One of these first rows must identify the tool: an unanswered record may not look like one of its records.
 _NUM_ROWS_LOOKED_AT = 1000
 
 
 def read_imported(
     path: Path, *, label_config: Path | None = None, skip_bad: bool = False, on_skip: OnSkip | None = None
 ) -> Iterator[Imported]:
-    """Stream the labels of a file: Label Studio's or Argilla's export, OASST trees, HH, and all forms of the trainer.
+    """Stream the labels of a file: Label Studio's or Argilla's export, OASST trees, HH, and all formats of the trainer.
 
-    What gives no whole ranking and no demonstration is left out and told to `on_skip`. `label_config` is the tool's own
-    file of what it showed and asked. Raises DataError for a form that is not known, RecordError for a bad row unless
-    `skip_bad`.
+    What yields neither a complete ranking nor a demonstration is skipped and passed to `on_skip`. `label_config` is the
+    tool's own configuration file. Raises DataError for an unknown format, RecordError for a bad row unless `skip_bad`.
     """
     log = SkipLog(path, skip_bad=skip_bad, on_skip=on_skip)
     reader = _reader(path, None if label_config is None else read_label_config(label_config))
@@ -55,7 +54,7 @@ def read_imported(
 
 
 def _rows(path: Path, log: SkipLog | None = None) -> Iterator[tuple[int, Row]]:
-    """The rows of a tool's file; without a log, those that can be read."""
+    """The rows of a tool's file; without a log, only those that can be read."""
     log = log or SkipLog(path, skip_bad=True, on_skip=lambda _: None)
     for number, row in read_rows(path, log):
         records = records_in(row)
@@ -145,7 +144,7 @@ def _order(ranking: Ranking) -> tuple[tuple[str, ...], ...]:
 def import_tasks(
     studio: Studio, found: Iterator[Imported], *, name: str, purpose: Purpose = "training", overlap: int = 1
 ) -> Queued:
-    """Queue what was labeled elsewhere, to be labeled here: the labels are not taken in."""
+    """Queue what was labeled elsewhere, to be labeled here: the labels are not imported."""
     return enqueue(studio, (each.task for each in found), purpose=purpose, overlap=overlap, name=name)
 
 
@@ -158,16 +157,16 @@ def import_labels(
     group: Group = "training",
     origin: str = "",
 ) -> Stored:
-    """Store finished labels. Their labelers become people of `group` who cannot sign in.
+    """Store finished labels. Their labelers become users of `group` who cannot sign in.
 
-    Who made a label and which label it is, is known by the names of the tool, never by `name`, the batch: a copy of a
-    file, or a second export, adds what is new in it. What a labeler changed since is replaced, and kept as an earlier
-    version. `origin` tells two places apart that number or name their people alike. Labels without a labeler are of
-    "unknown 1", "unknown 2", ... for each task.
+    Labels and labelers are identified by the tool's ids, never by `name`, the batch: a copy of a file, or a second
+    export, adds only what is new in it. A label that its labeler has changed since is replaced, and the old version
+    kept. `origin` distinguishes two sources that use the same ids or names for different people. Labels without a
+    labeler are assigned to "unknown 1", "unknown 2", ... for each task.
     """
     storing = Storing(studio=studio, name=name, purpose=purpose, group=group, origin=origin)
     while part := list(islice(found, _LABELS_PER_TRANSACTION)):
-        # Without places of their own: each label brings its place.
+        # Without slots: each label creates its own.
         enqueue(studio, (each.task for each in storing.waiting(part)), purpose=purpose, overlap=0, name=name)
         storing.store(part)
     return storing.stored()

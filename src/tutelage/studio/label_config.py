@@ -1,4 +1,4 @@
-"""What a labeling tool showed and asked, from its own file: Label Studio's configuration, Argilla's settings."""
+"""What a labeling tool showed and asked, from its own configuration: Label Studio's XML, Argilla's settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PARTS_OF_CONTROLS = ("label", "choice", "bucket", "shortcut")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """A tag that asks something: its kind in small letters, the object tags that it is about."""
+    """A tag that asks something: its kind in lowercase, and the object tags that it refers to."""
 
     kind: str
     objects: tuple[str, ...]
@@ -30,7 +30,7 @@ class Control:
 class LabelStudioConfig:
     """Label Studio's XML. `key_of`: object tag to key of the data; `shown`: keys that the labeler reads, in order.
 
-    `unread`: what it shows that is no text under one key.
+    `unread`: what it shows that is not text under a single key.
     """
 
     controls: Mapping[str, Control]
@@ -64,8 +64,8 @@ def read_label_config(path: Path) -> LabelStudioConfig | ArgillaSettings:
         return _of_settings(json.loads(text))
     except (ElementTree.ParseError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{path} is no labeling configuration: {error}. Give Label Studio's XML, as its page Settings, Labeling "
-            "Interface, Code shows it, or the settings.json of an Argilla dataset."
+            f"{path} is not a labeling configuration: {error}. Give Label Studio's XML (Settings, Labeling Interface, "
+            "Code), or the settings.json of an Argilla dataset."
         ) from None
 
 

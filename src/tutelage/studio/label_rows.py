@@ -1,4 +1,4 @@
-"""Labels as they are read back: those that were chosen and may be used, and what researchers decided."""
+"""Reading labels back: the selected labels that may be used, and researchers' decisions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tutelage.studio.studio import Refusal, Studio
 from tutelage.studio.tables import Adjudication, Batch, Guideline, Item, LabelVersion, StoredLabel, User
 
 _ROWS_AT_ONCE = 500
-# In the place of a group of labelers, for what a researcher decided.
+# Used instead of a labeler group for researchers' decisions.
 RESEARCHER = "researcher"
 _NUM_CHANGES = select(func.count()).where(LabelVersion.label_id == StoredLabel.id).scalar_subquery()
 _HAS_CONSENTED = User.consented_at.is_not(None)
@@ -28,10 +28,10 @@ _IS_RULED = exists().where(Adjudication.item_id == Item.id)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelRow:
-    """A stored label as it is read back, with what it belongs to.
+    """A stored label as read back, with what it belongs to.
 
     `num_changes`: how often its labeler changed it. `is_gold`: of an item whose right label is known. `is_ruled`: a
-    researcher has decided the item; `note` is theirs, where the label itself is what they decided.
+    researcher has decided the item; `note` is theirs, if the label itself is their decision.
     """
 
     id: int
@@ -64,7 +64,7 @@ class WithheldLabels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which labels: of one purpose, of labelers of one group, of one batch (its name or number); None is all."""
+    """A filter on labels: by purpose, labeler group, batch (name or number); None selects all."""
 
     purpose: Purpose | None = None
     group: Group | None = None
@@ -83,13 +83,13 @@ class Selection:
 
 
 def stored_labels(studio: Studio, purpose: Purpose | None = None) -> list[LabelRow]:
-    """All labels of a purpose (None: of all) that may be used, in the order in which they were made."""
+    """All usable labels of a purpose (None: of all), in the order they were made."""
     with studio.database.read() as session:
         return list(label_rows(session, Selection(purpose=purpose)))
 
 
 def label_rows(session: Session, selection: Selection, *order: Any) -> Iterator[LabelRow]:
-    """The chosen labels that may be used, streamed as they were at one moment; in the order they were made in."""
+    """The selected usable labels, streamed from one database state, in the order they were made."""
     chosen = (
         select(StoredLabel, Item, User.labeler_group, Guideline, Batch.name, _NUM_CHANGES, IS_GOLD, _IS_RULED)
         .join(Item, Item.id == StoredLabel.item_id)
@@ -104,7 +104,7 @@ def label_rows(session: Session, selection: Selection, *order: Any) -> Iterator[
 
 
 def without_consent(session: Session, selection: Selection) -> WithheldLabels:
-    """How many of the chosen labels are left out, because those who made them did not say that they may be used."""
+    """How many of the selected labels are excluded because their labelers did not consent to their use."""
     counts = (
         select(func.count(), func.count(StoredLabel.labeler_id.distinct()))
         .select_from(StoredLabel)
@@ -118,7 +118,7 @@ def without_consent(session: Session, selection: Selection) -> WithheldLabels:
 
 
 def ruled_rows(studio: Studio, session: Session, selection: Selection) -> Iterator[LabelRow]:
-    """What researchers decided about the chosen items, as labels of theirs. A group of labelers has none."""
+    """Researchers' decisions on the selected items, as labels. A labeler group has none."""
     newest = select(func.max(Adjudication.id)).group_by(Adjudication.item_id)
     chosen = (
         select(Adjudication, Item, Batch.name)
@@ -186,7 +186,7 @@ def _label_row(
 
 
 def require_batch(studio: Studio, selection: Selection) -> None:
-    """Raises Refusal where a batch is chosen that is not there."""
+    """Raise Refusal if the selected batch does not exist."""
     if selection.batch is None:
         return
     with studio.database.read() as session:
@@ -194,5 +194,5 @@ def require_batch(studio: Studio, selection: Selection) -> None:
             names = session.scalars(select(Batch.name).order_by(Batch.id.desc()).limit(5)).all()
             raise Refusal(
                 f"There is no batch {selection.batch!r}. The newest are: {', '.join(map(repr, names)) or 'none'}. "
-                "Name one of them, or leave the batch out for all labels."
+                "Name one of them, or omit the batch for all labels."
             )

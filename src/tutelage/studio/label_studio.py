@@ -1,7 +1,7 @@
-"""Label Studio's JSON export, a task at a time: rankings and demonstrations with those who made them.
+"""Label Studio's JSON export, one task at a time: rankings and demonstrations with their labelers.
 
-What a control is about stands in the labeling configuration, which the export does not hold: it is read where it is
-given, otherwise from names that leave no choice.
+What a control refers to is in the labeling configuration, which the export does not contain: it is read from there
+if given, otherwise inferred from names if they are unambiguous.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PAIR_STEMS = ("answer", "response", "text", "completion", "output", "reply", ""
 _PAIR_ENDS = (("1", "2"), ("_1", "_2"), ("a", "b"), ("_a", "_b"), ("left", "right"), ("_left", "_right"))
 _JUDGES = ("ranker", "pairwise")
 _MIN_KEYS = ("annotation_id", "annotator")
-# Where a text or a choice stands, if it is about a part of what is shown.
+# Where a text or a choice refers to, if it is about a part of what is shown.
 _REGION_KEYS = ("parentID", "item_index")
 
 
@@ -41,12 +41,12 @@ def is_label_studio(row: Row) -> bool:
 
 
 def is_label_studio_min(row: Row) -> bool:
-    """Whether a row is of Label Studio's JSON-MIN: texts and answers there stand side by side, under any names."""
+    """Whether a row is of Label Studio's JSON-MIN, which has texts and answers side by side, under any names."""
     return all(key in row for key in _MIN_KEYS)
 
 
 def controls_seen(rows: Iterable[Row]) -> dict[str, dict[str, Control]]:
-    """The controls that any annotation of a project answers, by the project: a task alone does not show all of them."""
+    """The controls that any annotation of a project answers, by project: a single task does not show all of them."""
     seen: dict[str, dict[str, Control]] = {}
     for row in filter(is_label_studio, rows):
         controls = seen.setdefault(str(row.get("project")), {})
@@ -64,7 +64,7 @@ def _results(annotation: Any) -> list[Row]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelStudioReader:
-    """Reads tasks. `controls` is what `controls_seen` found in the file, `config` what was given beside it."""
+    """Reads tasks. `controls` is what `controls_seen` found in the file, `config` the configuration given with it."""
 
     controls: Mapping[str, Mapping[str, Control]]
     config: LabelStudioConfig | None = None
@@ -115,10 +115,10 @@ class LabelStudioReader:
         raise UnusableRow(f"a result of type {kind!r} is neither a ranking nor a text")
 
     def _demonstration(self, row: Row, result: Row, value: Row, results: list[Row]) -> Demonstration:
-        """The text of an annotation, where it can be nothing but the response to a prompt."""
+        """The text of an annotation, if it can only be the response to a prompt."""
         name, data = str(result.get("from_name")), row["data"]
         if value.keys() != {"text"} or any(not is_absent(result.get(key)) for key in _REGION_KEYS):
-            raise UnusableRow("a text about a region of what was shown is no response")
+            raise UnusableRow("a text about a region of what was shown is not a response")
         if self.config is not None:
             control = self.config.controls.get(name)
             if control is None or control.is_per_region:
@@ -141,7 +141,7 @@ class LabelStudioReader:
         return Demonstration(prompt=prompt.text, messages=prompt.messages, response=response)
 
     def _prompt(self, data: Row, judged: Iterable[str]) -> Prompt:
-        """The prompt in what the labeler saw beside the judged completions, and lists of others with the same ids."""
+        """The prompt, from what the labeler saw apart from the judged completions and lists with the same ids."""
         if self.config is None:
             ids = [_ids(data[key]) for key in judged if _is_list(data.get(key))]
             rivals = [key for key, value in data.items() if _is_list(value) and _ids(value) in ids]
@@ -161,11 +161,11 @@ class LabelStudioReader:
         return [keys[name] for name in control.objects if name in keys] if control.kind in _JUDGES else []
 
     def _judged(self, data: Row, kind: str, result: Row) -> tuple[str, ...]:
-        """The keys of what a ranker or a pair is about."""
+        """The keys of what a ranker or a pair judges."""
         return self._sides(data, result) if kind == "pairwise" else (self._list_key(data, result),)
 
     def _require_sole(self, row: Row, result: Row, judged: tuple[str, ...]) -> None:
-        """Raises UnusableRow where another control may judge the same, whoever answered it: it may be what counts."""
+        """Raise UnusableRow if another control may judge the same, whoever answered it: it may be what counts."""
         if self.config is not None and result.get("from_name") not in self.config.controls:
             raise UnusableRow(f"the configuration has no control named {result.get('from_name')!r}")
         for name, control in self._controls(row).items():
@@ -176,7 +176,7 @@ class LabelStudioReader:
                     row["data"], control.kind, {"from_name": name, "to_name": ",".join(control.objects)}
                 )
             except UnusableRow:
-                other = judged  # Nobody knows what it is about.
+                other = judged  # It is unknown what it judges.
             if set(other) == set(judged):
                 raise UnusableRow(RIVALS)
 
@@ -201,7 +201,7 @@ class LabelStudioReader:
         named = [name.strip() for name in str(result.get("to_name") or "").split(",")]
         if len(named) == 2 and all(isinstance(data.get(name), str) for name in named):
             return named[0], named[1]
-        # A result does not say what its control's `toName` was: `answer1` may have stood on the right.
+        # A result does not say what its control's `toName` was: `answer1` may have been on the right.
         raise UnusableRow(f"which keys hold the left and the right side is not known; {CONFIG_HINT}")
 
     def _of_ranker(self, data: Row, key: str, result: Row) -> Record:
@@ -225,11 +225,11 @@ class LabelStudioReader:
 
 
 def _identities(annotation: Row, result: Row) -> dict[str, str | None]:
-    """Who made a result, and what it is known by wherever it is exported."""
+    """Who made a result, and its id in every export."""
     labeler = annotation.get("completed_by")
     name = labeler
     if isinstance(labeler, dict):
-        # The number stands in every export, the address in some.
+        # The number is in every export, the email address in some.
         name = labeler.get("email") or labeler.get("id")
         labeler = labeler.get("id") or labeler.get("email")
     unique = annotation.get("unique_id")
@@ -241,7 +241,7 @@ def _identities(annotation: Row, result: Row) -> dict[str, str | None]:
 
 
 def _is_list(value: object) -> bool:
-    """Whether this is what a `List` shows: items with ids, and no turns of a dialogue."""
+    """Whether this is what a `List` shows: items with ids that are not turns of a dialogue."""
     return (
         isinstance(value, list)
         and bool(value)
@@ -258,9 +258,9 @@ def _without_lists(data: Row) -> dict[str, Any]:
 
 
 def _items(value: Any) -> dict[str, str]:
-    """The items of a `List` by id, each with all that its labeler read: the title, then the body."""
+    """The items of a `List` by id, each with everything its labeler read: the title, then the body."""
     if not _is_list(value):
-        raise UnusableRow("what was ranked is no list of items with an id")
+        raise UnusableRow("what was ranked is not a list of items with an id")
     items = {str(item["id"]): _text_of(item) for item in value}
     if len(items) < max(2, len(value)):
         raise UnusableRow(f"the list has {len(value)} items with {len(items)} different ids; a ranking needs two")
@@ -277,19 +277,19 @@ def _text_of(item: Row) -> str:
 
 
 def _order(ranked: Any, result: Row, items: Mapping[str, str]) -> Groups:
-    """A `Ranker` without buckets keeps its order under its own name; which bucket is better nobody says."""
+    """The order of a `Ranker` without buckets, stored under its own name; which bucket is better is unknown."""
     if isinstance(ranked, dict):
         if len(ranked) != 1 or next(iter(ranked)) != result.get("from_name", next(iter(ranked))):
             raise UnusableRow("items were sorted into buckets; which bucket is better is not known")
         (ranked,) = ranked.values()
     if not isinstance(ranked, list):
-        raise UnusableRow("the ranking is no list of ids")
+        raise UnusableRow("the ranking is not a list of ids")
     if sorted(map(str, ranked)) != sorted(items):
         raise UnusableRow(f"the ranking names {len(ranked)} ids, which are not those of the {len(items)} items")
     return tuple((str(each),) for each in ranked)
 
 
 def _pairs(data: Row) -> list[tuple[str, str]]:
-    """Pairs of texts whose names say that one is the left and one the right."""
+    """Pairs of texts whose names say which one is on the left and which on the right."""
     named = [(stem + left, stem + right) for stem in _PAIR_STEMS for left, right in _PAIR_ENDS]
     return [pair for pair in named if all(isinstance(data.get(key), str) and data[key] for key in pair)]

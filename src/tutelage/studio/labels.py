@@ -1,4 +1,4 @@
-"""Keeping what a labeler enters: drafts while they work, one label when they are done."""
+"""Storing what a labeler enters: drafts while they work, one label when they are done."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _MAX_DRAFT = 4 * MAX_CHARACTERS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entered:
-    """What is kept of unfinished work: entries as submitted, and the seconds worked, both by page."""
+    """Unfinished work: entries as submitted, and the seconds worked, both by page."""
 
     pages: Mapping[str, Submitted] = field(default_factory=dict)
     active_seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def draft_of(studio: Studio, assignment: Assignment) -> Entered:
-    """What the labeler entered so far, in this lease or in an earlier one."""
+    """What the labeler has entered so far, in this lease or an earlier one."""
     with studio.database.read() as session:
         return _read_draft(session, assignment)
 
@@ -51,9 +51,9 @@ def save_draft(
     seconds: float = 0.0,
     should_hold: bool = False,
 ) -> Entered:
-    """Keep one page, whole or half done, and add to its time; with `should_hold`, renew the lease as well.
+    """Save one page, complete or not, and add to its time; with `should_hold`, also renew the lease.
 
-    Raises Refusal for a page the task does not have, and LeaseLost where the lease cannot be renewed.
+    Raises Refusal for a page the task does not have, and LeaseLost if the lease cannot be renewed.
     """
     if page not in {each.name for each in pages_of(assignment.task)}:
         raise Refusal(f"This task has no page {page!r}.")
@@ -76,7 +76,7 @@ def save_draft(
 
 
 def _take_turn(studio: Studio, session: Session, assignment: Assignment) -> None:
-    """Two pages of one task may be saved at the same moment, or saved and submitted: neither may undo the other."""
+    """Two pages of a task may be saved at the same moment, or saved and submitted: neither may overwrite the other."""
     studio.database.take_turn(session, f"draft {assignment.item_id} {assignment.labeler_id}")
 
 
@@ -89,18 +89,18 @@ def submit(
     client_uuid: str,
     guideline_version: int | None = None,
 ) -> int:
-    """Make the draft a label; returns its id. Sent again with the same `client_uuid`, it changes nothing.
+    """Turn the draft into a label; returns its id. Repeated with the same `client_uuid`, it changes nothing.
 
-    `client_uuid` is drawn when the page is made, so that a double click or a retry cannot label twice.
+    `client_uuid` is drawn when the page is rendered, so that a double click or a retry cannot label twice.
     `guideline_version` is the one that the page showed (None: the newest): another may have been published since.
-    Raises LabelError where pages are not complete, LeaseLost where the place is gone, Refusal for an id that is none.
+    Raises LabelError if pages are incomplete, LeaseLost if the slot is lost, Refusal for an invalid id.
     """
     client_uuid = _checked_uuid(client_uuid)
     guideline = shown_guideline(studio, assignment.task.kind, assignment.purpose, guideline_version)
     try:
         return _store(studio, labeler, assignment, lease_token, client_uuid, guideline.id)
     except (IntegrityError, LabelError, Refusal):
-        # Sent before, or twice at once: the place is done, and the draft gone, because the label is there.
+        # Sent before, or twice at once: the slot is done and the draft deleted, because the label exists.
         known = label_of_uuid(studio, labeler, client_uuid)
         if known is None:
             raise
@@ -111,8 +111,8 @@ def _store(
     studio: Studio, labeler: User, assignment: Assignment, lease_token: str, client_uuid: str, guideline_id: int
 ) -> int:
     with studio.database.write() as session:
-        # The draft is read at our turn: a page that was saved before it is in the label, one saved after it finds the
-        # task done and is refused.
+        # The draft is read while holding the turn: a page saved before is in the label, one saved after finds the task
+        # done and is refused.
         _take_turn(studio, session, assignment)
         entered = _read_draft(session, assignment)
         label = read_label(assignment.task, entered.pages, assignment.order)
@@ -140,11 +140,11 @@ def _checked_uuid(text: str) -> str:
     try:
         return str(UUID(text))
     except ValueError:
-        raise Refusal(f"{text[:40]!r} is not the id of a page. Load the page again.") from None
+        raise Refusal(f"{text[:40]!r} is not the id of a page. Reload the page.") from None
 
 
 def label_of_uuid(studio: Studio, labeler: User, client_uuid: str) -> int | None:
-    """The label that this labeler stored from the page with this id, if there is one."""
+    """The label that this labeler stored from the page with this id, if any."""
     with studio.database.read() as session:
         return session.scalar(
             select(StoredLabel.id).where(StoredLabel.client_uuid == client_uuid, StoredLabel.labeler_id == labeler.id)

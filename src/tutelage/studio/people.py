@@ -1,4 +1,4 @@
-"""Who may come in: invites, accounts, sessions, tokens for scripts; and the record of who did what."""
+"""Access: invites, accounts, sessions, API tokens; and the audit log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tutelage.studio.secrets import hash_password, new_token, token_hash
 from tutelage.studio.studio import Refusal, Studio
 from tutelage.studio.tables import ApiToken, AuditEntry, BrowserSession, FailedSignIn, Invite, User
 
-# A candidate takes the screening test and nothing else until somebody accepts them.
+# A candidate can only take the screening test until accepted.
 Role = Literal["candidate", "admin", "researcher", "labeler"]
 ROLES: tuple[Role, ...] = get_args(Role)
 MIN_PASSWORD = 10
@@ -24,14 +24,14 @@ MAX_NAME = 80
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedIn:
-    """Who makes a request. `csrf_token` is None for scripts: no browser sends their token by itself."""
+    """The user making a request. `csrf_token` is None for scripts: no browser sends their token by itself."""
 
     user: User
     csrf_token: str | None = None
 
 
 def record_action(studio: Studio, session: Session, user_id: str | None, action: str, subject: str) -> None:
-    """Add to the audit log, in the transaction of what it tells of."""
+    """Add to the audit log, in the transaction of the action it records."""
     session.add(AuditEntry(happened_at=studio.clock(), user_id=user_id, action=action, subject=subject))
 
 
@@ -43,7 +43,7 @@ def invite(
     quota: int | None = None,
     invited_by: str | None = None,
 ) -> str:
-    """Make an invite that one person can use once; returns its token, which is shown now and never again."""
+    """Create an invite that one person can use once; returns its token, which is shown only this once."""
     if role not in ROLES or group not in GROUPS:
         raise Refusal(f"role {role!r}, group {group!r}: roles are {', '.join(ROLES)}; groups are {', '.join(GROUPS)}.")
     token, now = new_token(), studio.clock()
@@ -65,32 +65,32 @@ def invite(
 def _open_invite(studio: Studio, session: Session, token: str) -> Invite:
     found = session.scalar(select(Invite).where(Invite.token_hash == token_hash(token)))
     if found is None or found.used_by is not None or found.expires_at <= studio.clock():
-        raise Refusal("This invite link is not valid, was used already, or has expired. Ask for a new one.")
+        raise Refusal("This invite link is invalid, already used, or expired. Ask for a new one.")
     return found
 
 
 def invited_role(studio: Studio, token: str) -> str:
-    """The role that an invite gives. Raises Refusal for one that cannot be used."""
+    """The role that an invite grants. Raises Refusal for one that cannot be used."""
     with studio.database.read() as session:
         return _open_invite(studio, session, token).role
 
 
 def accept_invite(studio: Studio, token: str, *, name: str, password: str, has_consented: bool) -> User:
-    """Make the user that an invite is for. `has_consented`: their labels may be used to train models.
+    """Create the user that an invite is for. `has_consented`: their labels may be used to train models.
 
-    Raises Refusal for a bad invite, name or password, and without consent where it is required; the invite stays open.
+    Raises Refusal for a bad invite, name or password, or missing consent if it is required; the invite stays valid.
     """
     name = _checked_name(name)
     _check_password(password, name)
     if studio.settings.is_consent_required and not has_consented:
-        raise Refusal("Labels are made here to be used: tick that yours may be, or make no account.")
+        raise Refusal("To create an account you must agree that your labels may be used to train and evaluate models.")
     password_hash = hash_password(password)
     with studio.database.write() as session:
-        # One link makes one account, and of one name there is one, also where two browsers send it at once.
+        # One link creates one account and names are unique, even if two browsers submit at once.
         studio.database.take_turn(session, "accounts")
         used = _open_invite(studio, session, token)
         if session.scalar(select(User.id).where(func.lower(User.name) == name.lower())) is not None:
-            raise Refusal(f"The name {name!r} is taken. Choose another one.")
+            raise Refusal(f"The name {name!r} is taken. Choose another.")
         user = User(
             id=random_source.token_hex(8),
             name=name,
@@ -111,7 +111,7 @@ def accept_invite(studio: Studio, token: str, *, name: str, password: str, has_c
 def _checked_name(name: str) -> str:
     name = " ".join(name.split())
     if not 2 <= len(name) <= MAX_NAME or not name.isprintable():
-        raise Refusal(f"The name has {len(name)} characters; it must have 2 to {MAX_NAME}, all of them visible.")
+        raise Refusal(f"The name has {len(name)} characters; it must have 2 to {MAX_NAME}, all visible.")
     return name
 
 
@@ -119,11 +119,11 @@ def _check_password(password: str, name: str) -> None:
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         raise Refusal(f"The password has {len(password)} characters; it must have {MIN_PASSWORD} to {MAX_PASSWORD}.")
     if password.lower() == name.lower() or len(set(password)) < 4:
-        raise Refusal("The password is your name, or repeats three characters. Choose one that nobody would guess.")
+        raise Refusal("The password is your name, or repeats three characters. Choose one that is hard to guess.")
 
 
 def signed_in(studio: Studio, token: str) -> SignedIn | None:
-    """Whose session a cookie belongs to; None if it is unknown, over, or its user is no longer active."""
+    """The user of a session cookie; None if it is unknown or expired, or its user is no longer active."""
     with studio.database.read() as session:
         found = session.execute(
             select(User, BrowserSession.csrf_token)
@@ -138,13 +138,13 @@ def signed_in(studio: Studio, token: str) -> SignedIn | None:
 
 
 def sign_out(studio: Studio, token: str) -> None:
-    """End a session; unknown ones are over already."""
+    """End a session; unknown ones are ignored."""
     with studio.database.write() as session:
         session.execute(delete(BrowserSession).where(BrowserSession.token_hash == token_hash(token)))
 
 
 def make_api_token(studio: Studio, user: User, name: str) -> str:
-    """A token for scripts with the rights of `user`; shown now and never again."""
+    """Create an API token with the permissions of `user`; it is shown only this once."""
     name = _checked_name(name)
     token = new_token()
     with studio.database.write() as session:
@@ -154,7 +154,7 @@ def make_api_token(studio: Studio, user: User, name: str) -> str:
 
 
 def user_of_api_token(studio: Studio, token: str) -> SignedIn | None:
-    """Who a script speaks for; None if its token is unknown or revoked, or the user is no longer active."""
+    """The user of an API token; None if it is unknown or revoked, or the user is no longer active."""
     with studio.database.read() as session:
         user = session.scalar(
             select(User)
@@ -165,54 +165,54 @@ def user_of_api_token(studio: Studio, token: str) -> SignedIn | None:
 
 
 def api_tokens(studio: Studio, user: User) -> list[ApiToken]:
-    """All tokens of a user, the newest first."""
+    """All tokens of a user, newest first."""
     with studio.database.read() as session:
         return list(session.scalars(select(ApiToken).where(ApiToken.user_id == user.id).order_by(ApiToken.id.desc())))
 
 
 def revoke_api_token(studio: Studio, user: User, token_id: int) -> None:
-    """End a token of `user`. Raises Refusal where they have none with this id."""
+    """Revoke a token of `user`. Raises Refusal if they have none with this id."""
     with studio.database.write() as session:
         token = session.get(ApiToken, token_id)
         if token is None or token.user_id != user.id:
-            raise Refusal(f"There is no token {token_id} in your account.")
+            raise Refusal(f"Your account has no token with the id {token_id}.")
         token.revoked_at = token.revoked_at or studio.clock()
         record_action(studio, session, user.id, "revoke api token", token.name)
 
 
 def audit_log(studio: Studio, *, limit: int) -> list[tuple[AuditEntry, str | None]]:
-    """The newest entries with the name of who acted; None is the server or its command line."""
+    """The newest entries with the name of the actor; None is the server or its command line."""
     newest = select(AuditEntry, User.name).outerjoin(User, User.id == AuditEntry.user_id)
     with studio.database.read() as session:
         return list(session.execute(newest.order_by(AuditEntry.id.desc()).limit(limit)).tuples())
 
 
 def people(studio: Studio) -> list[User]:
-    """Everybody, by name."""
+    """All users, by name."""
     with studio.database.read() as session:
         return list(session.scalars(select(User).order_by(User.name)))
 
 
 def set_consent(studio: Studio, user: User, has_consented: bool) -> None:
-    """Let somebody's labels be used, or from now on no longer; what was exported before is out of our hands."""
+    """Give or withdraw consent to the use of a user's labels; earlier exports cannot be recalled."""
     with studio.database.write() as session:
-        # Locked, so that what holds is what the newest entry of the log says.
+        # Locked, so that the current state is what the newest entry of the log says.
         found = session.get_one(User, user.id, with_for_update=True)
         found.consented_at = (found.consented_at or studio.clock()) if has_consented else None
         record_action(studio, session, user.id, "give consent" if has_consented else "withdraw consent", user.name)
 
 
 def set_active(studio: Studio, user_id: str, is_active: bool, *, by: str) -> None:
-    """Let somebody in or keep them out; their sessions end, and wrong passwords in their name are forgotten.
+    """Enable or disable an account; its sessions end, and its failed sign-ins are forgotten.
 
-    Raises Refusal for somebody who is not there, and where whoever acts has been kept out meanwhile: two admins who
-    lock each other out would leave nobody who can undo it.
+    Raises Refusal for an unknown user, and if the acting admin has been disabled meanwhile: two admins who disabled
+    each other would leave nobody to undo it.
     """
     with studio.database.write() as session:
         studio.database.take_turn(session, "accounts")
         user, actor = session.get(User, user_id), session.get(User, by)
         if user is None:
-            raise Refusal(f"There is nobody with the id {user_id!r}.")
+            raise Refusal(f"No user with the id {user_id!r}.")
         if actor is None or not actor.is_active:
             raise Refusal("Your own account is not active. Ask another admin.")
         user.is_active = is_active

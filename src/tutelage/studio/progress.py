@@ -1,4 +1,4 @@
-"""How far the work is: places done, in hands and free; what each labeler has done, and in how much time."""
+"""Progress: slots done, leased and free; what each labeler has done, and in how much time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tutelage.studio.tables import Batch, Draft, Item, Skip, Slot, StoredLabel, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindProgress:
-    """Places of one kind and purpose: an item with overlap 3 has three."""
+    """Slots of one kind and purpose: an item with overlap 3 has three."""
 
     kind: str
     purpose: str
@@ -41,7 +41,7 @@ class LabelerProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchProgress:
-    """Places of one kind and purpose in one batch. Those of halted items that are not done are counted as halted."""
+    """Slots of one kind and purpose in one batch. Unfinished slots of halted items count as halted."""
 
     batch_id: int
     name: str
@@ -61,9 +61,9 @@ class BatchProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """One person's time, as their pages measured it. `hours` are those of finished labels, and paid in any case.
+    """One person's time, as measured by the pages. `hours` are those of finished labels, and paid in any case.
 
-    `other_hours` went into tasks that were skipped or are not finished; `median_minutes` is that of a finished label.
+    `other_hours` went into tasks that were skipped or are not finished; `median_minutes` is per finished label.
     """
 
     labeler_id: str
@@ -77,7 +77,7 @@ class Work:
 
 
 def batch_progress(studio: Studio) -> list[BatchProgress]:
-    """One row a batch, kind and purpose, the newest batch first; gold is not counted."""
+    """One row per batch, kind and purpose, newest batch first; gold is not counted."""
     is_done = Slot.state == "done"
     is_leased = and_(Slot.state == "leased", Slot.leased_until >= studio.clock(), ~Item.is_halted)
     rows = (
@@ -104,7 +104,7 @@ def batch_progress(studio: Studio) -> list[BatchProgress]:
 
 
 def labels_per_day(studio: Studio, num_days: int = 28) -> list[tuple[date, int]]:
-    """How many labels were made on each of the last days (UTC), today the last."""
+    """How many labels were made on each of the last days (UTC), ending today."""
     today = studio.clock().date()
     days = [today - timedelta(days=ago) for ago in reversed(range(num_days))]
     since = studio.clock() - timedelta(days=num_days)
@@ -115,7 +115,7 @@ def labels_per_day(studio: Studio, num_days: int = 28) -> list[tuple[date, int]]
 
 
 def work_of_labelers(studio: Studio) -> list[Work]:
-    """Everybody who has labeled, skipped or begun anything, by name."""
+    """Everyone who has labeled, skipped or started anything, by name."""
     finished: dict[str, list[float]] = defaultdict(list)
     begun: dict[str, float] = defaultdict(float)
     with studio.database.read() as session:
@@ -143,14 +143,14 @@ def work_of_labelers(studio: Studio) -> list[Work]:
 
 
 def skip_reasons(studio: Studio) -> dict[str, int]:
-    """How often each reason was given, the most frequent first."""
+    """How often each reason was given, most frequent first."""
     counts = select(Skip.reason, func.count()).group_by(Skip.reason).order_by(func.count().desc(), Skip.reason)
     with studio.database.read() as session:
         return dict(session.execute(counts).tuples().all())
 
 
 def progress(studio: Studio) -> list[KindProgress]:
-    """One row a kind and purpose that has items; gold is not counted."""
+    """One row per kind and purpose that has items; gold is not counted."""
     rows = (
         select(
             Item.kind,
@@ -175,7 +175,7 @@ def progress(studio: Studio) -> list[KindProgress]:
 
 
 def labeler_progress(studio: Studio) -> list[LabelerProgress]:
-    """Everybody, by name."""
+    """Everyone, by name."""
     num_labels = select(func.count()).where(StoredLabel.labeler_id == User.id).scalar_subquery()
     num_skips = select(func.count()).where(Skip.labeler_id == User.id).scalar_subquery()
     with studio.database.read() as session:

@@ -1,4 +1,4 @@
-"""How good the labels are, from the database: agreement within each group, each labeler, gold, drift."""
+"""Label quality, from the database: agreement within each group, each labeler, gold, drift."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tutelage.studio.tables import Gold, Item, StoredLabel, User
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelerQuality:
-    """One labeler: agreement with the rest on orders, gold, and drift; each None where there is nothing to go by."""
+    """One labeler: agreement with the rest on orders, gold, and drift; each None without data."""
 
     labeler_id: str
     name: str
@@ -47,9 +47,9 @@ class LabelerQuality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
-    """All that is shown of agreement. `by_group`: on orders, within each group of labelers alone, as the paper has it.
+    """All agreement statistics. `by_group`: on orders, within each labeler group separately, as in the paper.
 
-    Gold is left out of agreement: dozens judge the same gold item, and would outvote all others.
+    Gold is excluded from agreement: dozens judge the same gold item, and would outweigh all others.
     """
 
     num_labels: int
@@ -62,13 +62,13 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class QualityEvidence:
-    """Labels and what they judge, read once for all that is computed of them."""
+    """Labels and their judgments, read once for all computations."""
 
     judged: Sequence[Judged]
     judgements: Judgements
 
     def of(self, purpose: Purpose | None, kind: Kind | None = None) -> QualityEvidence:
-        """What is of one purpose and one kind of task; None: of all."""
+        """The part for one purpose and one kind of task; None: all."""
         if purpose is None and kind is None:
             return self
         judged = [each for each in self.judged if purpose in (None, each.purpose) and kind in (None, each.kind)]
@@ -76,13 +76,13 @@ class QualityEvidence:
 
 
 def evidence_of(studio: Studio) -> QualityEvidence:
-    """All labels in the order in which they were made, without those of gold. Takes seconds for tens of thousands."""
+    """All labels in the order they were made, without gold. Takes seconds for tens of thousands."""
     judged = judged_labels(studio)
     return QualityEvidence(judged, judgements_of(judged))
 
 
 def judged_labels(studio: Studio) -> list[Judged]:
-    """All labels in the order in which they were made, without those of gold."""
+    """All labels in the order they were made, without gold."""
     rows = (
         select(
             StoredLabel.item_id,
@@ -121,7 +121,7 @@ def quality(
     ties: TieRule = "category",
     evidence: QualityEvidence | None = None,
 ) -> Quality:
-    """Everything about the labels of a purpose and a kind. `evidence`: what `evidence_of` gave, where it is at hand."""
+    """Quality of the labels of a purpose and a kind. `evidence`: the result of `evidence_of`, if already available."""
     own = (evidence or evidence_of(studio)).of(purpose, kind)
     judged, judgements = own.judged, own.judgements
     of_item: dict[int, set[str]] = defaultdict(set)
@@ -172,7 +172,7 @@ def _labelers(studio: Studio, judged: Sequence[Judged], judgements: Judgements) 
 
 
 def gold_shares(outcomes: Sequence[GoldOutcome]) -> dict[str, Interval]:
-    """The mean share of known judgements that each labeler has right, clustered by item."""
+    """Each labeler's mean share of correct judgments on gold items, clustered by item."""
     of_labeler: dict[str, list[GoldOutcome]] = defaultdict(list)
     for outcome in outcomes:
         of_labeler[outcome.labeler_id].append(outcome)

@@ -1,4 +1,4 @@
-"""Putting tasks in: prompts to write responses for, completions to judge, prompts to be written."""
+"""Queueing tasks: prompts to write responses for, completions to judge, prompts to write."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ class SampledCompletions(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queued:
-    """How many tasks came in, and how many were there already."""
+    """How many tasks were queued, and how many were already there."""
 
     num_new: int
     num_known: int
 
 
 def tasks_of_prompts(path: Path) -> Iterator[Task]:
-    """A task of kind "demonstrate" for each prompt of a file, in any form that people have."""
+    """A task of kind "demonstrate" for each prompt of a file in any supported format."""
     for prompt in load_prompts(str(path)):
         yield Task(kind="demonstrate", prompt=prompt)
 
 
 def tasks_of_completions(path: Path, kind: Kind) -> Iterator[Task]:
-    """A task of `kind` for each prompt of a file with its completions. Raises UserError where one cannot be."""
+    """A task of `kind` for each prompt of a file with its completions. Raises UserError for an invalid one."""
     for number, row in enumerate(read_records(path, SampledCompletions), start=1):
         yield task_of_completions(row, kind, where=f"{path}, record {number}")
 
@@ -63,17 +63,17 @@ def task_of_completions(row: SampledCompletions, kind: Kind, *, where: str) -> T
         return Task(kind=kind, prompt=_prompt_of(row), completions=row.completions)
     except ValidationError as error:
         rule = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise Refusal(f"{where}: {rule}. Correct it, or queue it as another kind.") from None
+        raise Refusal(f"{where}: {rule}. Correct it, or queue it as another task type.") from None
 
 
 def _prompt_of(row: SampledCompletions) -> Prompt:
-    """The prompt of a line, with what else is known of it: whose it is, which split, what it is for."""
+    """The prompt of a line, with its metadata: user, split, use case."""
     known = {name: value for name, value in (row.model_extra or {}).items() if name in _OF_PROMPTS}
     return Prompt.model_validate({"id": row.prompt_id or "", "text": row.prompt, "messages": row.messages, **known})
 
 
 def tasks_of_writing(kind: PromptKind, *, count: int, use_case: str = "") -> Iterator[Task]:
-    """`count` tasks of writing a prompt; the number keeps them apart."""
+    """`count` tasks of writing a prompt; a number makes them distinct."""
     for number in range(1, count + 1):
         yield Task.model_validate({"kind": "prompt", "prompt_kind": kind, "use_case": use_case, "number": number})
 
@@ -88,10 +88,10 @@ def enqueue(
     name: str = "",
     by: str | None = None,
 ) -> Queued:
-    """Queue tasks as one batch, each for `overlap` different labelers. One that was queued before is left as it is.
+    """Queue tasks as one batch, each for `overlap` different labelers. Tasks already queued are left unchanged.
 
-    Tasks are taken from `tasks` and written a few hundred at a time, each such part in a transaction of its own:
-    labelers are served in between, and what was interrupted goes on where it was when it is started again.
+    Tasks are read from `tasks` and written a few hundred at a time, each chunk in its own transaction: labelers are
+    served in between, and an interrupted call resumes when it is repeated.
     """
     num_new = num_tasks = 0
     batch_id: int | None = None
@@ -109,13 +109,13 @@ def enqueue(
 
 
 def content_key(task: Task, purpose: Purpose) -> str:
-    """What an item is known by: the same task for the same purpose has the same key, however often it is queued."""
+    """The identity of an item: the same task for the same purpose has the same key, however often it is queued."""
     return content_id(purpose, json.dumps(task.model_dump(mode="json"), sort_keys=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuedItem:
-    """An item in the queue: how many of its places are still open. A halted one is handed out no more."""
+    """An item in the queue, and how many of its slots are still open. A halted one is no longer assigned."""
 
     id: int
     num_open: int
@@ -123,7 +123,7 @@ class QueuedItem:
 
 
 def queued_items(studio: Studio, tasks: Sequence[Task], *, purpose: Purpose) -> list[QueuedItem]:
-    """The items of tasks that were queued for this purpose, in the order of `tasks`; of equal tasks there is one."""
+    """The items of tasks that were queued for this purpose, in the order of `tasks`; equal tasks share one."""
     place_of_key = {content_key(task, purpose): place for place, task in enumerate(tasks)}
     open_places = func.count(Slot.id).filter(Slot.state != "done")
     found: dict[int, QueuedItem] = {}
@@ -142,7 +142,7 @@ def queued_items(studio: Studio, tasks: Sequence[Task], *, purpose: Purpose) -> 
 
 
 def _rows(part: Sequence[Task], *, purpose: Purpose, overlap: int, priority: int) -> list[dict[str, Any]]:
-    """The rows of the table of items, one a task, of several that are equal only the first."""
+    """Rows of the items table, one per task; of equal tasks only the first."""
     rows: dict[str, dict[str, Any]] = {}
     for task in part:
         row: dict[str, Any] = {"content_key": content_key(task, purpose), "kind": task.kind, "purpose": purpose}
@@ -154,9 +154,9 @@ def _rows(part: Sequence[Task], *, purpose: Purpose, overlap: int, priority: int
 
 
 def _storable(value: Any) -> Any:
-    """The value with U+FFFD, as browsers show it, for what PostgreSQL cannot hold and models and scripts may send.
+    """The value with U+FFFD in place of what PostgreSQL cannot store but models and scripts may send.
 
-    That is U+0000 and halves of characters; numbers that are none become nothing.
+    That is U+0000 and lone surrogates; NaN and infinity become None.
     """
     if isinstance(value, str):
         return _UNSTORABLE.sub("\ufffd", value)
@@ -181,7 +181,7 @@ def _new_batch(studio: Studio, session: Session, name: str) -> int:
 
 
 def _add(session: Session, batch_id: int, rows: list[dict[str, Any]]) -> None:
-    """Add items with their places and authors."""
+    """Add items with their slots and authors."""
     adding = insert(Item).returning(Item.id, Item.content_key)
     id_of = {key: item_id for item_id, key in session.execute(adding, [row | {"batch_id": batch_id} for row in rows])}
     places = [
@@ -200,10 +200,10 @@ def _add(session: Session, batch_id: int, rows: list[dict[str, Any]]) -> None:
 
 
 def place_of(item_id: int, kind: str, priority: int, place: int) -> dict[str, Any]:
-    """The row of a free place of an item."""
+    """The row of a free slot of an item."""
     return {"item_id": item_id, "kind": kind, "order_key": -priority, "place": place, "state": "free"}
 
 
 def _authors(task: dict[str, Any]) -> set[str]:
-    """Labelers whose own text is among the completions: their `labeler_id` stands beside it."""
+    """Labelers whose own text is among the completions: named by its `labeler_id`."""
     return {str(each["labeler_id"])[:16] for each in task.get("completions", ()) if each.get("labeler_id")}

@@ -1,4 +1,4 @@
-"""What is computed of all labels takes long: it is kept until a label, a decision or gold changes."""
+"""A cache of slow computations over all labels, kept until a label, a decision or a gold item changes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Found = TypeVar("Found")
 
 
 class Remembered:
-    """Quality and disputed items of a studio, as of now: asked again while nothing has changed, they are not computed.
+    """Quality and disputed items of a studio, up to date; recomputed only after something has changed.
 
-    Shared by all threads; of those who ask at once, one computes and the others wait for it.
+    Shared by all threads; of concurrent callers one computes and the others wait for it.
     """
 
     def __init__(self, studio: Studio) -> None:
@@ -38,17 +38,17 @@ class Remembered:
         )
 
     def disputed(self) -> tuple[Disagreement, ...]:
-        """What `adjudication_queue` gives, of all purposes."""
+        """The result of `adjudication_queue`, for all purposes."""
         return self._of("disputed", lambda: tuple(adjudication_queue(self._studio, evidence=self._evidence())))
 
     def _evidence(self) -> QualityEvidence:
-        """Read once for all that is computed of one state of the labels; of those that have the turn."""
+        """Read once for all computations on one state of the labels; the caller must hold the lock."""
         return self._found_or("evidence", lambda: evidence_of(self._studio))
 
     def _of(self, name: Hashable, compute: Callable[[], Found]) -> Found:
         with self._turn:
-            # Read before anything is computed: a label that comes meanwhile makes what is computed old, never the
-            # other way round.
+            # Read before computing: a label that arrives meanwhile makes the result outdated, never the other way
+            # round.
             version = labels_version(self._studio)
             if version != self._version:
                 self._version, self._found = version, {}
@@ -61,10 +61,10 @@ class Remembered:
 
 
 def labels_version(studio: Studio) -> Hashable:
-    """Differs from any earlier one as soon as a label, a change of one, a decision or a gold item has been added.
+    """A value that changes whenever a label, a change of a label, a decision or a gold item is added.
 
-    Numbers and highest ids both, because ids of two that are stored at once may become visible in either order; of
-    gold, which is little and may be said anew, all of it.
+    Counts as well as highest ids, because two ids stored concurrently may become visible in either order; for gold
+    items, which are few and can be redefined, everything.
     """
     with studio.database.read() as session:
         counts = (

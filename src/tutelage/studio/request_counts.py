@@ -1,7 +1,7 @@
-"""How many requests an address has had in a minute, counted by all servers of one database together.
+"""Requests per address and minute, counted by all servers of one database together.
 
-The library `limits` keeps such counts in Redis, Memcached, MongoDB or one process. A studio has none of these but its
-database, and shall need nothing else.
+The library `limits` stores such counts in Redis, Memcached, MongoDB or one process. A studio has only its database,
+and should need nothing else.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from tutelage.studio.tables import RequestCount
 
 
 def draw_requests(studio: Studio, address: str, minute: int, wanted: int, limit: int) -> int:
-    """Count up to `wanted` more requests of an address, of `limit` in that minute. Returns how many: 0 is none left.
+    """Reserve up to `wanted` more requests of an address, of `limit` in that minute. Returns how many; 0: none left.
 
-    `minute` counts from 1970. What is older than the one before it is thrown away.
+    `minute` counts from 1970. Counts older than the previous minute are deleted.
     """
     address = address[:80]
     with studio.database.write() as session:

@@ -1,4 +1,4 @@
-"""Changing a label after it was submitted: within a window, by its labeler; every version is kept."""
+"""Changing a label after submission: within a time window, by its labeler; every version is kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tutelage.studio.tables import Item, LabelVersion, StoredLabel, User
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnLabel:
-    """A label as its labeler sees it again. `is_open`: it can still be changed, until `closes_at`."""
+    """A label as shown to its labeler. `is_open`: it can still be changed, until `closes_at`."""
 
     id: int
     task: Task
@@ -43,7 +43,7 @@ def own_labels(studio: Studio, labeler: User, *, limit: int = 50) -> list[OwnLab
 
 
 def own_label(studio: Studio, labeler: User, label_id: int) -> OwnLabel:
-    """One label of this labeler. Raises Refusal where they have none with this id."""
+    """One label of this labeler. Raises Refusal if they have none with this id."""
     with studio.database.read() as session:
         stored = _owned(session.get(StoredLabel, label_id), labeler, label_id)
         return _own(studio, stored, session.get_one(Item, stored.item_id))
@@ -51,7 +51,7 @@ def own_label(studio: Studio, labeler: User, label_id: int) -> OwnLabel:
 
 def _owned(stored: StoredLabel | None, labeler: User, label_id: int) -> StoredLabel:
     if stored is None or stored.labeler_id != labeler.id:
-        raise Refusal(f"There is no label {label_id} among yours.")
+        raise Refusal(f"You have no label with the id {label_id}.")
     return stored
 
 
@@ -69,16 +69,16 @@ def _own(studio: Studio, stored: StoredLabel, item: Item) -> OwnLabel:
 
 
 def revise(studio: Studio, labeler: User, label_id: int, submitted: Mapping[str, Submitted]) -> bool:
-    """Change a label to what was submitted on its pages, and keep what it said before; False if that is the same.
+    """Change a label to what was submitted on its pages, keeping the old version; False if nothing changed.
 
-    Raises LabelError where pages are not complete, Refusal where it is not the labeler's or its time is over.
+    Raises LabelError if pages are incomplete, Refusal if it is not the labeler's or its time is over.
     """
     with studio.database.write() as session:
-        # Locked: the number of the next version is that of the last one read here, plus one.
+        # Locked: the next version number is the last one read here, plus one.
         stored = _owned(session.get(StoredLabel, label_id, with_for_update=True), labeler, label_id)
         own = _own(studio, stored, session.get_one(Item, stored.item_id))
         if not own.is_open:
-            raise Refusal(f"This label could be changed until {own.closes_at:%d %B %Y, %H:%M} UTC.")
+            raise Refusal(f"This label could only be changed until {own.closes_at:%d %B %Y, %H:%M} UTC.")
         label = read_label(own.task, submitted, own.order)
         if label == own.label:
             return False
@@ -91,7 +91,7 @@ def revise(studio: Studio, labeler: User, label_id: int, submitted: Mapping[str,
 
 
 def history(studio: Studio, label_id: int) -> list[Label]:
-    """All that a label has said, the first version first, the one that holds last."""
+    """All versions of a label, oldest first, the current one last."""
     versions = select(LabelVersion.label).where(LabelVersion.label_id == label_id).order_by(LabelVersion.version)
     with studio.database.read() as session:
         now = session.get(StoredLabel, label_id)
@@ -100,7 +100,7 @@ def history(studio: Studio, label_id: int) -> list[Label]:
 
 
 def num_versions(studio: Studio) -> dict[int, int]:
-    """How often each label was changed, by its id; those that never were are not in it."""
+    """How often each label was changed, by id; unchanged labels are not included."""
     counts = select(LabelVersion.label_id, func.count()).group_by(LabelVersion.label_id)
     with studio.database.read() as session:
         return dict(session.execute(counts).tuples().all())

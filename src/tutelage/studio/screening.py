@@ -39,7 +39,7 @@ _MAX_ENTRIES = 200_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScreeningPage:
-    """One task of a test before a candidate. `order`: its completions as they see them, A first."""
+    """One task of a test as shown to a candidate. `order`: its completions as they see them, A first."""
 
     task_id: int
     task: ScreeningTask
@@ -48,7 +48,7 @@ class ScreeningPage:
 
     @property
     def is_complete(self) -> bool:
-        # A page that nobody has saved is open, also where nothing on it must be filled in.
+        # A page that was never saved is incomplete, even if nothing on it is required.
         return bool(self.entries) and not screening_problems(self.task, self.entries)
 
 
@@ -71,16 +71,16 @@ class Candidacy:
 
 
 def add_screening(studio: Studio, tasks: Iterable[ScreeningTask], *, name: str = "", by: str | None = None) -> int:
-    """Make a test of these tasks, and of the self-assessment after them; returns its id. It replaces the one before.
+    """Create a test of these tasks followed by the self-assessment; returns its id. It replaces the previous test.
 
-    Raises Refusal where a part is missing, of which there would then be no score.
+    Raises Refusal if a part is missing, for which there would then be no score.
     """
     tasks = [*(task for task in tasks if task.part != "self-assessment"), _SELF_ASSESSMENT]
     missing = {"flagging", "ranking", "demonstration"} - {task.part for task in tasks}
     if missing or len(tasks) > _MAX_TASKS:
         raise Refusal(
-            f"The test has {len(tasks)} tasks and none of {', '.join(sorted(missing)) or 'no part missing'}. It needs "
-            f"flagging, ranking and demonstration, and at most {_MAX_TASKS} tasks."
+            f"The test has {len(tasks)} tasks; missing: {', '.join(sorted(missing)) or 'nothing'}. It needs "
+            f"flagging, ranking and demonstration tasks, at most {_MAX_TASKS} in all."
         )
     with studio.database.write() as session:
         studio.database.take_turn(session, "screening tests")
@@ -101,12 +101,12 @@ _SELF_ASSESSMENT = ScreeningTask(part="self-assessment", prompt=SELF_ASSESSMENT)
 
 
 def screening_of(studio: Studio, candidate: User) -> Candidacy:
-    """The test that a candidate takes or took; begun, if there is one open. Raises Refusal where there is none."""
+    """The test that a candidate takes or took; started, if one is open. Raises Refusal if there is none."""
     with studio.database.read() as session:
         if own := _newest(session, candidate.id):
             return _candidacy(studio, session, own, candidate)
     with studio.database.write() as session:
-        # Another browser of theirs may have been first, and the test may have been replaced since.
+        # Another browser of theirs may have been first, and the test may have been replaced since then.
         studio.database.take_turn(session, f"screening {candidate.id}")
         own = _newest(session, candidate.id) or _begin(studio, session, candidate)
         return _candidacy(studio, session, own, candidate)
@@ -122,7 +122,7 @@ def _begin(studio: Studio, session: Session, candidate: User) -> Screening:
     newest = select(ScreeningBatch).where(ScreeningBatch.is_open).order_by(ScreeningBatch.id.desc()).limit(1)
     batch = session.scalar(newest)
     if batch is None:
-        raise Refusal("The test is not ready yet. Come back later, or ask who invited you.")
+        raise Refusal("The test is not ready yet. Come back later, or ask the person who invited you.")
     begun = Screening(batch_id=batch.id, candidate_id=candidate.id, started_at=studio.clock())
     session.add(begun)
     session.flush()
@@ -130,9 +130,9 @@ def _begin(studio: Studio, session: Session, candidate: User) -> Screening:
 
 
 def save_response(studio: Studio, candidate: User, task_id: int, entries: Submitted) -> dict[str, str]:
-    """Keep what a candidate entered in one task, whole or half done; returns what is wrong with it.
+    """Save what a candidate entered in one task, complete or not; returns what is wrong with it.
 
-    Raises Refusal where the task is not of their test, or the test is handed in.
+    Raises Refusal if the task is not in their test, or the test has been submitted.
     """
     if sum(map(len, entries.values())) > _MAX_ENTRIES:
         raise Refusal(f"This page has more than {_MAX_ENTRIES:,} characters. Shorten it.")
@@ -149,15 +149,15 @@ def save_response(studio: Studio, candidate: User, task_id: int, entries: Submit
 
 
 def _open_one(session: Session, candidate: User) -> Screening:
-    """The test that a candidate still takes, locked: what is saved is saved before it is handed in, or refused."""
+    """The test that a candidate is taking, locked: entries are saved before it is submitted, or refused."""
     own = _newest(session, candidate.id, should_lock=True)
     if own is None or own.submitted_at is not None:
-        raise Refusal("You have handed in your test. It can no longer be changed.")
+        raise Refusal("Your test has been submitted and can no longer be changed.")
     return own
 
 
 def hand_in(studio: Studio, candidate: User) -> None:
-    """End the test. Raises Refusal where a task is not complete."""
+    """Submit the test. Raises Refusal if a task is incomplete."""
     with studio.database.write() as session:
         own = _open_one(session, candidate)
         pages = _pages(studio, session, own)
@@ -169,14 +169,14 @@ def hand_in(studio: Studio, candidate: User) -> None:
 
 
 def candidacies(studio: Studio) -> list[Candidacy]:
-    """All tests that anybody has begun, the newest first."""
+    """All started tests, newest first."""
     begun = select(Screening, User).join(User, User.id == Screening.candidate_id).order_by(Screening.id.desc())
     with studio.database.read() as session:
         return [_candidacy(studio, session, *row) for row in session.execute(begun).tuples().all()]
 
 
 def candidacy(studio: Studio, screening_id: int) -> Candidacy:
-    """One test. Raises Refusal where there is none with this id."""
+    """One test. Raises Refusal if there is none with this id."""
     with studio.database.read() as session:
         own = _found(session, screening_id)
         return _candidacy(studio, session, own, session.get_one(User, own.candidate_id))
@@ -185,12 +185,12 @@ def candidacy(studio: Studio, screening_id: int) -> Candidacy:
 def _found(session: Session, screening_id: int, *, should_lock: bool = False) -> Screening:
     own = session.get(Screening, screening_id, with_for_update=should_lock or None)
     if own is None:
-        raise Refusal(f"There is no screening {screening_id}.")
+        raise Refusal(f"No screening test with the id {screening_id}.")
     return own
 
 
 def rate(studio: Studio, screening_id: int, task_id: int, score: int, *, by: User) -> None:
-    """A researcher's rating of a demonstration; given again, the new one holds. Raises Refusal outside 1 to 7."""
+    """Store a researcher's rating of a demonstration, replacing an earlier one. Raises Refusal outside 1 to 7."""
     if not LIKERT_MIN <= score <= LIKERT_MAX:
         raise Refusal(f"The rating is {score}; it must be from {LIKERT_MIN} to {LIKERT_MAX}.")
     with studio.database.write() as session:
@@ -198,7 +198,7 @@ def rate(studio: Studio, screening_id: int, task_id: int, score: int, *, by: Use
         if row is None or row.batch_id != own.batch_id or row.task["part"] != "demonstration":
             raise Refusal(f"Task {task_id} is not a demonstration of this test.")
         if own.submitted_at is None:
-            raise Refusal("The test is not handed in yet.")
+            raise Refusal("The test has not been submitted yet.")
         kept = session.get(ScreeningScore, (screening_id, task_id, by.id))
         kept = kept or ScreeningScore(screening_id=screening_id, task_id=task_id, researcher_id=by.id)
         kept.score, kept.scored_at = score, studio.clock()
@@ -206,16 +206,16 @@ def rate(studio: Studio, screening_id: int, task_id: int, score: int, *, by: Use
 
 
 def decide(studio: Studio, screening_id: int, decision: Decision, *, note: str, by: User) -> None:
-    """Record what people decided; who is accepted is a labeler from now on, who is declined is not any more.
+    """Record the decision; an accepted candidate becomes a labeler, a declined one is no longer one.
 
-    Raises Refusal for a test that is not handed in, or another word.
+    Raises Refusal for a test that is not submitted, or an unknown decision.
     """
     if decision not in DECISIONS:
         raise Refusal(f"The decision is {decision!r}; choose {' or '.join(DECISIONS)}.")
     with studio.database.write() as session:
         own = _found(session, screening_id, should_lock=True)
         if own.submitted_at is None:
-            raise Refusal("The test is not handed in yet.")
+            raise Refusal("The test has not been submitted yet.")
         own.decision, own.decision_note = decision, note[:2000]
         own.decided_by, own.decided_at = by.id, studio.clock()
         candidate = session.get_one(User, own.candidate_id)

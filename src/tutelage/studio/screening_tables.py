@@ -22,7 +22,7 @@ class ScreeningBatch(TableBase):
 
 
 class ScreeningTaskRow(TableBase):
-    """One task of a screening test, with what researchers say about it where they have to say something."""
+    """One task of a screening test, with the researchers' own judgment where one is needed."""
 
     __tablename__ = "screening_tasks"
     __table_args__ = (UniqueConstraint("batch_id", "place"),)
@@ -33,7 +33,7 @@ class ScreeningTaskRow(TableBase):
 
 
 class Screening(TableBase):
-    """A candidate who takes a screening test, and what people decided about them."""
+    """A candidate who takes a screening test, and the decision about them."""
 
     __tablename__ = "screenings"
     __table_args__ = (UniqueConstraint("batch_id", "candidate_id"),)
@@ -59,7 +59,7 @@ class ScreeningResponse(TableBase):
 
 
 class ScreeningScore(TableBase):
-    """What a researcher thinks of one of a candidate's demonstrations, 1 to 7."""
+    """A researcher's rating of one of a candidate's demonstrations, 1 to 7."""
 
     __tablename__ = "screening_scores"
     screening_id: Mapped[int] = mapped_column(ForeignKey("screenings.id"), primary_key=True)

@@ -14,12 +14,12 @@ _NOBODY = _HASHER.hash(secrets.token_urlsafe())
 
 
 def new_token() -> str:
-    """192 random bits that can stand in a URL."""
+    """192 random bits, URL-safe."""
     return secrets.token_urlsafe(24)
 
 
 def token_hash(token: str) -> str:
-    """What is stored of a token. It is random and long, so that a fast hash is enough."""
+    """The hash stored for a token. Tokens are random and long, so a fast hash is enough."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -28,7 +28,7 @@ def hash_password(password: str) -> str:
 
 
 def is_password(password: str, password_hash: str | None) -> bool:
-    """Whether the password is right. Without a hash (nobody of that name) it takes as long, and is False."""
+    """Whether the password is right. Without a hash (no such user) it takes as long, and is False."""
     try:
         _HASHER.verify(password_hash or _NOBODY, password)
     except VerifyMismatchError:

@@ -1,8 +1,8 @@
-"""Signing in: guessing passwords is slow and bounded, and nobody can keep somebody else out by failing in their name.
+"""Signing in: guessing passwords is slow and limited, and nobody can lock out another user by failing in their name.
 
-Failures are counted by name and by where they come from: the address, or a browser in which that person has signed in
-before, which carries a token of its own (OWASP, "Slow down online guessing attacks with device cookies"). Each origin
-waits longer and longer, as NIST SP 800-63B, section 5.2.2, advises; all strange ones together have its 100 tries.
+Failures are counted by name and origin: the address, or a browser in which that person has signed in before, which
+has a device token (OWASP, "Slow down online guessing attacks with device cookies"). Each origin waits longer and
+longer, as NIST SP 800-63B, section 5.2.2, advises; all unknown ones together have its 100 tries.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ _STRANGE, _KNOWN = "address ", "device "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entrance:
-    """What a browser keeps: the token of its session, and the one by which it is known when it comes again."""
+    """The cookies of a browser: the token of its session, and the device token that identifies it later."""
 
     session: str
     device: str
 
 
 def sign_in(studio: Studio, *, name: str, password: str, address: str = "", device: str = "") -> Entrance:
-    """Start a session for somebody who asks from `address` in a browser that carries the token `device`.
+    """Start a session for a sign-in from `address` in a browser with the token `device`.
 
-    Raises Refusal, in the same words for all that can be wrong, and where there is a wait, also for the right password.
+    Raises Refusal, with the same message for everything that can be wrong; during a wait even for the right password.
     """
     name = " ".join(name.split())
     origin = _attempted(studio, name.lower()[:MAX_NAME], address, device)
     with studio.database.read() as session:
         user = session.scalar(select(User).where(func.lower(User.name) == name.lower(), User.is_active))
-    # Slow on purpose, and outside of any transaction.
+    # Intentionally slow, and outside any transaction.
     is_right = is_password(password, user.password_hash if user else None)
     if not is_right or user is None:
         raise Refusal(_WRONG)
     with studio.database.write() as session:
         studio.database.take_turn(session, f"sign in {name.lower()}")
-        # Somebody may have been kept out while the password was checked.
+        # The account may have been disabled while the password was checked.
         if session.scalar(select(User.id).where(User.id == user.id, User.is_active).with_for_update()) is None:
             raise Refusal(_WRONG)
         session.execute(delete(FailedSignIn).where(FailedSignIn.name == name.lower(), FailedSignIn.origin == origin))
@@ -54,14 +54,14 @@ def sign_in(studio: Studio, *, name: str, password: str, address: str = "", devi
 
 
 def _attempted(studio: Studio, name: str, address: str, device: str) -> str:
-    """Count an attempt before it is known to be one, so that a hundred at the same moment are a hundred.
+    """Count an attempt before checking it, so that a hundred concurrent ones count as a hundred.
 
-    Returns where it comes from. Raises Refusal, and counts nothing, where it comes too early.
+    Returns its origin. Raises Refusal, counting nothing, if it comes too early.
     """
     settings = studio.settings
     with studio.database.write() as session:
         studio.database.take_turn(session, f"sign in {name}")
-        # Not before the turn: one who came later but went first would be a failure of the future.
+        # Only once the turn is held: otherwise a later request that went first would be a failure in the future.
         now = studio.clock()
         session.execute(delete(FailedSignIn).where(FailedSignIn.failed_at <= now - settings.failures_count_for))
         origin = _origin(session, name, address, device)
@@ -93,16 +93,16 @@ def _refuse_early(settings: Settings, now: datetime, own: list[datetime], strang
         raise Refusal(f"Too many wrong passwords for this name. Wait {told}, or ask an admin.")
     if len(strange) >= settings.failures_of_strangers:
         raise Refusal(
-            "Too many wrong passwords for this name, from many places. Use a browser in which you signed in before, "
+            "Too many wrong passwords for this name, from many places. Use a browser you have signed in with before, "
             "or ask an admin."
         )
 
 
 def wait_after(settings: Settings, num_failures: int) -> timedelta:
-    """How long an origin waits after so many failures in a name: nothing first, then twice as long each time."""
+    """How long an origin waits after `num_failures` for a name: at first not at all, then doubling each time."""
     if num_failures < settings.failures_until_wait:
         return timedelta()
-    # More doublings than these overflow, and are far over the longest wait.
+    # More doublings would overflow, and are far beyond the longest wait.
     doublings = min(num_failures - settings.failures_until_wait, 20)
     return min(settings.first_wait * 2**doublings, settings.longest_wait)
 
@@ -123,7 +123,7 @@ def _start_session(studio: Studio, session: Session, user: User) -> str:
 
 
 def _know(studio: Studio, session: Session, user: User, device: str) -> str:
-    """The token by which this browser is known from now on: its own if we gave it, to whomever, else a new one."""
+    """The device token of this browser from now on: its current one if this studio issued it, else a new one."""
     now = studio.clock()
     session.execute(delete(KnownDevice).where(KnownDevice.seen_at <= now - studio.settings.device))
     is_ours = select(KnownDevice.user_id).where(KnownDevice.token_hash == token_hash(device)).limit(1)

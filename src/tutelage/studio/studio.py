@@ -1,4 +1,4 @@
-"""A studio: its database, its clock and its settings. Every service takes it first."""
+"""A studio: its database, its clock and its settings. Every service takes it as the first argument."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ Clock = Callable[[], datetime]
 
 
 def utc_now() -> datetime:
-    """The clock of a studio in service; tests pass one that they move."""
+    """The clock of a studio in production; tests pass one that they control."""
     return datetime.now(UTC)
 
 
 class Refusal(UserError):
-    """What a person asked of the studio and may not have, in words for them."""
+    """A request that the studio declines, with a message for the person who made it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a studio behaves. `seed` decides the order in which completions are shown."""
+    """How a studio behaves. `seed` determines the order in which completions are shown."""
 
     seed: int = 0
     lease: timedelta = timedelta(minutes=30)
     session: timedelta = timedelta(hours=12)
     invite: timedelta = timedelta(days=14)
     skips_until_halt: int = 5
-    # Wrong passwords in a name: the first ones from one place cost nothing, for people mistype; then there is a wait
-    # that doubles, up to an hour, and strange places together have 100 tries in a day (NIST SP 800-63B, 5.2.2).
+    # Wrong passwords for a name: the first few from one origin are free, because people mistype; then there is a wait
+    # that doubles, up to an hour, and unknown origins together have 100 tries per day (NIST SP 800-63B, 5.2.2).
     failures_until_wait: int = 5
     first_wait: timedelta = timedelta(seconds=30)
     longest_wait: timedelta = timedelta(hours=1)
     failures_of_strangers: int = 100
     failures_count_for: timedelta = timedelta(hours=24)
-    # How long a browser is known after somebody signed in there.
+    # How long a browser is recognized after someone signed in there.
     device: timedelta = timedelta(days=180)
-    # What one page may count towards paid time: a browser left open overnight is not work.
+    # The most time that one page can add to paid time: a browser left open overnight is not work.
     longest_page: timedelta = timedelta(minutes=30)
-    # One task in twenty is one whose right label is known, where there are such.
+    # One task in twenty is gold, if there is any.
     gold_share: float = 0.05
-    # Whoever makes an account says that their labels may be used; without that their work would be for nothing.
+    # Accounts require consent to the use of their labels; without it their work would be for nothing.
     is_consent_required: bool = True
     # How long a labeler may change what they submitted.
     revise: timedelta = timedelta(hours=24)
@@ -52,7 +52,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Studio:
-    """Made once by whoever runs the studio; shared by all threads."""
+    """Created once by the server or command; shared by all threads."""
 
     database: Database
     clock: Clock = utc_now
@@ -62,14 +62,14 @@ class Studio:
 def open_studio(
     folder: Path, *, url: str | None = None, clock: Clock = utc_now, settings: Settings | None = None
 ) -> Studio:
-    """The studio in a data folder, made if there is none; with `url` its database is elsewhere.
+    """The studio in a data folder, created if it does not exist; with `url` its database is external.
 
-    Raises StorageError where the folder cannot be made, and what `open_database` raises.
+    Raises StorageError if the folder cannot be created, and what `open_database` raises.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(
-            f"the data folder {folder} cannot be made: {error.strerror}. Choose another place."
+            f"the data folder {folder} cannot be created: {error.strerror}. Choose another location."
         ) from None
     return Studio(database=open_database(url or sqlite_url(folder)), clock=clock, settings=settings or Settings())

@@ -1,4 +1,4 @@
-"""The tables. What must never happen twice is forbidden here, by constraints, and not only in code."""
+"""The tables. What must never happen twice is ruled out here by constraints, not only in code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Json = JSON().with_variant(JSONB(), "postgresql")
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """Times with a zone in Python, in UTC in the database; SQLite has no zones of its own."""
+    """Times with a zone in Python, in UTC in the database; SQLite does not store time zones."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -57,7 +57,7 @@ class TableBase(DeclarativeBase):
 
 
 class User(TableBase):
-    """A person. `id` is what exports name them by: it says nothing about who they are."""
+    """A person. `id` identifies them in exports, and says nothing about who they are."""
 
     __tablename__ = "users"
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
@@ -68,12 +68,12 @@ class User(TableBase):
     quota: Mapped[int | None]
     is_active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime]
-    # Since when this person's labels may be used to train models; None if they may not.
+    # When this person consented to training on their labels; None without consent.
     consented_at: Mapped[datetime | None]
 
 
 class Invite(TableBase):
-    """A link that makes one user, once. Only the hash of its token is kept."""
+    """A link that creates one user and works once. Only the hash of its token is stored."""
 
     __tablename__ = "invites"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -110,7 +110,7 @@ class ApiToken(TableBase):
 
 
 class FailedSignIn(TableBase):
-    """A wrong password, and where it came from: an address, or a browser that is known to belong to that name."""
+    """A failed sign-in, and its origin: an address, or a browser known to belong to that name."""
 
     __tablename__ = "failed_sign_ins"
     __table_args__ = (Index(None, "name", "failed_at"),)
@@ -121,7 +121,7 @@ class FailedSignIn(TableBase):
 
 
 class RequestCount(TableBase):
-    """How many requests of one address the servers of this database may answer already in a minute since 1970."""
+    """How many requests of one address the servers have reserved in a minute (counted since 1970)."""
 
     __tablename__ = "request_counts"
     minute: Mapped[int] = mapped_column(primary_key=True)
@@ -130,7 +130,7 @@ class RequestCount(TableBase):
 
 
 class KnownDevice(TableBase):
-    """A browser in which somebody has signed in. Its cookie holds the token, this row its hash."""
+    """A browser in which someone has signed in. Its cookie holds the token, this row its hash."""
 
     __tablename__ = "known_devices"
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
@@ -139,7 +139,7 @@ class KnownDevice(TableBase):
 
 
 class AuditEntry(TableBase):
-    """Who did what to whom or what. Only ever added to."""
+    """Who did what to whom or what. Append-only."""
 
     __tablename__ = "audit"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -163,7 +163,7 @@ class Guideline(TableBase):
 
 
 class Batch(TableBase):
-    """What was queued together."""
+    """Items that were queued together."""
 
     __tablename__ = "batches"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -188,7 +188,7 @@ class Item(TableBase):
 
 
 class ItemAuthor(TableBase):
-    """A labeler who wrote something that is in an item, and so may not judge it."""
+    """A labeler who wrote part of an item, and so may not judge it."""
 
     __tablename__ = "item_authors"
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"), primary_key=True)
@@ -196,10 +196,10 @@ class ItemAuthor(TableBase):
 
 
 class Slot(TableBase):
-    """One of the places of an item: free, leased to a labeler until a time, or done. Overlap is the number of rows.
+    """One slot of an item: free, leased to a labeler until a time, or done. Overlap is the number of rows.
 
-    `kind` is the item's and `order_key` minus its priority: one index then has the open places in the order in which
-    they are handed out, and the next one is found in it at once, however long the queue is.
+    `kind` is the item's and `order_key` is its negated priority: one index then has the open slots in the order of
+    assignment, and the next one is found at once, however long the queue is.
     """
 
     __tablename__ = "slots"
@@ -229,7 +229,7 @@ class Slot(TableBase):
 
 
 class Draft(TableBase):
-    """What a labeler has entered so far, by page; it outlives the lease, so that the work can be taken up again."""
+    """What a labeler has entered so far, by page; it outlives the lease, so that work can be resumed."""
 
     __tablename__ = "drafts"
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"), primary_key=True)
@@ -240,7 +240,7 @@ class Draft(TableBase):
 
 
 class StoredLabel(TableBase):
-    """One labeler's finished work on one item, with everything that says how it came about."""
+    """One labeler's finished work on one item, with its full provenance."""
 
     __tablename__ = "labels"
     __table_args__ = (UniqueConstraint("item_id", "labeler_id"),)
@@ -259,7 +259,7 @@ class StoredLabel(TableBase):
 
 
 class Skip(TableBase):
-    """A labeler passed an item on, and why."""
+    """A labeler skipped an item, and why."""
 
     __tablename__ = "skips"
     __table_args__ = (UniqueConstraint("item_id", "labeler_id"),)
@@ -272,7 +272,7 @@ class Skip(TableBase):
 
 
 class Gold(TableBase):
-    """An item whose right label is known. It is handed out among the others, and looks like one of them."""
+    """An item whose right label is known. It is mixed with other items and looks the same."""
 
     __tablename__ = "gold"
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"), primary_key=True)
@@ -294,7 +294,7 @@ class LabelVersion(TableBase):
 
 
 class Adjudication(TableBase):
-    """What a researcher decided about an item whose labelers disagree. The newest holds; the labels stay."""
+    """A researcher's decision on an item whose labelers disagree. The newest one applies; the labels stay."""
 
     __tablename__ = "adjudications"
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -1,1 +1,1 @@
-"""The studio's pages: only HTTP. Every page is a URL and a form; none needs a script."""
+"""The studio's pages: HTTP only. Every page is a URL and a form; none requires JavaScript."""

@@ -1,4 +1,4 @@
-"""Coming in and leaving: invite links, sign-in, sign-out."""
+"""Accounts: invite links, sign-in, sign-out, API tokens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tutelage.web.pages import enter, local_path, page, see, set_entrance
 
 router = APIRouter()
 
-# Before the names of fields that were on the page when the session ended.
+# Prefix of the names of fields that were on the page when the session ended.
 _CARRIED = "carried."
 
 
@@ -37,7 +37,7 @@ def show_sign_in(request: Request, person: Visitor, going_on: str = "/") -> HTML
 
 @router.post("/sign-in")
 def do_sign_in(request: Request, person: Visitor, form: Form) -> Response:
-    """In, and on to where the person wanted to go; with what they had entered when their session ended."""
+    """Sign in and continue to the requested page, with what was entered there when the session ended."""
     name, going_on = form.get("name", ""), local_path(form.get("going_on", "/"))
     carried = {key.removeprefix(_CARRIED): text for key, text in form.items() if key.startswith(_CARRIED)}
     try:
@@ -91,7 +91,7 @@ def do_set_consent(request: Request, person: Person, form: Form) -> RedirectResp
 
 @router.post("/account/tokens")
 def do_make_token(request: Request, person: Person, form: Form) -> HTMLResponse:
-    """The token is shown once, on the page that answers."""
+    """Create a token; it is shown once, on the response page."""
     studio = studio_of(request)
     token = make_api_token(studio, person.user, form.get("name", ""))
     return page(request, "account.html", person, tokens=api_tokens(studio, person.user), token=token)

@@ -1,4 +1,4 @@
-"""What scripts may ask, in JSON: the page's own (a session and its token) and a researcher's (an API token)."""
+"""The JSON API for scripts: the page's own (a session and its token) and a researcher's (an API token)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ router = APIRouter(prefix="/api", tags=["studio"])
 
 
 class Me(BaseModel):
-    """Whose token or session this is."""
+    """The user whose token or session this is."""
 
     labeler_id: str
     name: str
@@ -42,7 +42,7 @@ def show_progress(request: Request, _lead: Lead) -> list[KindProgress]:
     return progress(studio_of(request))
 
 
-# As `label export` names them: ordinary labels, those of gold items, what researchers decided.
+# As `label export` names them: ordinary labels, labels of gold items, researchers' decisions.
 ExportedFile = Annotated[str, Path(pattern=f"^({'|'.join(FILES)})({GOLD}|{RULED})?$")]
 
 
@@ -57,7 +57,7 @@ def show_labels(
 ) -> StreamingResponse:
     """One file of `tutelage label export` as it would be written now, line by line.
 
-    The header X-Labels-Without-Consent counts the labels that are left out of the export, whatever the file.
+    The header X-Labels-Without-Consent counts the labels excluded from the export as a whole.
     """
     studio, selection = studio_of(request), Selection(purpose=purpose, group=group, batch=batch)
     require_batch(studio, selection)

@@ -32,10 +32,10 @@ _STATIC = Path(__file__).parent / "static"
 
 
 def create_app(studio: Studio, *, requests_per_minute: int = REQUESTS_PER_MINUTE) -> FastAPI:
-    """The application that serves `studio`. `requests_per_minute` is for each address, over all servers of
-    the studio's database; 0 sets no limit.
+    """The application that serves `studio`. `requests_per_minute` is per client address, summed over all servers
+    of the studio's database; 0 sets no limit.
 
-    FastAPI's own pages of documentation load scripts from elsewhere, so they are off; /openapi.json is there.
+    FastAPI's documentation pages load external scripts, so they are disabled; /openapi.json is available.
     """
     app = FastAPI(title="Tutelage labeling studio", version=__version__, docs_url=None, redoc_url=None)
     app.state.studio = studio

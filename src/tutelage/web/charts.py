@@ -1,7 +1,7 @@
-"""Plots as small pieces of SVG: no script, no style attribute, nothing loaded; colours come from the style sheet.
+"""Plots as small inline SVGs: no script, no style attribute, nothing loaded; colors come from the style sheet.
 
-Places are percentages, so that a plot fills whatever room it has without its dots becoming ovals. Words stand beside
-the plots, in HTML, where they can be read, enlarged and copied; each plot has a title that says the same.
+Positions are percentages, so that a plot fills its container without its dots becoming ovals. Text is next to the
+plots, in HTML, where it can be read, enlarged and copied; each plot has a title with the same content.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ _SVG = Markup('<svg class="plot {0}" role="img" aria-label="{1}"><title>{1}</tit
 
 
 def share(value: float) -> str:
-    """A share as people read it: 0.7264 is "72.6 %", never broken over two lines."""
+    """Format a share as a percentage: 0.7264 is "72.6 %", never broken over two lines."""
     return f"{100 * value:.1f}\u00a0%"
 
 
 def spread(interval: Interval) -> str:
-    """An interval of shares in words: "72.6 % (68.1 to 76.7)"."""
+    """Format an interval of shares: "72.6 % (68.1 to 76.7)"."""
     return f"{share(interval.mean)} ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
 
 
 def in_words(intervals: Iterable[Interval]) -> str:
-    """Shares one after the other: "71 %, 65 %"."""
+    """Format a sequence of shares: "71 %, 65 %"."""
     return ", ".join(f"{100 * interval.mean:.0f}\u00a0%" for interval in intervals)
 
 
 def around(mean: float, error: float) -> Interval:
-    """A figure from elsewhere with its plus-minus, to be drawn beside our own."""
+    """A published figure with its plus-minus, to be drawn next to the studio's own."""
     return Interval(mean=mean, low=mean - error, high=mean + error, n=0)
 
 
 def parts(title: str, counts: Iterable[tuple[str, int]]) -> Markup:
-    """One bar in parts: (class, count) each, left to right. The whole bar is all of them."""
+    """A stacked bar of (class, count) segments, left to right; the full width is their sum."""
     counts = list(counts)
     whole = sum(count for _, count in counts) or 1
     drawn, start = Markup(), 0.0
@@ -55,14 +55,14 @@ def bar(title: str, value: float, most: float) -> Markup:
 
 
 def columns(title: str, values: Sequence[tuple[str, float]]) -> Markup:
-    """A column for each (what it is, value), all of one width; the highest is the scale's end. Each tells its value."""
+    """A column per (label, value), all of equal width; the highest sets the scale. Each has its value as a title."""
     most = nice_end(max((value for _, value in values), default=0))
     width = 100 / max(len(values), 1)
     drawn = Markup()
     for place, (name, value) in enumerate(values):
         height = 100 * value / most
         column = _rect("value", place * width + width * 0.12, 100 - height, width * 0.76, height)
-        # The whole height can be pointed at, also where the column is low.
+        # The full height is hoverable, even if the column is low.
         target = _rect("target", place * width, 0, width, 100)
         drawn += Markup("<g><title>{}: {:g}</title>{}{}</g>").format(name, value, column, target)
     lines = Markup().join(_line("grid", 0, 100 - level, 100, 100 - level) for level in (0, 50, 100))
@@ -72,7 +72,7 @@ def columns(title: str, values: Sequence[tuple[str, float]]) -> Markup:
 def interval_plot(
     title: str, interval: Interval | None, *, lowest: float = 0.0, highest: float = 1.0, marks: Sequence[float] = ()
 ) -> Markup:
-    """A dot with its interval between `lowest` and `highest`; `marks` are lines across, for comparison."""
+    """A dot with its interval between `lowest` and `highest`; `marks` are reference lines."""
 
     def at(value: float) -> float:
         return 100 * (min(max(value, lowest), highest) - lowest) / (highest - lowest)
@@ -86,7 +86,7 @@ def interval_plot(
 
 
 def path(title: str, intervals: Sequence[Interval]) -> Markup:
-    """Shares one after the other, with their intervals: a small plot for a row of a table."""
+    """A sparkline of shares with their intervals, for a row of a table."""
     width = 100 / max(len(intervals), 1)
     places = [(place * width + width / 2, 100 - 100 * interval.mean) for place, interval in enumerate(intervals)]
     drawn = Markup().join(
@@ -99,7 +99,7 @@ def path(title: str, intervals: Sequence[Interval]) -> Markup:
 
 
 def nice_end(value: float) -> float:
-    """The least of 1, 2, 4, 5, 8, 10, 20, 40 ... that is not below `value`, so that its half is whole or plain."""
+    """The smallest of 1, 2, 4, 5, 8, 10, 20, 40 ... that is at least `value`, so that its half is a round number."""
     if value <= 1:
         return 1.0
     power = 10.0 ** floor(log10(value))

@@ -1,4 +1,4 @@
-"""What stands before every page: who is asking, whether the form is ours, how often, and what the browser may load."""
+"""Request guards: authentication, roles, CSRF, rate limits, and what the browser may load."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 Next = Callable[[Request], Awaitable[Response]]
-# A row's number in an address: no database takes larger ones.
+# A row id in a URL: no database accepts larger ones.
 RowId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 class NotSignedIn(Exception):
-    """The page is for people who are signed in. `carried`: what they had entered, which the sign-in page keeps."""
+    """The page requires signing in. `carried`: what was entered, which the sign-in page keeps."""
 
     def __init__(self, carried: Mapping[str, str] | None = None) -> None:
         super().__init__("not signed in")
@@ -49,11 +49,11 @@ class NotSignedIn(Exception):
 
 
 class NotAllowed(Exception):
-    """The page is for another role, or the form did not come from our page; the message says which."""
+    """The page is for another role, or the form did not come from one of our pages; the message says which."""
 
 
 async def secure_headers(request: Request, call_next: Next) -> Response:
-    """Nothing is loaded from elsewhere, nothing is framed, no page with people's work stays in a cache."""
+    """Set security headers: nothing external is loaded, nothing is framed, pages with people's work are not cached."""
     response = await call_next(request)
     for name, value in _HEADERS.items():
         response.headers[name] = value
@@ -63,7 +63,7 @@ async def secure_headers(request: Request, call_next: Next) -> Response:
 
 
 def limit_requests(limit: RequestLimit) -> Callable[[Request, Next], Awaitable[Response]]:
-    """A middleware that answers 429 to an address that asks too often."""
+    """A middleware that answers 429 to an address that sends too many requests."""
 
     async def limited(request: Request, call_next: Next) -> Response:
         address = address_of(request)
@@ -79,7 +79,7 @@ def limit_requests(limit: RequestLimit) -> Callable[[Request, Next], Awaitable[R
 
 
 def address_of(request: Request) -> str:
-    """Where a request comes from; of IPv6 the network, because whoever has one address there has all of it."""
+    """The client address of a request; for IPv6 its /64 network, since one client usually controls all of it."""
     host = request.client.host if request.client else ""
     try:
         address = ip_address(host)
@@ -94,13 +94,13 @@ def studio_of(request: Request) -> Studio:
 
 
 def remembered_of(request: Request) -> Remembered:
-    """What was computed of all labels, for the pages that show it."""
+    """The cached computations over all labels, for the pages that show them."""
     found: Remembered = request.app.state.remembered
     return found
 
 
 def visitor(request: Request) -> SignedIn | None:
-    """Who asks, by the cookie of a browser or the token of a script; None for somebody who is not signed in."""
+    """The user making the request, by browser cookie or API token; None if not signed in."""
     studio, authorization = studio_of(request), request.headers.get("authorization", "")
     if authorization.startswith("Bearer "):
         return user_of_api_token(studio, authorization.removeprefix("Bearer ").strip())
@@ -113,7 +113,7 @@ async def _form(request: Request) -> FormData:
 
 
 def _texts(form: FormData) -> dict[str, str]:
-    """The text fields, the first value of each name; U+0000, which PostgreSQL cannot hold, as browsers show it."""
+    """The text fields, the first value of each name; U+0000, which PostgreSQL cannot store, becomes U+FFFD."""
     texts = {name: value for name, value in reversed(form.multi_items()) if isinstance(value, str)}
     return {name.replace("\0", "\ufffd"): value.replace("\0", "\ufffd") for name, value in texts.items()}
 
@@ -140,17 +140,17 @@ def _needs_role(*roles: Role) -> Callable[[SignedIn], User]:
     return checked
 
 
-# Everybody may label: a lead who tries the tasks, and a labeler.
+# Leads may label too, to try the tasks.
 Labeler = Annotated[User, Depends(_needs_role("labeler", "researcher", "admin"))]
-# Whoever takes the screening test, and may do nothing else yet.
+# Takes the screening test, and may do nothing else yet.
 Candidate = Annotated[User, Depends(_needs_role("candidate"))]
 Lead = Annotated[User, Depends(_needs_role("researcher", "admin"))]
 
 
 def _script(person: Person, lead: Lead) -> User:
-    """A lead's script: a session's cookie is sent by the browser, also where another site asks; a token is not."""
+    """A lead's script, by token: browsers send a session cookie even for cross-site requests, but not a token."""
     if person.csrf_token is not None:
-        raise NotAllowed("This is for scripts: send an API token, 'Authorization: Bearer ...'.")
+        raise NotAllowed("This endpoint is for scripts: send an API token, 'Authorization: Bearer ...'.")
     return lead
 
 
@@ -159,7 +159,7 @@ Admin = Annotated[User, Depends(_needs_role("admin"))]
 
 
 def csrf_token(request: Request, person: SignedIn | None) -> str:
-    """What a form must carry: the session's token, or before there is a session that of a cookie of its own."""
+    """The token a form must carry: the session's, or, before there is a session, that of a separate cookie."""
     if person is not None and person.csrf_token is not None:
         return person.csrf_token
     if not hasattr(request.state, "form_token"):
@@ -174,7 +174,7 @@ def _checked_form(request: Request, person: Visitor, form: Annotated[FormData, D
     is_script = person is not None and person.csrf_token is None
     expected = person.csrf_token if person else request.cookies.get(FORM_COOKIE)
     if not is_script and not (expected and secrets.compare_digest(given.encode(), expected.encode())):
-        raise NotAllowed("This form did not come from a page of this studio, or is too old. Load the page again.")
+        raise NotAllowed("This form did not come from a page of this studio, or is too old. Reload the page.")
     return fields
 
 

@@ -1,4 +1,4 @@
-"""The lead's page of guidelines: read the version that holds, publish the next one."""
+"""The lead's guideline pages: read the current version, publish the next one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def show_guideline(request: Request, kind: str, purpose: str, person: Person, _l
 
 @router.post("/{kind}/{purpose}")
 def do_publish(request: Request, kind: str, purpose: str, admin: Admin, form: Form) -> Response:
-    """Publish, unless nothing has changed: a version stands for a difference."""
+    """Publish, unless nothing has changed: each version differs from the one before."""
     of_task = _known(kind, purpose)
     markdown = form.get("markdown", "").replace("\r\n", "\n").strip() + "\n"
     if not 1 < len(markdown) <= MAX_CHARACTERS:

@@ -1,4 +1,4 @@
-"""The lead's pages: progress, people, invites. Researchers read; admins also act."""
+"""The lead's pages: progress, people, invites. Researchers can read; admins can also make changes."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def show_people(request: Request, person: Person, _lead: Lead) -> HTMLResponse:
 
 @router.post("/people/invite")
 def do_invite(request: Request, person: Person, admin: Admin, form: Form) -> HTMLResponse:
-    """The link is shown once, on the page that answers."""
+    """Create an invite; its link is shown once, on the response page."""
     role, group = cast(Role, form.get("role", "labeler")), cast(Group, form.get("group", "training"))
     quota = form.get("quota", "").strip()
     if quota and not (quota.isascii() and quota.isdigit() and len(quota) < 8):
-        raise Refusal(f"The quota is {quota!r}; it must be a whole number of tasks, or nothing for no limit.")
+        raise Refusal(f"The quota is {quota!r}; it must be a whole number of tasks, or empty for no limit.")
     studio = studio_of(request)
     token = invite(studio, role=role, group=group, quota=int(quota) if quota else None, invited_by=admin.id)
     return _people_page(request, person, link=f"{request.base_url}invite/{token}")
@@ -60,7 +60,7 @@ def do_invite(request: Request, person: Person, admin: Admin, form: Form) -> HTM
 @router.post("/people/{user_id}/active")
 def do_set_active(request: Request, user_id: str, admin: Admin, form: Form) -> Response:
     if user_id == admin.id:
-        raise Refusal("You cannot lock yourself out. Another admin can.")
+        raise Refusal("You cannot disable your own account. Another admin can.")
     set_active(studio_of(request), user_id, form.get("is_active") == "yes", by=admin.id)
     return see("/lead/people")
 

@@ -1,4 +1,4 @@
-"""How often one address may ask. Needs nothing that is not in Python, so that the command line can tell the number."""
+"""Rate limit per address. Uses only the standard library, so that the command line can show the default."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-# An office is one address. A labeler who works fast opens three pages a minute with a dozen files each, and saves every
-# two seconds: below 100 requests. 6,000 are a team of 60, and 100 a second, which the server answers with ease.
+# An office often shares one address. A fast labeler opens three pages per minute with a dozen files each, and saves
+# every two seconds: below 100 requests. 6,000 is a team of 60, or 100 per second, which the server handles easily.
 REQUESTS_PER_MINUTE = 6000
-# A server draws this part of an address's minute at once: one request in a hundred is written down, not each of them.
-# What it has drawn and does not use, the other servers lack until the minute is over.
+# A server reserves this fraction of an address's minute at once, so that one request in a hundred writes to the
+# database. What it reserves and does not use is unavailable to the other servers until the minute is over.
 _PARTS = 60
 
 Draw = Callable[[str, int, int, int], int]
-"""(address, minute since 1970, how many are wanted, the limit): how many more that address is given in that minute."""
+"""(address, minute since 1970, number wanted, the limit) -> how many more requests the address gets that minute."""
 
 
 @dataclass(slots=True, kw_only=True)
 class RequestLimit:
-    """The requests of each address in the running minute, drawn from those that all servers share."""
+    """The requests of each address in the current minute, reserved from the count that all servers share."""
 
     per_minute: int
     draw: Draw
@@ -32,7 +32,7 @@ class RequestLimit:
     _drawing: threading.Lock = field(default_factory=threading.Lock)
 
     def is_reached(self, address: str) -> bool | None:
-        """Count a request: whether it is one too many. None, and nothing is counted, where more must be drawn first."""
+        """Count a request; True if it exceeds the limit. None, counting nothing, if more must be reserved first."""
         if self.per_minute == 0:
             return False
         with self._turn:
@@ -47,7 +47,7 @@ class RequestLimit:
             return False
 
     def is_reached_after_draw(self, address: str) -> bool:
-        """As `is_reached`, but draws where it must, and waits for the database."""
+        """Like `is_reached`, but reserves more if needed, waiting for the database."""
         with self._drawing:
             while (is_reached := self.is_reached(address)) is None:
                 minute = self._minute

@@ -1,4 +1,4 @@
-"""HTML of guidelines, by markdown-it-py: CommonMark with tables. HTML in them is shown as text."""
+"""HTML of guidelines, by markdown-it-py: CommonMark with tables. Raw HTML is shown as text."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from functools import lru_cache
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-# No image: our pages load nothing from elsewhere. What is nested deeper than the preset's 20 levels is dropped.
+# No images: our pages load nothing external. Content nested deeper than the preset's 20 levels is dropped.
 _PARSER = MarkdownIt("js-default", {"html": False}).disable("image")
 # The page's own headings are above those of a guideline.
 _LEVELS_DOWN = 2
 
 
-# A guideline stands beside every task, and never changes.
+# A guideline is shown next to every task, and never changes.
 @lru_cache(maxsize=64)
 def html_of(markdown: str) -> Markup:
-    """HTML of a guideline; headings begin at level 3, below those of the page.
+    """Render a guideline as HTML; headings begin at level 3, below those of the page.
 
-    A link to javascript:, vbscript:, file: or data: other than a picture is no link (markdown-it's `validateLink`).
-    The others open beside the work, and what they open neither reaches our page nor is told of it.
+    Links to javascript:, vbscript:, file: or data: (other than images) are not rendered as links (markdown-it's
+    `validateLink`). Others open in a new tab, without access to our page and without a referrer.
     """
     tokens = _PARSER.parse(markdown)
     for token in (each for block in tokens for each in (block, *(block.children or ()))):

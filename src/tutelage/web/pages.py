@@ -1,4 +1,4 @@
-"""Making a page: a template, who is reading it, and the token that its forms carry."""
+"""Rendering a page: a template, its reader, and the token that its forms carry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tutelage.web.markdown import html_of
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    # Everything is escaped, whatever a template is called: prompts and completions are data.
+    # Everything is escaped, whatever the template's name: prompts and completions are data.
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -30,7 +30,7 @@ _TEMPLATES.filters["markdown"] = html_of
 
 
 def page(request: Request, template: str, person: SignedIn | None, *, status: int = 200, **shown: Any) -> HTMLResponse:
-    """A page with its forms' token; who has no session gets the token's cookie with it."""
+    """Render a page with its forms' token; without a session, the token's cookie is set too."""
     token = csrf_token(request, person)
     text = _TEMPLATES.get_template(template).render(person=person, csrf=token, path=request.url.path, **shown)
     response = HTMLResponse(text, status_code=status)
@@ -40,30 +40,30 @@ def page(request: Request, template: str, person: SignedIn | None, *, status: in
 
 
 def set_cookie(request: Request, response: Response, name: str, value: str, max_age: int | None = None) -> None:
-    """A cookie that no script can read and no other site can send; for `max_age` seconds, or until the browser ends."""
+    """Set an HttpOnly, same-site cookie; for `max_age` seconds, or until the browser closes."""
     is_https = request.url.scheme == "https"
     response.set_cookie(name, value, max_age=max_age, httponly=True, samesite="lax", secure=is_https)
 
 
 def enter(request: Request, name: str, password: str) -> Entrance:
-    """Sign in whoever sent a form. Raises Refusal."""
+    """Sign in the sender of a form. Raises Refusal."""
     device = request.cookies.get(DEVICE_COOKIE, "")
     return sign_in(studio_of(request), name=name, password=password, address=address_of(request), device=device)
 
 
 def set_entrance(request: Request, response: Response, entrance: Entrance) -> None:
-    """Let this browser in, and know it again when it comes back."""
+    """Set the session's cookie, and the one by which this browser is recognized later."""
     set_cookie(request, response, SESSION_COOKIE, entrance.session)
     lasting = int(studio_of(request).settings.device.total_seconds())
     set_cookie(request, response, DEVICE_COOKIE, entrance.device, lasting)
 
 
 def see(path: str) -> RedirectResponse:
-    """After a form: go and look there (303, so that loading again sends nothing again)."""
+    """Redirect after a form (303, so that reloading does not resubmit)."""
     return RedirectResponse(path, status_code=303)
 
 
 def local_path(path: str) -> str:
-    """`path` if it stays on this site, else the start page: nobody is led elsewhere by a link."""
+    """`path` if it stays on this site, else the start page: no open redirects."""
     is_local = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
     return path if is_local else "/"

@@ -1,4 +1,4 @@
-"""The lead's pages of quality: agreement, each labeler, and the items that a researcher has to decide."""
+"""The lead's quality pages: agreement, each labeler, and the disputed items that a researcher decides."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from tutelage.web.pages import page, see
 router = APIRouter(prefix="/lead")
 _NUM_CASES = 100
 TIE_RULES: dict[TieRule, str] = {
-    "category": "a tie agrees with a tie only",
-    "half": "a tie agrees by half with a preference",
-    "exclude": "pairs with a tie are left out",
+    "category": "a tie agrees only with a tie",
+    "half": "a tie counts as half agreement with a preference",
+    "exclude": "pairs with a tie are excluded",
 }
 
 
@@ -69,7 +69,7 @@ def _is_all_the_same(agreement: Agreement) -> bool:
 
 def _one_of(value: str, known: tuple[Any, ...], name: str) -> Any:
     if value and value not in known:
-        raise Refusal(f"{name} is {value[:40]!r}; choose {', '.join(known)}, or nothing for all.")
+        raise Refusal(f"{name} is {value[:40]!r}; choose {', '.join(known)}, or leave it empty for all.")
     return value or None
 
 
@@ -90,7 +90,7 @@ def show_case(request: Request, item_id: RowId, person: Person, _lead: Lead) -> 
 
 @router.post("/cases/{item_id}")
 def do_decide(request: Request, item_id: RowId, person: Person, lead: Lead, form: Form) -> Response:
-    """Store the decision; with the box ticked the item is gold from now on."""
+    """Store the decision; if the box is checked, the item becomes gold."""
     studio = studio_of(request)
     case = case_of(studio, item_id)
     submitted = pages_submitted(case.task, form)
@@ -122,7 +122,7 @@ def _case_page(
 def whole_task(
     task: Task, order: tuple[str, ...], entered: Mapping[str, Submitted], problems: Mapping[str, Problems]
 ) -> dict[str, Any]:
-    """What a template needs to show all pages of a task as one form: each field bears the name of its page."""
+    """What a template needs to show all pages of a task as one form: each field's name is prefixed by its page's."""
     text_of = {completion.id: completion.text for completion in task.completions}
     return {
         "task": task,
@@ -140,7 +140,7 @@ def whole_task(
 
 
 def pages_submitted(task: Task, form: Submitted) -> dict[str, dict[str, str]]:
-    """The pages of a task as they were in the one form of `whole_task`."""
+    """The pages of a task, from the single form of `whole_task`."""
     found: dict[str, dict[str, str]] = {}
     for each in pages_of(task):
         prefix = _name(each, "")
@@ -153,5 +153,5 @@ def _named(this: Page) -> Page:
 
 
 def _name(this: Page, name: str) -> str:
-    """The order of a task is asked once, so that its names can stay what the form's parts know them by."""
+    """A task has only one ranking, so its names can stay what the form's parts expect."""
     return name if this.about == "ranking" else f"{this.name}.{name}"

@@ -1,4 +1,4 @@
-"""Putting tasks in over HTTP: what `label queue` does, for a researcher's script."""
+"""Queueing tasks over HTTP: what `label queue` does, for a researcher's script."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tutelage.studio.studio import Refusal
 from tutelage.web.guards import LeadScript, studio_of
 
 router = APIRouter(prefix="/api", tags=["studio"])
-# What is queued in one transaction, so that all of a request comes in or none; a script can ask again.
+# The most tasks per request, which is one transaction: all are queued or none; a script can send more requests.
 _MOST_TASKS = TASKS_PER_TRANSACTION
 
 
@@ -32,7 +32,7 @@ class QueueRequest(BaseModel):
 
 
 class QueueAnswer(BaseModel):
-    """How many tasks came in, and how many were there already."""
+    """How many tasks were queued, and how many were already there."""
 
     num_new: int
     num_known: int
@@ -40,7 +40,7 @@ class QueueAnswer(BaseModel):
 
 @router.post("/queue")
 def put(request: Request, lead: LeadScript, asked: QueueRequest) -> QueueAnswer:
-    """Queue tasks; those that are there already are left as they are. All of them come in, or none."""
+    """Queue tasks; those already there are left unchanged. All are queued, or none."""
     if not 1 <= (number := len(asked.prompts) + len(asked.completions)) <= _MOST_TASKS:
         raise Refusal(f"There are {number} tasks in 'prompts' and 'completions'; send 1 to {_MOST_TASKS} at once.")
     tasks = [Task(kind="demonstrate", prompt=prompt) for prompt in asked.prompts]

@@ -1,4 +1,4 @@
-"""What is shown where something cannot be had: always a page in words, never a trace of the program."""
+"""Error handlers: always a page in plain words, never a traceback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tutelage.studio.studio import Refusal
 from tutelage.web.guards import NotAllowed, NotSignedIn, visitor
 from tutelage.web.pages import page, see
 
-_TITLES = {403: "Not for you", 404: "There is no such page", 409: "No longer possible"}
+_TITLES = {403: "Access denied", 404: "Page not found", 409: "No longer possible"}
 
 
 def register(app: FastAPI) -> None:
@@ -28,14 +28,14 @@ def register(app: FastAPI) -> None:
 
 
 def _gone(_request: Request, _error: Exception) -> Response:
-    """Whoever asked has left in the middle of it: nobody reads this, and it is no fault of ours."""
+    """The client disconnected in the middle of the request: nobody reads this, and it is not a server error."""
     return Response(status_code=400)
 
 
 def _told(request: Request, status: int, message: str) -> Response:
     if request.url.path.startswith("/api/"):
         return JSONResponse({"detail": message}, status_code=status)
-    title = _TITLES.get(status, "That did not work")
+    title = _TITLES.get(status, "Something went wrong")
     return page(request, "message.html", visitor(request), status=status, title=title, message=message)
 
 
@@ -65,7 +65,7 @@ def _http(request: Request, error: Exception) -> Response:
 
 
 def _malformed(request: Request, error: Exception) -> Response:
-    """What was sent is not repeated: it may hold what no answer can."""
+    """The input is not echoed: it may contain what no response can encode."""
     assert isinstance(error, RequestValidationError)
     places = ("/".join(map(str, fault["loc"])) + f": {fault['msg']}" for fault in error.errors())
     return _told(request, 422, ascii("; ".join(places))[1:-1][:500])

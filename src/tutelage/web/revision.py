@@ -1,4 +1,4 @@
-"""A labeler's finished work: what they submitted, and changing it while its time is not over."""
+"""A labeler's finished work: what they submitted, and changing it within the allowed time."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def show_screening_task(request: Request, place: int, person: Person, candidate:
 
 @router.post("/screening/{place}")
 def do_save_response(request: Request, place: int, person: Person, candidate: Candidate, form: Form) -> Response:
-    """Save whatever it holds; then the next task if this one is complete, or back."""
+    """Save the page as it is; then go to the next task if this one is complete, or back."""
     studio = studio_of(request)
     own = screening_of(studio, candidate)
     go, entries = form.get("go", "next"), {name: value for name, value in form.items() if name != "go"}
@@ -72,7 +72,7 @@ def show_candidates(request: Request, person: Person, _lead: Lead) -> HTMLRespon
 
 @router.get("/lead/screening/{screening_id}")
 def show_candidate(request: Request, screening_id: RowId, person: Person, _lead: Lead) -> HTMLResponse:
-    """One candidate without their name, so that their work is judged and nothing else."""
+    """One candidate without their name, so that only their work is judged."""
     own = candidacy(studio_of(request), screening_id)
     shown: dict[str, Any] = {"own": own, "standings": standings(own.scores), "suggestion": suggested(own.scores)}
     return page(request, "candidate.html", person, **shown)

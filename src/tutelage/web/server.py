@@ -1,4 +1,4 @@
-"""Serving the application at an address, with as many threads as help, until it is stopped."""
+"""Serve the application at an address until it is stopped."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from fastapi import FastAPI
 
 from tutelage.errors import UserError
 
-# One thread at a time runs Python and one at a time writes to SQLite: more of them only stand in each other's way.
+# One thread at a time runs Python and one at a time writes to SQLite: more threads only get in each other's way.
 _NUM_THREADS = 8
-# Whoever holds the writers' lock gives up the interpreter at every call of the database, and gets it back soon.
+# The holder of the writers' lock releases the interpreter at every database call, and must get it back soon.
 _SWITCH_SECONDS = 0.0005
 _KEEP_ALIVE_SECONDS = 75
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket at this address. Raises UserError where there can be none: occupied, forbidden, not of this machine."""
+    """Open a socket at this address. Raises UserError if that fails: in use, forbidden, not on this machine."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
-        reason = "something listens there already" if taken else error.strerror
-        remedy = f"Choose another port, e.g. --port {port % 65535 + 1}, or stop what listens there."
+        reason = "the address is already in use" if taken else error.strerror
+        remedy = f"Choose another port, e.g. --port {port % 65535 + 1}, or stop the program that uses it."
         raise UserError(
             f"cannot serve at {host}, port {port}: {reason}. "
-            f"{remedy if taken else 'Choose a --host of this machine and a --port from 1024 on.'}"
+            f"{remedy if taken else 'Choose a --host of this machine and a --port of at least 1024.'}"
         ) from None
 
 
 def serve(app: FastAPI, listening: socket.socket) -> None:
-    """Answer requests until Ctrl-C or a signal to end; those in hand are finished."""
+    """Serve requests until Ctrl-C or a termination signal; requests in progress are finished."""
     settings = uvicorn.Config(
         app,
         log_level="warning",
@@ -47,7 +47,7 @@ def serve(app: FastAPI, listening: socket.socket) -> None:
         timeout_graceful_shutdown=10,
     )
     sys.setswitchinterval(_SWITCH_SECONDS)
-    # What is loaded by now stays: to look through it for garbage takes 0.1 s, in the middle of somebody's request.
+    # What is loaded by now stays: scanning it for garbage takes 0.1 s, in the middle of a request.
     gc.collect()
     gc.freeze()
     with suppress(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""The key that works each input of a page; the page shows them, and its script obeys them."""
+"""The keyboard shortcut of each input of a page; the page shows them, and its script handles them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from itertools import count
 from tutelage.labeling.fields import Choice, Flag, Scale
 from tutelage.labeling.forms import Page
 
-# 11 flags are the most there are: a to k. Letters after them are free for what stands once on a page.
+# There are at most 11 flags: a to k. Later letters are free for what occurs once per page.
 _FLAG_KEYS = "abcdefghijklm"
 _NOTE_KEY, _WRITE_KEY, _TIE_KEY = "n", "w", "="
 
 
 def keys_of(page: Page) -> dict[str, str]:
-    """Keys by the name of the field, or by "name=value" where each value has its own.
+    """Keys by field name, or by "name=value" if each value has its own.
 
-    Scales share the digits: a digit goes to the one that has the focus, else to the first without a number.
+    Scales share the digits: a digit goes to the one in focus, else to the first without a number.
     """
     return dict(_keys(page))
 

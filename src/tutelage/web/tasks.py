@@ -1,4 +1,4 @@
-"""A labeler's work: the list of what there is, the pages of a task, saving, submitting, skipping."""
+"""A labeler's work: the list of open tasks, the pages of a task, saving, submitting, skipping."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from tutelage.web.work_forms import entries_of, guideline_version_of, seconds_of
 
 router = APIRouter()
 
-# Before the name of the page that a labeler goes to from a step.
+# Prefix of the name of the page that a step button leads to.
 _TO_PAGE = "page."
 _ALREADY_SUBMITTED = (
-    "This task was already submitted, and what you changed since is not in it. You can change a label under "
-    "“Done” while its time is not over."
+    "This task was already submitted without your latest changes. You can change a label under “Done” while the "
+    "time for changes lasts."
 )
 
 
@@ -65,7 +65,7 @@ def start(request: Request, kind: str, labeler: Labeler, _form: Form) -> Respons
 
 @router.get("/task/{slot_id}")
 def resume(request: Request, slot_id: RowId, labeler: Labeler) -> Response:
-    """To the first page that is not complete."""
+    """Redirect to the first incomplete page."""
     studio = studio_of(request)
     assignment = assignment_of(studio, labeler, slot_id)
     return see(f"/task/{slot_id}/{_next_page(assignment, draft_of(studio, assignment))}")
@@ -94,7 +94,7 @@ def do_give_back(request: Request, slot_id: RowId, labeler: Labeler, _form: Form
 def save_work(
     request: Request, slot_id: RowId, page_name: str, person: Person, labeler: Labeler, form: Form
 ) -> Response:
-    """Save the page whatever it holds; then another page, the next one if this is complete, or submit them all."""
+    """Save the page as it is; then show another page, or the next one if this is complete, or submit them all."""
     studio, go = studio_of(request), form.get("go", "next")
     known = label_of_uuid(studio, labeler, form.get("client_uuid", "")) if go == "submit" else None
     if known is not None:
@@ -106,7 +106,7 @@ def save_work(
 
 
 def _sent_again(request: Request, page_name: str, person: Person, labeler: User, label_id: int, form: Form) -> Response:
-    """Done, where it says what the label says: a double click. The browser's Back lets it be changed and sent again."""
+    """Done, if it equals the label: a double click. After the browser's Back, the form may be changed and resent."""
     own = own_label(studio_of(request), labeler, label_id)
     entered = {**submitted_of(own.task, own.label, own.order), page_name: entries_of(form)}
     try:
@@ -119,7 +119,7 @@ def _sent_again(request: Request, page_name: str, person: Person, labeler: User,
 
 
 def _lost_page(request: Request, person: Person, message: str, form: Form) -> Response:
-    """What was entered and could not be saved, so that nothing of it is lost without a word."""
+    """Show what was entered and could not be saved, so that nothing is lost silently."""
     return page(request, "lost.html", person, status=409, message=message, entries=entries_of(form))
 
 
@@ -183,7 +183,7 @@ def _work_page(
         "number": pages.index(this) + 1,
         "entered": draft.pages.get(this.name, {}),
         "problems": problems,
-        # Letters and texts only: neither an id nor a policy's name reaches the page.
+        # Letters and text only: no id or policy name reaches the page.
         "completions": {
             letter: text_of[identity] for letter, identity in zip(letters_of(assignment.task), assignment.order)
         },
@@ -210,7 +210,7 @@ def _neighbour(assignment: Assignment, this: Page, step: int) -> str:
 
 
 def _state(assignment: Assignment, each: Page, draft: Entered) -> str:
-    """How far a page is, for the steps above it."""
+    """The state of a page, for the step indicator."""
     if each.name not in draft.pages:
         return "open"
     return "begun" if page_problems(assignment.task, each, draft.pages[each.name]) else "done"

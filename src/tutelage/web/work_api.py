@@ -1,4 +1,4 @@
-"""What the script of a work page asks: keep a draft, hold the lease, sign in again without leaving the page."""
+"""Endpoints for a task page's script: save a draft, renew the lease, sign in again without leaving the page."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ SlotId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 class Held(BaseModel):
-    """Until when the place is held; seconds from now, because the browser's clock may be wrong."""
+    """How long the slot is leased: in seconds from now, because the browser's clock may be wrong."""
 
     lease_seconds: float
 
 
 class SavedPage(Held):
-    """What came of saving a page: the time worked on the whole task so far."""
+    """The result of saving a page: the time worked on the whole task so far."""
 
     total_seconds: float
 
 
 class Session(BaseModel):
-    """Who is signed in, nobody by default, and the token that forms must carry."""
+    """Who is signed in (default: nobody), and the token that forms must carry."""
 
     labeler_id: str | None = None
     name: str | None = None
@@ -44,7 +44,7 @@ class Session(BaseModel):
 
 @router.post("/task/{slot_id}/pages/{page_name}")
 def keep(request: Request, slot_id: SlotId, page_name: str, labeler: Labeler, form: Form) -> SavedPage:
-    """Keep what is on the page, whatever it is worth, and hold the lease."""
+    """Save the page as a draft, complete or not, and renew the lease."""
     studio = studio_of(request)
     assignment = assignment_of(studio, labeler, slot_id)
     seconds = seconds_of(studio, form)
@@ -55,14 +55,14 @@ def keep(request: Request, slot_id: SlotId, page_name: str, labeler: Labeler, fo
 
 @router.post("/task/{slot_id}/lease")
 def hold(request: Request, slot_id: SlotId, labeler: Labeler, _form: Form) -> Held:
-    """A heartbeat: the labeler is still at it."""
+    """A heartbeat: the labeler is still working; renews the lease."""
     studio = studio_of(request)
     return Held(lease_seconds=_seconds_left(studio, renew(studio, labeler, slot_id)))
 
 
 @router.get("/session", response_model=Session)
 def show_session(request: Request, person: Visitor) -> JSONResponse:
-    """Who asks; before there is a session, with the cookie that signing in needs."""
+    """The signed-in user; without a session, the response sets the cookie that signing in needs."""
     response = _told(request, person)
     if person is None:
         set_cookie(request, response, FORM_COOKIE, csrf_token(request, None))

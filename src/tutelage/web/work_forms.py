@@ -1,4 +1,4 @@
-"""What a form of a work page carries: the labeler's entries, and beside them what only the studio needs."""
+"""What a task page's form carries: the labeler's entries, and fields that only the studio needs."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def entries_of(form: Mapping[str, str]) -> dict[str, str]:
 
 
 def guideline_version_of(form: Mapping[str, str]) -> int | None:
-    """The version of the guideline that the page showed; None where the form does not say."""
+    """The version of the guideline that the page showed; None if the form does not say."""
     text = form.get("guideline_version", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else None
 
 
 def seconds_of(studio: Studio, form: Mapping[str, str]) -> float:
-    """Time worked on the page: as its script measured it, or without one since the page was opened."""
+    """Seconds worked on the page: as measured by its script, or without one the time since the page was opened."""
     measured, opened_at = form.get("active_seconds", ""), form.get("opened_at", "")
     try:
         return float(measured) if measured else studio.clock().timestamp() - float(opened_at or "nan")

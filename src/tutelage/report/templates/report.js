@@ -1,5 +1,5 @@
 "use strict";
-// A progressive extra: without it every completion is on the page.
+// Progressive enhancement: without this script every completion is on the page.
 (() => {
   const filter = document.getElementById("filter");
   if (filter) {
@@ -26,6 +26,6 @@
     filter.hidden = false;
     apply();
   }
-  // Paper cannot be clicked: what is folded away is printed too.
+  // Collapsed sections are expanded for printing.
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => (part.open = true)));
 })();

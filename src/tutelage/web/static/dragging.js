@@ -1,9 +1,9 @@
-// Drag a card by its handle, with a mouse, a pen or a finger. It begins on the handle and nowhere else: a finger that
-// scrolls over the cards moves the page, and never their order.
+// Drag a card by its handle, with a mouse, a pen or a finger. A drag starts only on the handle: a finger that scrolls
+// over the cards moves the page, never their order.
 
 const THRESHOLD = 5; // px before a press becomes a drag
 const EDGE = 70; // px from the top or bottom of the window where it scrolls
-const BORDER = 14; // px at the edge of a group that mean "between", not "on"
+const BORDER = 14; // px at the edge of a group that means "between", not "on"
 
 export function dragByHandles(cards, ranking) {
   let drag = null;
@@ -34,7 +34,7 @@ export function dragByHandles(cards, ranking) {
     if (event.key === "Escape" && drag) end(false);
   });
 
-  // All cards become one line high, so that every place is in reach; the handle stays under the pointer.
+  // All cards shrink to one line, so that every position is within reach; the handle stays under the pointer.
   function begin() {
     const ghost = document.createElement("div");
     ghost.className = "ghost";
@@ -61,7 +61,7 @@ export function dragByHandles(cards, ranking) {
     }
   }
 
-  // Which place a height means. Groups are in the order of the page; the tray is the last.
+  // Maps a height to a position. Groups are in page order; the tray is last.
   function aim(y) {
     const buckets = [...cards.querySelectorAll(".bucket")];
     const tray = cards.querySelector(".tray");

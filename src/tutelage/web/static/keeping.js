@@ -1,13 +1,13 @@
-// Nothing that was entered is lost: every change is in this browser at once, in the studio a moment later. The time
-// that somebody really works is measured here, and the task is held for as long as they do.
+// Autosave: every change is stored in this browser at once, and in the studio a moment later. The time that the
+// labeler actually works is measured here, and the task's lease is renewed for as long as they work.
 import { forget, remember, remembered } from "./memory.js";
 import { Refused, send } from "./session.js";
 
 const SAVE_AFTER = 2500; // after the last change, in ms
-const SAVE_WITHIN = 10000; // of the first change that is not saved
+const SAVE_WITHIN = 10000; // of the first unsaved change
 const RETRY_AFTER = [3000, 10000, 30000];
 const HEARTBEAT = 120000;
-const IDLE_AFTER = 120000; // without a movement for so long, time does not count
+const IDLE_AFTER = 120000; // without activity for this long, time does not count
 
 export function keep(form) {
   const { slot, page, item, labeler } = form.dataset;
@@ -20,7 +20,7 @@ export function keep(form) {
   let saved = written();
   let isLost = false;
   let isLeaving = false;
-  let isDeclined = false; // to sign in again: then only a press of a button asks once more
+  let isDeclined = false; // declined to sign in again: only pressing a button asks once more
   let failures = 0;
   let saving = null;
   let timer = 0;
@@ -46,7 +46,7 @@ export function keep(form) {
     timer = setTimeout(save, delay);
   }
 
-  // The copy in this browser tells what it was made from: a newer draft from elsewhere is not overwritten unasked.
+  // The copy in this browser records what it was based on: a newer draft from elsewhere is not overwritten unasked.
   const copy = () => remember(place, JSON.stringify({ from: saved, entries: written(), at: Date.now() }));
 
   function body(seconds) {
@@ -108,7 +108,7 @@ export function keep(form) {
       tell(`This was not saved: ${error.message}`, "Try again", saveAsked);
       return;
     }
-    tell("The studio could not be reached. What you entered is kept on this page and in this browser, and is sent as soon as it answers.", "Try now", saveAsked);
+    tell("The studio could not be reached. What you entered is kept on this page and in this browser, and will be sent as soon as the studio responds.", "Try now", saveAsked);
     later(RETRY_AFTER[Math.min(failures, RETRY_AFTER.length - 1)]);
     failures += 1;
   }
@@ -117,8 +117,8 @@ export function keep(form) {
     isLost = true;
     clearTimeout(timer);
     for (const button of document.querySelectorAll("button[name=go], .leaving button")) button.disabled = true;
-    const words = `${message} What you entered stays on this page and in this browser: copy what you need. If the task comes back to you, it is filled in again.`;
-    tell(words, "To your tasks", () => location.assign("/"));
+    const words = `${message} What you entered stays on this page and in this browser: copy what you need. If you get this task again, it is restored.`;
+    tell(words, "Go to your tasks", () => location.assign("/"));
   }
 
   function tell(words, action, then) {
@@ -135,7 +135,7 @@ export function keep(form) {
     try {
       await send(`/api/task/${slot}/lease`, new URLSearchParams(), labeler);
     } catch (error) {
-      // Without network nothing is wrong yet: saving will tell.
+      // A lost connection is not an error yet: saving will report it.
       if (!(error instanceof TypeError)) failed(error);
     }
   }
@@ -145,11 +145,11 @@ export function keep(form) {
     if (!found || found.entries === saved) return forget(place);
     if (found.from === saved) {
       fill(form, found.entries);
-      kept.textContent = "Filled in again with what had not reached the studio";
+      kept.textContent = "Restored what had not been saved";
       return changed();
     }
     const at = new Date(found.at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-    tell(`This browser holds another version of this page, of ${at}, that never reached the studio.`, "Use that version", () => {
+    tell(`This browser has another version of this page, from ${at}, that was never saved.`, "Use that version", () => {
       alerts.replaceChildren();
       fill(form, found.entries);
       changed();
@@ -158,7 +158,7 @@ export function keep(form) {
 
   for (const kind of ["input", "change"]) form.addEventListener(kind, changed);
   addEventListener("online", () => written() !== saved && save());
-  // Somebody who comes back to the page wants to know whether the task is still theirs.
+  // On returning to the page, check that the task is still assigned to the labeler.
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "visible") return void beat();
     if (!isLost && written() !== saved) save();
@@ -173,7 +173,7 @@ export function keep(form) {
   restore();
 
   return {
-    // Before the page is left by its form: true once the studio has everything, so that the form may go.
+    // Before the form leaves the page: true once the studio has everything, so that the form may be submitted.
     async leave() {
       if (isLost) return false;
       if (saving) await saving;
@@ -188,7 +188,7 @@ export function keep(form) {
 
 const HIDDEN = new Set(["csrf_token", "lease_token", "client_uuid", "opened_at", "active_seconds", "go"]);
 
-// Put entries (as JSON of pairs) into a form; what they do not name is empty.
+// Put entries (JSON pairs) into a form; fields they do not name become empty.
 function fill(form, text) {
   const entries = new Map(JSON.parse(text));
   for (const input of form.elements) {
@@ -199,13 +199,13 @@ function fill(form, text) {
   form.dispatchEvent(new CustomEvent("filled"));
 }
 
-// Seconds in which the page is visible and somebody has moved, typed or scrolled a short while ago.
+// Seconds in which the page is visible and there was recent movement, typing or scrolling.
 function activity() {
   let last = Date.now();
   let seconds = 0;
   const count = () => {
     const now = Date.now();
-    seconds += Math.max(0, Math.min(now - last, IDLE_AFTER)) / 1000; // a clock that is set back counts nothing
+    seconds += Math.max(0, Math.min(now - last, IDLE_AFTER)) / 1000; // a clock set back counts nothing
     last = now;
   };
   const moved = () => {

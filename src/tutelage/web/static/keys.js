@@ -1,5 +1,5 @@
-// Single keys for what is on the page. They are for who wants them: screen readers keep theirs, text fields too, and
-// a box in the list of keys switches them off.
+// Single-key shortcuts. They are optional: they do not interfere with screen readers or text fields, and a checkbox in
+// the list of shortcuts turns them off.
 import { remember, remembered } from "./memory.js";
 
 const SWITCH = "tutelage/single-keys";
@@ -41,7 +41,7 @@ function isWriting(target) {
   return target.matches("textarea, select, input:not([type=radio], [type=checkbox], [type=hidden]), [contenteditable]");
 }
 
-// Out of a text, but not out of its place: Tab goes on from here.
+// Leave the text field, but keep the position: Tab continues from here.
 function leaveText(field) {
   if (field.tagName === "SELECT") return;
   field.blur();

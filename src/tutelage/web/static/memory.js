@@ -1,4 +1,4 @@
-// What this browser remembers. Where it may not (private windows, a full disk), nothing is remembered, and all else works.
+// What this browser remembers. If storage is unavailable (private windows, a full disk), everything else still works.
 
 const REFUSALS = new Set(["SecurityError", "QuotaExceededError"]);
 

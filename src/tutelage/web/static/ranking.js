@@ -1,5 +1,5 @@
-// Ranking for eyes, hands and ears: the cards of the completions stand in the order of their selects. Every way to move
-// one (handle, buttons, keys, the select itself) writes into the selects, and the page is drawn from them.
+// Accessible ranking: the completions' cards are shown in the order of their selects. Every way to move one (handle,
+// buttons, keys, the select itself) writes to the selects, and the page is drawn from them.
 import { dragByHandles } from "./dragging.js";
 
 export function rank(form) {
@@ -23,7 +23,7 @@ export function rank(form) {
     return levels.map((level) => letters.filter((each) => rankOf(each) === level));
   }
 
-  // Groups that became empty are no rank: numbers are given anew, without gaps.
+  // Empty groups get no rank: ranks are renumbered without gaps.
   function setGroups(wanted) {
     const filled = wanted.filter((group) => group.length);
     for (const letter of letters) {
@@ -75,7 +75,7 @@ export function rank(form) {
     done(letter);
   }
 
-  // After a move of this page's own: as if the labeler had used the select, so that it is saved.
+  // After a move by this script: fires the event of a changed select, so that it is saved.
   function done(letter) {
     leaveInstead();
     select[letter].dispatchEvent(new Event("change", { bubbles: true }));
@@ -167,9 +167,9 @@ export function rank(form) {
       button("=", `Tie completion ${letter} with the one above`, () => tie(letter)),
     );
     bar.append(buttons);
-    const whole = button("Show all of it", "", () => {
+    const whole = button("Show all", "", () => {
       const isWhole = card[letter].querySelector(".words").classList.toggle("is-whole");
-      whole.textContent = isWhole ? "Show less" : "Show all of it";
+      whole.textContent = isWhole ? "Show less" : "Show all";
     });
     whole.className = "quiet whole-text";
     whole.removeAttribute("aria-label");
@@ -192,7 +192,7 @@ export function rank(form) {
     draw();
   }
 
-  // "All tied" and "cannot rank" stand instead of ranks; whoever takes them back has the ranks again.
+  // "All tied" and "cannot rank" replace the ranks; unchecking them restores the ranks.
   function insteadChanged(box) {
     const other = box === instead.all_tied ? instead.cannot_rank : instead.all_tied;
     if (box.checked) {

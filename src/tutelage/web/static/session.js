@@ -1,4 +1,4 @@
-// Requests to the studio. Where the session has ended, the dialog on the page asks for the password, and all goes on.
+// Requests to the studio. If the session has ended, the dialog on the page asks for the password, then continues.
 
 export class Refused extends Error {
   constructor(status, message) {
@@ -26,8 +26,8 @@ async function ask(path, body, options = {}) {
   return told;
 }
 
-// Sends `body` (URLSearchParams). A session that ended is begun again in the dialog; one that was begun again in
-// another window is taken over. Throws Refused (status 401: not signed in, and not now), or TypeError without network.
+// Sends `body` (URLSearchParams). An ended session is restarted in the dialog; one restarted in another
+// window is reused. Throws Refused (status 401: not signed in, and not now), or TypeError without network.
 export async function send(path, body, labelerId, { isQuiet = false, ...options } = {}) {
   try {
     return await ask(path, body, options);

@@ -1,4 +1,4 @@
-// What the pages of a task can do beyond their forms. Without this script they lose comfort, and nothing else.
+// Conveniences of the task pages beyond their forms. Without this script the pages still work.
 import { keep } from "./keeping.js";
 import { obeyKeys } from "./keys.js";
 import { remember, remembered } from "./memory.js";
@@ -20,7 +20,7 @@ form.addEventListener("submit", async (event) => {
   if (await keeper.leave()) go(button);
 });
 
-// form.submit() sends no button: its value goes along in a field, once.
+// form.submit() does not send the button: its value is sent in a field, once.
 function go(button) {
   const chosen = document.createElement("input");
   Object.assign(chosen, { type: "hidden", name: "go", value: button?.value ?? "next" });
@@ -40,7 +40,7 @@ if (unfold) {
   });
 }
 
-// Beside the task there is room for the guidelines on a wide screen; whoever closes them finds them closed.
+// A wide screen has room for the guidelines next to the task; if the labeler closes them, they stay closed.
 const guideline = document.getElementById("guideline");
 const GUIDELINE = "tutelage/guideline";
 guideline.open = matchMedia("(min-width: 60rem)").matches && remembered(GUIDELINE) !== "closed";

@@ -1,4 +1,4 @@
-"""Places know what their order depends on, so that the next one is found without looking at all of them."""
+"""Slots store what their order depends on, so that the next one is found without scanning all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failed sign-ins know where they came from, browsers are known again, and people say whether labels may be used."""
+"""Failed sign-ins store their origin, browsers are recognized, and people consent to the use of their labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests of an address are counted here, by all servers of the database together."""
+"""Requests per address, counted by all servers of the database together."""
 
 from __future__ import annotations
 
