@@ -136,7 +136,7 @@ def test_single_keys_can_be_switched_off_and_leave_text_alone(studio: Studio, op
     page = open_page("Ada")
     start(page, "Rate and rank completions")
     page.get_by_role("button", name="Keys").click()
-    page.get_by_label(re.compile("Use single keys")).uncheck()
+    page.get_by_label(re.compile("Use single-key shortcuts")).uncheck()
     page.get_by_role("button", name="Close").click()
     press(page, "5", "a")
     assert page.locator("#work input:checked").count() == 0
@@ -221,7 +221,7 @@ def test_all_other_pages_are_accessible_and_fit_the_screen(studio: Studio, open_
     page.get_by_role("button", name="Create invite link").click()
     assert_fit(page, "an invite link")
     page.goto("/nowhere")
-    assert_fit(page, "no such page")
+    assert_fit(page, "page not found")
 
 
 def page_paths(studio: Studio) -> list[str]:

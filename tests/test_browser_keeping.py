@@ -157,7 +157,7 @@ def test_a_lost_lease_is_told_and_what_was_written_stays(
     expect(plain.get_by_text("too late, and without a script")).to_be_visible()
     # The task comes back to her, and with it what she wrote.
     give_back(studio, bob, slot)
-    page.get_by_role("button", name="To your tasks").click()
+    page.get_by_role("button", name="Go to your tasks").click()
     start(page, WRITE)
     expect(page.get_by_label("Your response")).to_have_value("too late, but good")
 
@@ -173,7 +173,7 @@ def test_two_browsers_race_for_one_place(studio: Studio, ada: User, open_page: O
     winners = [page for page in pages if "/task/" in page.url]
     assert len(winners) == 1
     (late,) = [page for page in pages if page not in winners]
-    expect(late.get_by_role("status")).to_contain_text("Somebody else was faster")
+    expect(late.get_by_role("status")).to_contain_text("Someone else took the last one")
     wait_for_script(winners[0])
     winners[0].get_by_label("Your response").fill("mine")
     press(winners[0], "Control+Enter")

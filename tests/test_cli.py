@@ -239,7 +239,7 @@ def test_a_model_folder_without_tokenizer(run, config, tiny, tmp_path):
     message = mistaken(run("sft", config(model=str(folder))))
     assert str(folder) in message
     assert "has no tokenizer" in message
-    assert "Put tokenizer.json" in message
+    assert "Add tokenizer.json" in message
 
 
 def test_a_reward_model_of_another_vocabulary(run, tiny, tmp_path):
@@ -281,7 +281,7 @@ def test_weights_and_losses_that_are_not_numbers(run, config, tiny, tmp_path):
         policy.model.model.norm.weight[0] = float("nan")
     policy.save(broken)
     message = mistaken(run("sft", config(model=str(broken))))
-    assert f"model '{broken}' gives logits that are not numbers" in message
+    assert f"model '{broken}' gives logits that are NaN or infinite" in message
     scorer, headless = ScoreModel.load(tiny.reward_model), tmp_path / "headless"
     with torch.no_grad():
         scorer.model.score.weight[0, 0] = float("nan")

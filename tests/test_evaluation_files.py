@@ -203,12 +203,12 @@ def test_a_device_that_is_not_here_is_refused() -> None:
 
 def test_a_folder_that_is_not_there_is_said_to_be_missing() -> None:
     for load in (load_tokenizer, load_policy):
-        with pytest.raises(ModelError, match=r"model folder 'runs/none/model' does not exist.*once the run has ended"):
+        with pytest.raises(ModelError, match=r"'runs/none/model' does not exist.*once the run has finished"):
             load("runs/none/model")
 
 
 def test_a_hub_that_cannot_be_reached_is_told_as_such() -> None:
-    with pytest.raises(ModelError, match=r"'nobody/nothing' could not be found or read .* hub can be reached"):
+    with pytest.raises(ModelError, match=r"'nobody/nothing' could not be found or read .* hub is reachable"):
         load_tokenizer("nobody/nothing")
 
 

@@ -82,6 +82,6 @@ def test_mistakes_are_told(tmp_path):
     assert isinstance(error, RecordError) and "is_sensitive" in str(error)
     tasks.write_text(TEST[0].model_dump_json() + "\n")
     error = _label("screen", "--data", tmp_path / "s", "--tasks", tasks).exception
-    assert isinstance(error, UserError) and "none of demonstration, ranking" in str(error)
+    assert isinstance(error, UserError) and "missing: demonstration, ranking" in str(error)
     error = _label("gold", "--data", tmp_path / "s", "--rankings", rankings, "--as", "compare").exception
     assert isinstance(error, UserError) and "2 to 2 completions, not 3" in str(error)

@@ -46,8 +46,8 @@ def test_the_guides_commands_run_on_the_guides_files(tmp_path: Path, monkeypatch
             assert done.exit_code == 0, (command, done.output, done.exception)
             outputs[command] = done.output
     assert len(outputs) >= 6
-    assert sum("1 tasks queued, 0 were" in output for output in outputs.values()) == 2
-    assert any("1 labels taken in" in output for output in outputs.values())
+    assert sum("1 tasks queued, 0 already" in output for output in outputs.values()) == 2
+    assert any("1 labels imported" in output for output in outputs.values())
     assert json.loads(Path("labels/manifest.json").read_text())["batches"] == {"pilot": 1}
     known = typer.main.get_command(app)
     for command in commands:

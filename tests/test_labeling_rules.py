@@ -51,7 +51,7 @@ def test_fields_read_what_a_form_sends():
         with pytest.raises(EntryError):
             choice.read(refused)
     assert Text(name="x", label="X").read({"x": "a" * MAX_CHARACTERS}) == "a" * MAX_CHARACTERS
-    with pytest.raises(EntryError, match="50,001 characters; 50,000 is the most"):
+    with pytest.raises(EntryError, match="50,001 characters; the maximum is 50,000"):
         Text(name="x", label="X").read({"x": "a" * (MAX_CHARACTERS + 1)})
     assert Text(name="x", label="X").read({"x": "a\r\nb\rc"}) == "a\nb\nc"
     with pytest.raises(EntryError):

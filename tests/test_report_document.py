@@ -313,8 +313,8 @@ def test_an_unfinished_run_says_so_and_shows_what_there_is(lean, tmp_path):
     metrics = half / "reward/metrics.jsonl"
     metrics.write_text(metrics.read_text()[:1000])
     page = Page(write_paper_report(half).read_text())
-    assert "This run has not ended." in page.text
-    assert "Stages without an end: reward." in page.text
+    assert "This run is not finished." in page.text
+    assert "Unfinished stages: reward." in page.text
     # The win rates are computed from the comparisons where the run has not measured them.
     assert "preferred to those of the SFT policy" in page.text
 

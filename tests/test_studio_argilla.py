@@ -269,7 +269,7 @@ def test_passages_and_turns_stand_before_the_prompt(
         ({"chat": CHAT, "passage": "Owls hunt."}, "belongs in the dialogue"),
         ({"chat": CHAT}, "does not end with the user"),
         ({"chat": CHAT, "messages": CHAT}, "all dialogues"),
-        ({"text": "Owls hunt."}, "'text' is no prompt"),
+        ({"text": "Owls hunt."}, "'text' is not a prompt"),
         ({"headline": "Owls hunt."}, "whether 'headline' is part"),
     ],
 )
@@ -329,7 +329,7 @@ def test_metadata_beside_the_fields_of_a_flat_record_is_told_from_them_only_by_t
     ("value", "reason"),
     [
         ([*FIRST, {"value": "reply_9", "rank": 3}], "2 of 3 ranked names"),
-        ([FIRST[0], {"value": "reply_2", "rank": None}], "not all of the ranked"),
+        ([FIRST[0], {"value": "reply_2", "rank": None}], "not everything ranked"),
         (FIRST[:1], "1 of 1 ranked names"),
     ],
 )

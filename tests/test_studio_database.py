@@ -87,7 +87,7 @@ def test_databases_that_cannot_be_opened_are_the_users_mistake(tmp_path):
     with pytest.raises(StorageError, match="cannot be used"):
         open_database(f"sqlite:///{tmp_path}/missing/studio.sqlite3")
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="cannot be made"):
+    with pytest.raises(StorageError, match="cannot be created"):
         open_studio(tmp_path / "file")
 
 

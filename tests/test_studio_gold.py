@@ -175,7 +175,7 @@ def test_only_what_can_be_compared_is_gold(studio):
     queue(studio, task("demonstrate"))
     with pytest.raises(Refusal, match="nothing to compare"):
         make_gold(studio, 1, Label(fields={"response": "words"}))
-    with pytest.raises(Refusal, match="no item 99"):
+    with pytest.raises(Refusal, match="No item with the id 99"):
         make_gold(studio, 99, Label(ranking=(("a",), ("b",))))
 
 
@@ -227,7 +227,7 @@ def test_a_researcher_decides_where_labelers_differ_and_the_labels_stay(studio):
     make_gold(studio, 2, ruling.label, by=rita.id)
     assert case_of(studio, 2).is_gold and len(gold_outcomes(studio)) == 2
     for number in (0, 99):
-        with pytest.raises(Refusal, match="no item"):
+        with pytest.raises(Refusal, match="No labeled item"):
             case_of(studio, number)
 
 

@@ -238,7 +238,7 @@ def test_passages_and_turns_stand_before_the_prompt(
     ("data", "reason"),
     [
         ({"prompt": ASKED, "text": "Something else."}, "belongs in the dialogue"),
-        ({"messages": ASKED, "prompt": "Something else."}, "comes last is not known"),
+        ({"messages": ASKED, "prompt": "Something else."}, "which is last is not known"),
         ({"prompt": "Sum it up.", "text": "Owls hunt at night."}, "'text' is a passage"),
         ({"prompt": "Sum it up.", "notes": "Owls hunt at night."}, "whether 'notes' is part"),
         ({"prompt": "Sum it up.", "said": [{"author": "Ada", "text": "Owls hunt."}]}, "whether 'said' is part"),
@@ -251,7 +251,7 @@ def test_passages_and_turns_stand_before_the_prompt(
         ({"prompt": [{"role": "judge", "content": "3"}]}, "cannot be read"),
         ({"prompt": {"a": 1}}, "neither text nor a dialogue"),
         ({"source": "x"}, "there is no prompt"),
-        ({"text": "Owls hunt at night."}, "'text' is no prompt"),
+        ({"text": "Owls hunt at night."}, "'text' is not a prompt"),
         ({"messages": TURNS, "text": "Name a bird."}, "belongs in the dialogue"),
         ({"prompt": "Use it in a sentence.", "word": "owl"}, "whether 'word' is part"),
         ({"prompt": "Double it.", "number": 21}, "whether 'number' is part"),
@@ -412,7 +412,7 @@ def test_the_configuration_says_what_was_shown(read: Callable[..., Any]) -> None
             '<Header value="Please read the text"/><Text name="text" value="$text"/>',
             '<Header value="Provide one sentence summary"/><TextArea name="answer" toName="text" editable="true"/>',
             {"text": "Owls hunt at night."},
-            "'text' is no prompt",
+            "'text' is not a prompt",
         ),
         (
             '<Header value="Read the sentence in English"/><Text name="english" value="$english"/>',
@@ -452,7 +452,7 @@ def test_a_response_that_nobody_saw_is_none_that_a_text_is_about(read: Callable[
 def test_what_is_not_the_right_file_is_told(read: Callable[..., Any], tmp_path: Path) -> None:
     tasks = task(1, PAIR, annotation(1, 1, choose("left")))
     for config in ("<View><Text</View>", '{"fields": []}', "what"):
-        with pytest.raises(DataError, match="no labeling configuration"):
+        with pytest.raises(DataError, match="not a labeling configuration"):
             read(tasks, config=config)
     with pytest.raises(DataError, match="not an export of the tool"):
         read(tasks, config='{"fields": [], "questions": []}')

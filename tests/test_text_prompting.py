@@ -216,9 +216,9 @@ def test_ppo_prompts_its_policy_as_it_was_trained_and_its_models_say_so(
 
 
 def test_ppo_refuses_a_reward_model_that_was_prompted_otherwise(tiny: Tiny, reward_model: Path, tmp_path: Path):
-    with pytest.raises(ModelError, match="both must be prompted alike"):
+    with pytest.raises(ModelError, match="both must be prompted the same way"):
         ppo(ppo_config(tiny, tiny.policy, reward_model, tmp_path))
-    with pytest.raises(ModelError, match="both must be prompted alike"):
+    with pytest.raises(ModelError, match="both must be prompted the same way"):
         sft(sft_config(tiny, tmp_path / "sft", reward_model=reward_model))
 
 
@@ -478,6 +478,6 @@ def test_a_folder_written_before_there_were_system_prompts_has_none(trained: Pat
 
 
 def test_a_template_without_a_system_turn_is_refused_at_once(chat_folder: Path):
-    with pytest.raises(ModelError, match="takes no system turn"):
+    with pytest.raises(ModelError, match="accepts no system turn"):
         make_renderer(load_tokenizer(chat_folder), prompt_format="chat", system_prompt=WORDS)
     make_renderer(load_tokenizer(chat_folder), prompt_format="chat")

@@ -254,7 +254,7 @@ def test_a_prompt_that_ends_with_the_assistant_is_refused_in_plain_too():
     [
         ("{% for m in messages %}", "cannot render one turn of a user .*Unexpected end"),
         ("{{ messages[0]['content'] + missing }}", "cannot render one turn of a user .*'missing' is undefined"),
-        ("<|im_start|>assistant\n", "leaves out what a user says"),
+        ("<|im_start|>assistant\n", "omits what a user says"),
         (CHATML.partition("{% if add_generation_prompt")[0], "does not read `add_generation_prompt`"),
         (None, "has no chat template"),
         ({"tools": CHATML, "rag": CHATML}, "cannot render one turn of a user .*no default"),

@@ -42,7 +42,7 @@ def test_an_input_that_changed_is_named_and_refused(stages, project, tmp_path, s
     stages(stage, out)
     unfinish(out)
     change(project / name)
-    with pytest.raises(CheckpointError, match=rf"has changed since it began: .*{name}.*allow_changed_inputs: true"):
+    with pytest.raises(CheckpointError, match=rf"have changed since it started: .*{name}.*allow_changed_inputs: true"):
         stages(stage, out, resume=True)
     summary = stages(stage, out, resume=True, allow_changed_inputs=True)
     assert summary["changed_inputs"]

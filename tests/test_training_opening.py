@@ -95,7 +95,7 @@ SETTINGS = "another configuration|already holds a run"
         ("run.json", None, "without run.json"),
         ("model/config.json", b"{}", "has changed since the run saved it"),
         ("model/model.safetensors", None, "has changed since the run saved it"),
-        ("model", None, "is gone"),
+        ("model", None, "is missing"),
     ],
 )
 def test_a_finished_run_with_a_damaged_file_is_refused(stages, tmp_path, file, content, expected):
@@ -154,11 +154,11 @@ def test_a_checkpoint_of_another_run_is_refused_and_lost_metrics_are_told(stages
     checkpoint = Path("checkpoints") / "step-00000001"
     shutil.rmtree(tmp_path / "two" / checkpoint)
     shutil.copytree(tmp_path / "one" / checkpoint, tmp_path / "two" / checkpoint)
-    with pytest.raises(CheckpointError, match="it is of another run"):
+    with pytest.raises(CheckpointError, match="it belongs to another run"):
         stages("sft", tmp_path / "two", resume=True)
     (tmp_path / "one" / "metrics.jsonl").unlink()
     stages("sft", tmp_path / "one", resume=True)
-    assert "ends at step 0, and the run resumes after step 1" in caplog.text
+    assert "ends at step 0, but the run resumes after step 1" in caplog.text
 
 
 def test_what_cannot_be_written_is_told(stages, tmp_path):

@@ -99,7 +99,7 @@ def test_a_sampler_that_reads_its_cache_wrongly_is_refused_before_an_update(conf
 
     monkeypatch.setattr(trainer.collector.generator, "generate", sample_wrongly)
     before = {name: p.clone() for name, p in trainer.policy.named_parameters()}
-    with pytest.raises(ModelError, match=r"'llama' is not sampled right.*Nothing was trained"):
+    with pytest.raises(ModelError, match=r"'llama' is not sampled correctly.*Nothing was trained"):
         trainer.step(0)
     assert all(torch.equal(before[name], p) for name, p in trainer.policy.named_parameters())
 

@@ -184,7 +184,7 @@ def test_a_choice_that_rests_on_few_prompts_says_so(tiny, configured, tmp_path, 
     few = write_rows(tmp_path / "few.jsonl", [*demonstration_rows(1), *demonstration_rows(1)])
     with caplog.at_level(logging.WARNING):
         summary = sft(configured("a", validation=few))
-        assert "the choice of the epoch that is saved rests on 1 prompt; with fewer than 30" in caplog.text
+        assert "the choice of the epoch that is saved is based on 1 prompt; with fewer than 30" in caplog.text
         assert summary["num_validation"] == 2
         caplog.clear()
         summary = sft(configured("b", validation_prompts=29, reward_model=tiny.reward_model))
@@ -197,5 +197,5 @@ def test_a_choice_that_rests_on_few_prompts_says_so(tiny, configured, tmp_path, 
 
 
 def test_a_coefficient_without_a_mix_is_refused(configured):  # noqa: F811
-    with pytest.raises(ValueError, match=r"pretraining_coef 0\.5 weighs nothing"):
+    with pytest.raises(ValueError, match=r"pretraining_coef 0\.5 has no effect"):
         configured(text=TEXT, pretraining_coef=0.5)

@@ -122,7 +122,7 @@ def test_a_candidate_from_the_first_task_to_a_labeler(studio):
     opened.send(None, response="I hope you are safe.", go="next")
     assert opened.send(None, religion="yes", other_topics="Welsh", go="next").url.path == "/screening"
     opened.send("/screening")
-    assert "handed in" in opened.page.text
+    assert "has been submitted" in opened.page.text
     assert opened.client.post("/screening/1", data={"csrf_token": csrf_of(opened)}).status_code == 400
 
     lead = browser(studio, "Rita")
@@ -153,7 +153,7 @@ def test_a_candidate_from_the_first_task_to_a_labeler(studio):
 
 
 def test_a_test_needs_every_part_and_a_new_one_replaces_the_old(studio):
-    with pytest.raises(Refusal, match="none of flagging"):
+    with pytest.raises(Refusal, match="missing: flagging"):
         add_screening(studio, TEST[2:])
     add_screening(studio, TEST)
     person(studio, "Cato", role="candidate")
@@ -199,7 +199,7 @@ def test_a_labeler_changes_a_label_on_its_page(studio, clock):
     assert opened.send(None, **{**entries, "rank__B": ""}).status_code == 422
     assert "Choose a rank for B" in opened.page.text
     assert opened.send(None, **entries).url.path == "/labels"
-    assert "What it said before is kept" in opened.page.text
+    assert "The old version is kept" in opened.page.text
     changed = history(studio, 1)[1]
     assert (len(first.ranking), len(changed.ranking)) == (2, 1)
     assert sorted(each["overall"] for each in changed.of_completions.values()) == [3, 7]
@@ -242,7 +242,7 @@ def test_the_page_of_quality_shows_agreement_beside_the_papers(studio):
     page = lead.open("/lead/quality").text
     assert all(f"<b>{share}\u00a0%</b>" in page for share in ("50.0", "72.6", "77.3"))
     assert "1 item is disputed" in page
-    assert "nobody judged the same" in lead.open("/lead/quality?kind=evaluate").text
+    assert "no item judged by two" in lead.open("/lead/quality?kind=evaluate").text
     assert lead.open("/lead/quality?ties=half&purpose=training&kind=compare").status_code == 200
     for wrong in ("kind=nonsense", "purpose=nonsense", "ties=nonsense"):
         assert lead.open(f"/lead/quality?{wrong}").status_code == 400

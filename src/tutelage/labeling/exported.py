@@ -30,8 +30,8 @@ class ComparisonRow(Record):
 class ToxicityRow(Record):
     """One labeler's judgment of one completion on the paper's toxicity form (Figure 11).
 
-    `rank` counts tie groups from 1 among the completions of the task, as this labeler ranked them; 0 if they were
-    not ranked.
+    `rank` counts tie groups from 1 among the completions of the task, as this labeler ranked them; 0 if they were not
+    ranked.
     """
 
     prompt_id: str

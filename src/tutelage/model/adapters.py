@@ -1,4 +1,4 @@
-"""LoRA adapters inside a model: trained alone, switched off to get the reference, merged to save."""
+"""LoRA adapters in a model: the only trained weights, turned off to get the reference, merged to save."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from transformers.pytorch_utils import Conv1D
 from tutelage.errors import ModelError
 
 _log = logging.getLogger(__name__)
-# Their fused kernels read the weights of linear layers directly, past the adapters; peft refuses the same families.
+# Their fused kernels read linear layers' weights directly, bypassing adapters; peft refuses the same architectures.
 STATE_SPACE_FAMILIES = ("mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h")
 _ROOT = "model"
 
 
 def add_lora(model: PreTrainedModel, *, rank: int, alpha: float, seed: int) -> PreTrainedModel:
-    """Freeze `model` and put adapters into all its linear layers except the head; a scalar head stays trainable.
+    """Freeze `model` and add adapters to all its linear layers except the head; a scalar head stays trainable.
 
-    The experts of a mixture that are one fused parameter stay frozen: an adapter there would hold a second copy of them
-    for the backward pass. Raises `ModelError` for a family that adapters do not fit.
+    Experts of a mixture that are one fused parameter stay frozen: an adapter there would keep a second copy of them for
+    the backward pass. Raises `ModelError` for an architecture that does not support adapters.
     """
     linear = _linear_layers(model)
     _check_adapters_fit(model, linear)
     _warn_of_frozen_experts(model)
-    # peft's annotations are narrower than what it takes: any number, any collection of names.
+    # peft's annotations are narrower than what it accepts: any number, any collection of names.
     settings: dict[str, Any] = {"lora_alpha": alpha, "target_modules": {f"{_ROOT}.{name}" for name in linear}}
-    # GPT-2 keeps its matrices transposed.
+    # GPT-2 stores its matrices transposed.
     settings["fan_in_fan_out"] = any(isinstance(module, Conv1D) for module in linear.values())
     config = LoraConfig(r=rank, lora_dropout=0.0, bias="none", **settings)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        # Given the model itself, peft takes the dense layers of a mixture of experts for the experts of an old
-        # checkpoint, which had the same names, and puts their adapters elsewhere. In a container, names are names.
+        # Given the model itself, peft mistakes the dense layers of a mixture of experts for the experts of an old
+        # checkpoint, which had the same names, and puts their adapters elsewhere. In a container it uses plain names.
         inject_adapter_in_model(config, torch.nn.ModuleDict({_ROOT: model}))
     for name, parameter in model.named_parameters():
         parameter.requires_grad = "lora_" in name or name.startswith("score.")
@@ -47,7 +47,7 @@ def add_lora(model: PreTrainedModel, *, rank: int, alpha: float, seed: int) -> P
 
 
 def _linear_layers(model: PreTrainedModel) -> dict[str, torch.nn.Module]:
-    """All linear layers but the head. A router that is a linear layer with a forward of its own is not one."""
+    """All linear layers except the head, and except routers, which are linear layers with their own forward."""
     heads = (model.get_output_embeddings(), getattr(model, "score", None))
     return {
         name: module
@@ -61,7 +61,7 @@ def _check_adapters_fit(model: PreTrainedModel, linear: dict[str, torch.nn.Modul
     if family in STATE_SPACE_FAMILIES:
         raise ModelError(
             f"LoRA is not supported for architecture {family!r}, whose kernels read the weights of its linear layers "
-            "directly, past the adapters. Remove `lora` from the configuration to train all weights, or choose a "
+            "directly, bypassing the adapters. Remove `lora` from the configuration to train all weights, or choose a "
             "model of another architecture"
         )
     if len({id(module.weight) for module in linear.values()}) < len(linear):
@@ -86,9 +86,9 @@ def _warn_of_frozen_experts(model: PreTrainedModel) -> None:
 
 @contextmanager
 def adapters_off(model: PreTrainedModel) -> Iterator[None]:
-    """The model as it was before its adapters: the reference of the KL penalty, with no second copy of the weights."""
+    """The model without its adapters: the reference of the KL penalty, with no second copy of the weights."""
     layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
-    assert layers, "the model has no adapters to switch off"
+    assert layers, "the model has no adapters to turn off"
     for layer in layers:
         layer.enable_adapters(False)
     try:
@@ -100,10 +100,10 @@ def adapters_off(model: PreTrainedModel) -> Iterator[None]:
 
 @contextmanager
 def adapters_merged(model: PreTrainedModel) -> Iterator[PreTrainedModel]:
-    """The model itself with its adapters folded into the weights and gone from its modules; afterwards as before.
+    """The model itself with its adapters merged into the weights and removed from its modules; restored afterward.
 
-    Subtracting an adapter again would change the last bits of its weight, and a resumed run with them. The weights are
-    therefore put back from a copy, which holds only the adapted ones, in the memory of the host.
+    Subtracting an adapter again would change the last bits of its weight, and with them a resumed run. The weights are
+    therefore restored from a copy in host memory, which holds only the adapted ones.
     """
     layers = {name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)}
     originals: dict[str, Tensor] = {}

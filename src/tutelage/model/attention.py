@@ -1,7 +1,7 @@
-"""Attention over packed tokens, as a function that any Hugging Face model with the attention interface calls.
+"""Attention over packed tokens, as a function for any Hugging Face model that uses the attention interface.
 
-Linear layers, norms and the embedding see T tokens and no padding. Only inside this function do sequences become
-rectangles, because attention needs them. The model hands our `layout` through its keyword arguments, so that gradient
+Linear layers, norms and the embedding see T tokens and no padding. Only inside this function are sequences padded to
+rectangles, because attention needs them. The model passes our `layout` through its keyword arguments, so that gradient
 checkpointing finds it again.
 """
 
@@ -21,7 +21,7 @@ ATTENTION_NAME = "tutelage_packed"
 
 
 class Layout(Protocol):
-    """Where packed tokens stand for attention: queries, keys and values come and go as (T, H, head width)."""
+    """The arrangement of packed tokens for attention; queries, keys, values and results are (T, H, head width)."""
 
     def attend(self, layer_index: int, queries: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor: ...
 
@@ -91,7 +91,7 @@ def heads_as_columns(queries: Tensor, num_key_heads: int) -> Tensor:
 
 
 class _Pad(torch.autograd.Function):
-    """(T, ...) rows to places `index` (T,) of a zeroed (num_places, ...); places differ: the gradient is a gather."""
+    """Scatter (T, ...) rows to distinct `index` (T,) of a zeroed (num_places, ...); the gradient is a gather."""
 
     @staticmethod
     def forward(context: Any, rows: Tensor, index: Tensor, num_places: int) -> Tensor:
@@ -121,7 +121,7 @@ class _Unpad(torch.autograd.Function):
 
 
 def gather_distinct(rows: Tensor, index: Tensor) -> Tensor:
-    """`rows[index]` (along the first axis) where no place occurs twice, so that the gradient needs no sums."""
+    """`rows[index]` (along the first axis) for an index without duplicates, so that the gradient needs no sums."""
     return _Unpad.apply(rows, index)
 
 
@@ -146,13 +146,13 @@ class _Repeat(torch.autograd.Function):
 
 
 class Rectangle:
-    """Sequences that stand end to end, as one right-padded rectangle (rows, S)."""
+    """Concatenated sequences as one right-padded rectangle (rows, S)."""
 
     def __init__(self, lengths: list[int], device: torch.device) -> None:
         self.num_rows, self.num_columns = len(lengths), max(lengths)
         sizes = torch.tensor(lengths, device=device)
         self.mask = torch.arange(self.num_columns, device=device) < sizes.unsqueeze(1)  # (rows, S)
-        self.place_index = self.mask.flatten().nonzero().squeeze(1)  # where each token stands in the rectangle
+        self.place_index = self.mask.flatten().nonzero().squeeze(1)  # each token's index in the rectangle
         self.is_full = min(lengths) == self.num_columns
 
     def pad(self, rows: Tensor) -> Tensor:
@@ -170,13 +170,13 @@ class Rectangle:
 class SequenceLayout:
     """Groups of at most one response: each is one causal sequence.
 
-    The layers read them from short to long, so that those of like length share a rectangle with little padding.
+    The layers process them from short to long, so that those of similar length share a rectangle with little padding.
     """
 
     def __init__(self, lengths: list[int], device: torch.device) -> None:
         order = sorted(range(len(lengths)), key=lengths.__getitem__)
         blocks = _blocks_of_like_length([lengths[i] for i in order])
-        # Where each packed token stands for the layers, and where each of theirs is packed; None: the same place.
+        # Each packed token's index in the layers' order, and the inverse; None: the same order.
         self.place: Tensor | None = None
         self.packed_place: Tensor | None = None
         if len(blocks) > 1:
@@ -185,7 +185,7 @@ class SequenceLayout:
             self.packed_place = torch.tensor(places, device=device)
             self.place = self.packed_place.argsort()
         else:
-            blocks = [lengths]  # as they are packed: one rectangle holds them in any order
+            blocks = [lengths]  # in packed order: one rectangle holds them in any order
         self.rectangles = [Rectangle(block, device) for block in blocks]
         self.sizes = [sum(block) for block in blocks]
 
@@ -198,20 +198,20 @@ class SequenceLayout:
 
 
 def _attend_causally(rectangle: Rectangle, queries: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
-    # Padding stands on the right, where causal attention never looks from a real token.
+    # Padding is on the right, where causal attention never looks from a real token.
     mixed = attend_over_heads(
         rectangle.pad(queries), rectangle.pad(keys), rectangle.pad(values), is_causal=True, scaling=scaling
     )
     return rectangle.unpad(mixed)
 
 
-# A rectangle takes sequences up to this much longer than its shortest, and these few tokens more: under a sixth of it
-# is padding on average, and short sequences do not each get a call of their own.
+# A rectangle takes sequences up to this factor longer than its shortest, plus these few tokens: less than a sixth of it
+# is padding on average, and short sequences do not each get a separate call.
 LENGTH_FACTOR, LENGTH_SLACK = 1.4, 8
 
 
 def _blocks_of_like_length(lengths: list[int]) -> list[list[int]]:
-    """Ascending `lengths`, cut where a rectangle would be mostly padding."""
+    """Split ascending `lengths` so that no rectangle is mostly padding."""
     blocks: list[list[int]] = []
     for length in lengths:
         if not blocks or length > LENGTH_FACTOR * blocks[-1][0] + LENGTH_SLACK:
@@ -223,7 +223,7 @@ def _blocks_of_like_length(lengths: list[int]) -> list[list[int]]:
 class SharedPromptLayout:
     """Groups of several responses: prompts attend to themselves, each response to its prompt and to itself.
 
-    The layers read all prompts first, then all responses: sorting once is cheaper than gathering in every layer.
+    The layers process all prompts first, then all responses: sorting once is cheaper than gathering in every layer.
     """
 
     def __init__(self, batch: PackedBatch) -> None:
@@ -261,11 +261,11 @@ class SharedPromptLayout:
         return torch.cat((self.prompts.unpad(prompts), self.responses.unpad(responses)))
 
     def _seen(self, prompts: Tensor, own: Tensor) -> Tensor:
-        """(M, H, P + R, width): what each response may look at."""
+        """(M, H, P + R, width): what each response may attend to."""
         return torch.cat((_Repeat.apply(prompts, self.group, self.membership), self.responses.pad(own)), 2)
 
     def _bias(self, dtype: torch.dtype) -> Tensor:
-        """`is_seen` as 0 and -inf: made once, where a mask of truths would be turned into this in every layer."""
+        """`is_seen` as 0 and -inf: computed once, because a boolean mask would be converted to this in every layer."""
         if dtype not in self.biases:
             self.biases[dtype] = torch.zeros_like(self.is_seen, dtype=dtype).masked_fill_(~self.is_seen, -torch.inf)
         return self.biases[dtype]
@@ -287,7 +287,7 @@ def _prompts_first(batch: PackedBatch) -> list[int]:
 
 
 def layout_of(batch: PackedBatch) -> SequenceLayout | SharedPromptLayout:
-    """The cheapest layout for `batch`: plain causal sequences where every prompt has exactly one response."""
+    """The cheapest layout for `batch`: plain causal sequences if every prompt has exactly one response."""
     # Counting responses is not enough: one prompt may have two and another none.
     if batch.group_of_response == list(range(len(batch.prompt_lengths))):
         lengths = [p + r for p, r in zip(batch.prompt_lengths, batch.response_lengths, strict=True)]

@@ -1,4 +1,4 @@
-"""How long a sequence a model can read."""
+"""The maximum sequence length of a model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def context_limit(model: PreTrainedModel) -> int:
 
 
 def context_of(config: Any) -> int:
-    """The same from a configuration; `UNLIMITED` where its positions have no end."""
+    """The same from a configuration; `UNLIMITED` if its positions have no limit."""
     text = config.get_text_config()
     limits = [getattr(text, name, None) for name in ("max_position_embeddings", "max_seq_len")]
     limits += [_unscaled_context(parameters) for parameters in _rope_parameters(text)]
@@ -23,15 +23,15 @@ def context_of(config: Any) -> int:
 
 
 def _rope_parameters(text: Any) -> list[dict[str, Any]]:
-    """Those of the model, or of each kind of its layers."""
+    """The RoPE parameters of the model, or of each kind of layer."""
     found = getattr(text, "rope_parameters", None) or {}
     return [found] if "rope_type" in found else [own for own in found.values() if isinstance(own, dict)]
 
 
 def _unscaled_context(parameters: dict[str, Any]) -> int | None:
-    """Up to where longrope uses its factors for short sequences.
+    """The length up to which longrope uses its factors for short sequences.
 
-    One longer sequence turns all tokens that are read with it to the other factors, and its own earlier tokens with
-    them: a record's numbers would depend on its neighbors, and those of a response on when they were computed.
+    One longer sequence switches all tokens in its batch, including its own earlier tokens, to the other factors: a
+    record's results would depend on its neighbors, and a response's on when they were computed.
     """
     return parameters.get("original_max_position_embeddings") if parameters["rope_type"] == "longrope" else None

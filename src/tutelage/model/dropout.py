@@ -19,29 +19,29 @@ BLOCK_NAMES = (*MIXER_NAMES, "mlp", "ffn", "feed_forward", "block_sparse_moe", "
 def residual_dropout(model: PreTrainedModel, probability: float) -> None:
     """Dropout on what each attention and feed-forward block adds to the residual stream, in training mode only.
 
-    Raises `ModelError` where the blocks of this family cannot be told from the stream itself.
+    Raises `ModelError` if this architecture's blocks cannot be separated from the residual stream.
     """
     if probability == 0:
         return
     found = {name: block for name, block in backbone(model).named_modules() if name.split(".")[-1] in BLOCK_NAMES}
-    # The second matrix of a feed-forward stands for it where the layer has no module of its own for the whole.
+    # The second matrix of a feed-forward block stands in for it if the layer has no module for the whole block.
     blocks = [block for name, block in found.items() if not any(name.startswith(f"{other}.") for other in found)]
     drop = _Drop()
     for block in blocks:
         block.register_forward_hook(drop)
     if not blocks or not _stream_survives(model, blocks):
         raise ModelError(
-            f"family {model.config.model_type!r} does not keep what its blocks add apart from the residual stream, so "
-            f"residual_dropout {probability} would drop other things; set residual_dropout: 0"
+            f"architecture {model.config.model_type!r} does not separate its blocks' outputs from the residual "
+            f"stream, so residual_dropout {probability} would drop the wrong values; set residual_dropout: 0"
         )
     drop.probability = probability
 
 
 class _Drop:
-    """The hook of every block: its output dropped, elsewhere it hands on what came."""
+    """The hook of every block: applies dropout to its output in training, and passes it through otherwise."""
 
     def __init__(self) -> None:
-        self.probability = 1.0  # until it is known that the stream survives
+        self.probability = 1.0  # until it is verified that the stream is preserved
 
     def __call__(self, block: torch.nn.Module, _: Any, output: Any) -> Any:
         if isinstance(output, (tuple, list)):
@@ -53,9 +53,9 @@ class _Drop:
 
 
 def _stream_survives(model: PreTrainedModel, blocks: list[torch.nn.Module]) -> bool:
-    """Whether each layer hands on a multiple of what it read when all that `blocks` add is dropped.
+    """Whether each layer outputs a multiple of its input when everything that `blocks` add is dropped.
 
-    Norms are passed over: those of some families stand on the stream itself.
+    Norms are skipped: in some architectures they are applied to the stream itself.
     """
     layers = _layers(model)
     read: dict[torch.nn.Module, Tensor] = {}
@@ -75,7 +75,7 @@ def _stream_survives(model: PreTrainedModel, blocks: list[torch.nn.Module]) -> b
     try:
         with evaluating(model):
             for block in blocks:
-                block.training = True  # of the hook alone; what is inside keeps evaluating
+                block.training = True  # for the hook only; its submodules stay in eval mode
             hidden_states(model, pack([Group(prompt=tokens, responses=[])], device=next(model.parameters()).device))
     finally:
         for handle in handles:

@@ -24,12 +24,12 @@ def backbone(model: PreTrainedModel) -> torch.nn.Module:
         if isinstance(found := getattr(model, name, None), torch.nn.Module):
             return found
     raise ModelError(
-        f"family {model.config.model_type!r} keeps its layers where they are not looked for; use another family"
+        f"unsupported architecture {model.config.model_type!r}: cannot locate its transformer layers; use another one"
     )
 
 
 def last_states(model: PreTrainedModel, **inputs: Any) -> Tensor:
-    """What the layers make of their `inputs`, after the final norm: computed in its precision, of its weights' type."""
+    """The layers' output for their `inputs`, after the final norm: computed in its precision, of its weights' dtype."""
     with layer_precision(model):
         states: Tensor = backbone(model)(use_cache=False, **inputs).last_hidden_state
     return states.to(next(model.parameters()).dtype)
@@ -48,14 +48,14 @@ def hidden_states(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
 
 
 def response_logprobs(model: PreTrainedModel, batch: PackedBatch, *, temperature: float = 1.0) -> Tensor:
-    """Log-probability (nats) of every response token, (N,): only they go through the vocabulary head."""
+    """Log-probability (nats) of every response token, (N,): only these go through the vocabulary head."""
     return response_logprobs_and_entropy(model, batch, temperature=temperature, should_measure_entropy=False)[0]
 
 
 def response_logprobs_and_entropy(
     model: PreTrainedModel, batch: PackedBatch, *, temperature: float = 1.0, should_measure_entropy: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """The same, and the entropy (nats, no gradient) of the distribution each token was drawn from, or nothing."""
+    """The same, and the entropy (nats, no gradient) of each token's distribution, or empty."""
     states = hidden_states(model, batch).index_select(0, batch.predicting)
     head = model.get_output_embeddings()
     with head_precision(model):
@@ -70,7 +70,7 @@ def response_logprobs_and_entropy(
 
 
 def response_scores(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
-    """The score (M,) of each response, read at its last token: the stop token, where there is one. In float32."""
+    """The score (M,) of each response, read at its last token: the stop token, if there is one. In float32."""
     return _scalars(model, hidden_states(model, batch).index_select(0, batch.last))
 
 
@@ -85,13 +85,13 @@ def _scalars(model: PreTrainedModel, states: Tensor) -> Tensor:
 
 
 def score_bias(model: PreTrainedModel) -> float:
-    """The constant, kept in the model's configuration, by which `tutelage reward` gave demonstrations mean score 0."""
+    """The constant with which `tutelage reward` set the mean score of demonstrations to 0; stored in the config."""
     return float(getattr(model.config, "score_bias", 0.0))
 
 
 @contextmanager
 def evaluating(*models: torch.nn.Module) -> Iterator[None]:
-    """Without dropout and without gradients; each model's mode is put back after."""
+    """Without dropout and without gradients; each model's mode is restored afterward."""
     modes = [model.training for model in models]
     for model in models:
         model.eval()

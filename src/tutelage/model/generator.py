@@ -1,4 +1,4 @@
-"""What samples responses for training and evaluation: our own sampler in this process, or another engine."""
+"""Samplers of responses for training and evaluation: our own in this process, or another engine."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Generator(Protocol):
         room: Sequence[int] | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> list[list[SampledResponse]]:
-        """`num_responses` to each prompt; `draws` is where randomness comes from. See `sampling.sample_responses`."""
+        """Sample `num_responses` per prompt; `draws` is the source of randomness. See `sampling.sample_responses`."""
         ...
 
     def load_weights(self, policy: Policy) -> None:
-        """Sample from these weights from here on; called before every rollout."""
+        """Sample from these weights from now on; called before every rollout."""
         ...
 
 
 class LocalGenerator:
-    """The sampler of this process on the policy itself: its weights are always the newest."""
+    """The sampler of this process, using the policy itself: its weights are always current."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -61,7 +61,7 @@ class LocalGenerator:
         )
 
     def load_weights(self, policy: Policy) -> None:
-        """Nothing is copied: both are one model."""
+        """Nothing to copy: both are one model."""
         assert policy is self.policy, "a local generator samples from the policy that it was made with"
 
 

@@ -1,4 +1,4 @@
-"""What models say about many groups: scores, losses and per-token numbers, in micro-batches, without gradients."""
+"""Inference over many groups: scores, losses and per-token values, in micro-batches, without gradients."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def compute_sequence_logprobs(
     tokens_per_microbatch: int,
     on_progress: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """Log-probability (nats) of every whole response of `groups`, in their order: (M,), without gradient.
+    """Log-probability (nats) of each response of `groups` as a whole, in their order: (M,), without gradient.
 
-    `on_progress` is told how many groups each micro-batch had.
+    `on_progress` is called with the number of groups of each micro-batch.
     """
 
     def measure(batch: PackedBatch) -> Tensor:
@@ -56,7 +56,7 @@ def _per_response(
     tokens_per_microbatch: int,
     on_progress: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """One number of every response, (M,), by a `measure` that gives those of one micro-batch."""
+    """One number per response, (M,), from a `measure` that computes those of one micro-batch."""
     device = next(model.parameters()).device
     first = [0]
     for group in groups:
@@ -88,10 +88,10 @@ def compute_token_rows(
     measure: Callable[[PackedBatch], Tensor],
     batches: Sequence[Sequence[int]],
 ) -> Tensor:
-    """What `measure` says of every response token, as right-padded rows (M, R) over all responses, without gradient.
+    """`measure` for every response token, as right-padded rows (M, R) over all responses, without gradient.
 
-    `measure` returns (N,) over the response tokens of one packed batch, read by `model`; `batches` are the indices of
-    the groups that are packed together, each group in one of them.
+    `measure` returns (N,) over the response tokens of one packed batch, run through `model`; `batches` are the indices
+    of the groups that are packed together, each group in exactly one of them.
     """
     device = next(model.parameters()).device
     num_responses = [len(group.responses) for group in groups]

@@ -1,4 +1,4 @@
-"""Model folders in and out: policies (causal language models), reward and value models (one scalar head)."""
+"""Loading and saving model folders: policies (causal language models), reward and value models (scalar head)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tutelage.errors import ConfigError, ModelError
 from tutelage.model.stops import tell_generation, tell_stop_tokens
 from tutelage.model.trials import check_head_is_linear, choose_attention
 
-# Loading prints a bar and, for a reward model made from a policy, a report of the head that is meant to be missing.
+# Loading prints a progress bar and, for a reward model made from a policy, a warning about the missing head.
 transformers_logging.disable_progress_bar()
 transformers_logging.set_verbosity_error()
 
@@ -37,13 +37,13 @@ DROPOUTS = (
     "activation_dropout",
     "layerdrop",
 )
-# Heads that do more than a linear map: their log-probabilities would be wrong if only the linear part were applied.
+# Heads that are more than a linear map: log-probabilities would be wrong if only the linear part were applied.
 UNSUPPORTED_HEADS = ("final_logit_softcapping", "logits_scaling", "logit_scale", "lm_head_multiplier")
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 def device_of(name: str) -> torch.device:
-    """A device by torch's name; "auto" takes a GPU if there is one. Raises `ConfigError` for one that is not here."""
+    """A device by torch's name; "auto" takes a GPU if there is one. Raises `ConfigError` if it is not available."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -61,13 +61,13 @@ def load_tokenizer(path: str | Path) -> Any:
     """The tokenizer of a model folder or hub id."""
     _require_place(path)
     if not Path(path).exists():
-        _load_config(path)  # a hub that cannot be reached is told as such
+        _load_config(path)  # reports an unreachable hub as such
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(path), trust_remote_code=False)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(
-            f"model {str(path)!r} has no tokenizer that could be loaded ({_first_line(error)}); a policy needs one. "
-            "Put tokenizer.json and tokenizer_config.json into the folder, e.g. with tokenizer.save_pretrained(folder)"
+            f"model {str(path)!r} has no tokenizer that can be loaded ({_first_line(error)}); a policy needs one. "
+            "Add tokenizer.json and tokenizer_config.json to the folder, e.g. with tokenizer.save_pretrained(folder)"
         ) from error
     _check_tokens_fit(path, tokenizer)
     tell_stop_tokens(path, tokenizer)
@@ -75,7 +75,7 @@ def load_tokenizer(path: str | Path) -> Any:
 
 
 def _check_tokens_fit(path: str | Path, tokenizer: Any) -> None:
-    """Refuse a tokenizer with more tokens than the model beside it has embeddings."""
+    """Refuse a tokenizer with more tokens than its model has embeddings."""
     if not (Path(path) / "config.json").is_file():
         return
     num_embeddings = getattr(_load_config(path).get_text_config(), "vocab_size", None)
@@ -88,16 +88,16 @@ def _check_tokens_fit(path: str | Path, tokenizer: Any) -> None:
 
 
 def load_policy(path: str | Path, *, device: str | torch.device = "cpu", trust_pickle: bool = False) -> PreTrainedModel:
-    """A causal language model, in float32, all its own dropout set to 0, reading packed tokens where its family can."""
+    """A causal language model in float32, its own dropout set to 0, with packed attention if its architecture can."""
     config = _load_config(path)
     if _has_trained_score(config):
         raise ModelError(
-            f"model {str(path)!r} is a reward model, which has no vocabulary head; give the folder of a policy"
+            f"model {str(path)!r} is a reward model, which has no vocabulary head; use the folder of a policy"
         )
     scaled = [name for name in UNSUPPORTED_HEADS if getattr(config.get_text_config(), name, None) not in (None, 1, 1.0)]
     if scaled:
         raise ModelError(
-            f"model {str(path)!r} has {', '.join(scaled)} in its head, which is not supported; use another family"
+            f"model {str(path)!r} has {', '.join(scaled)} in its head, which is not supported; use another architecture"
         )
     model = _from_pretrained(AutoModelForCausalLM, path, config, trust_pickle)
     check_head_is_linear(model)
@@ -111,7 +111,7 @@ def load_scalar_model(
     device: str | torch.device = "cpu",
     trust_pickle: bool = False,
 ) -> PreTrainedModel:
-    """A reward or value model, from the folder of one; with a `head_seed` also from a policy's, with a fresh head.
+    """A reward or value model, from the folder of one; with a `head_seed`, also from a policy's, with a fresh head.
 
     Fresh head: weights N(0, 1 / (D + 1)) (lm-human-preferences and summarize-from-feedback code), no bias.
     """
@@ -120,19 +120,19 @@ def load_scalar_model(
     if not is_trained and head_seed is None:
         raise ModelError(
             f"model {str(path)!r} is not a reward model (its architecture is {config.architectures}), so its scores "
-            "would be random; give the folder that `tutelage reward` wrote"
+            "would be random; use the folder that `tutelage reward` wrote"
         )
     if is_trained and config.num_labels != 1:
         raise ModelError(f"reward model {str(path)!r} has {config.num_labels} labels; it must have one, the score")
     config.num_labels = 1
     if config.pad_token_id == config.eos_token_id:
-        # Other programs read the score at the last token that is not padding: it must not be the one before the stop.
+        # Other programs read the score at the last non-padding token, so the stop token must not be the padding token.
         config.pad_token_id = None
     may_lack = () if is_trained else ("score.",)
     model = _from_pretrained(AutoModelForSequenceClassification, path, config, trust_pickle, may_lack=may_lack)
     head = getattr(model, "score", None)
     if not isinstance(head, torch.nn.Module):
-        raise ModelError(f"model {str(path)!r}: family {config.model_type!r} has no `score` head; use another family")
+        raise ModelError(f"model {str(path)!r}: architecture {config.model_type!r} has no `score` head; use another")
     if head_seed is not None and not is_trained:
         assert isinstance(head, torch.nn.Linear), "transformers makes a scalar head a linear layer"
         generator = torch.Generator().manual_seed(head_seed)
@@ -156,8 +156,8 @@ def new_language_model(
 ) -> PreTrainedModel:
     """A Llama-shaped model with random weights and tied embeddings; its feed-forward is 8/3 of the width.
 
-    `has_query_key_norm` normalises each head's queries and keys (Henry et al. 2020): the family is then Qwen3, which is
-    Llama with this norm. `rope_theta`: base of the rotary positions (Su et al. 2021).
+    `has_query_key_norm` normalizes each head's queries and keys (Henry et al. 2020): the architecture is then Qwen3,
+    which is Llama with this norm. `rope_theta`: base of the rotary positions (Su et al. 2021).
     """
     config = AutoConfig.for_model(
         "qwen3" if has_query_key_norm else "llama",
@@ -182,9 +182,9 @@ def new_language_model(
 
 
 def save_model(model: PreTrainedModel, tokenizer: Any | None, folder: Path) -> None:
-    """A `save_pretrained` folder that plain transformers loads; weights only as safetensors."""
+    """Save a `save_pretrained` folder that plain transformers can load; weights only as safetensors."""
     was = model.config._attn_implementation
-    # A checkpoint must not ask other programs for our attention function.
+    # A checkpoint must not request our attention function from other programs.
     model.config._attn_implementation = None
     if tokenizer is not None:
         tell_generation(model, tokenizer)
@@ -197,7 +197,7 @@ def save_model(model: PreTrainedModel, tokenizer: Any | None, folder: Path) -> N
 
 
 def check_same_vocabulary(policy_path: str | Path, scalar_path: str | Path, name: str = "reward_model") -> None:
-    """Refuse a reward model that would read the policy's token ids as other words."""
+    """Refuse a reward model with a different vocabulary than the policy."""
     policy, other = load_tokenizer(policy_path), load_tokenizer(scalar_path)
     policy_vocabulary, other_vocabulary = policy.get_vocab(), other.get_vocab()
     if policy_vocabulary == other_vocabulary:
@@ -205,8 +205,8 @@ def check_same_vocabulary(policy_path: str | Path, scalar_path: str | Path, name
     differing = sum(policy_vocabulary.get(token) != i for token, i in other_vocabulary.items())
     raise ModelError(
         f"{name} {str(scalar_path)!r} has a vocabulary of {len(other_vocabulary)} tokens, {differing} of which the "
-        f"policy {str(policy_path)!r} ({len(policy_vocabulary)} tokens) does not have or numbers differently; they "
-        "must be the same. Train the reward model from the same base model as the policy"
+        f"policy {str(policy_path)!r} ({len(policy_vocabulary)} tokens) does not have or gives other ids; they must "
+        "be the same. Train the reward model from the same base model as the policy"
     )
 
 
@@ -219,7 +219,7 @@ def _require_place(path: str | Path) -> None:
     if not Path(path).exists() and not HUB_ID.fullmatch(str(path)):
         raise ModelError(
             f"model folder {str(path)!r} does not exist. Give a folder written by save_pretrained (the `model` "
-            "folder of a run is there once the run has ended), or a hub id"
+            "folder of a run exists once the run has finished), or a hub id"
         )
 
 
@@ -232,7 +232,7 @@ def _load_config(path: str | Path) -> Any:
     except (OSError, ValueError, json.JSONDecodeError) as error:
         raise ModelError(
             f"model {str(path)!r} could not be found or read ({_first_line(error)}); give a folder written by "
-            "save_pretrained, or a hub id where a hub can be reached"
+            "save_pretrained, or a hub id if a hub is reachable"
         ) from error
     for name in DROPOUTS:
         if isinstance(getattr(config, name, None), float):
@@ -261,7 +261,7 @@ def _from_pretrained(
     if missing:
         raise ModelError(
             f"model {str(path)!r} has no weights for {', '.join(missing[:3])} ({len(missing)} missing in all), which "
-            "would be random. Give a whole folder, written by save_pretrained"
+            "would be random. Give a complete folder, written by save_pretrained"
         )
     return model
 

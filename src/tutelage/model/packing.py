@@ -1,8 +1,8 @@
-"""Prompts and responses laid end to end, without padding, each prompt computed once however many responses it has.
+"""Packed prompts and responses, without padding; each prompt is computed once however many responses it has.
 
-A batch is a list of groups: one prompt with its responses. The tokens of a group follow one another: prompt, first
+A batch is a list of groups: one prompt with its responses. The tokens of a group are consecutive: prompt, first
 response, second response ... A response attends to its prompt and to itself, never to its siblings, and its positions
-count on from the prompt's end. Everything trains on this one layout: documents (their first token is the prompt),
+continue from the prompt's end. Everything trains on this one layout: documents (their first token is the prompt),
 demonstrations and rollouts (one response), rankings (K).
 """
 
@@ -36,10 +36,10 @@ class Group:
 class PackedBatch:
     """A batch of groups on one device. Producer: `pack`; consumers: `forward.hidden_states` and every training loop.
 
-    `tokens`, `positions` (T,): what the model reads. `response_tokens` (N,): all responses end to end; `predicting`
+    `tokens`, `positions` (T,): the model's input. `response_tokens` (N,): all responses concatenated; `predicting`
     (N,): the packed position whose hidden state predicts each of them; `last` (M,): the packed position of each
     response's last token. `prompt_lengths` (G,), `response_lengths` (M,), `group_of_response` (M,) as Python lists, for
-    the layouts of attention.
+    the attention layouts.
     """
 
     tokens: Tensor
@@ -62,13 +62,13 @@ class PackedBatch:
         )
 
     def response_mask(self) -> Tensor:
-        """(M, R), True on response tokens, stop token included."""
+        """(M, R), True on response tokens, including the stop token."""
         lengths = torch.tensor(self.response_lengths, device=self.tokens.device)
         return torch.arange(max(self.response_lengths), device=self.tokens.device) < lengths.unsqueeze(1)
 
 
 def pack(groups: Sequence[Group], *, device: torch.device | str = "cpu") -> PackedBatch:
-    """Lay `groups` end to end."""
+    """Pack `groups` into one batch."""
     tokens: list[int] = []
     positions: list[int] = []
     predicting: list[int] = []
@@ -99,9 +99,9 @@ def pack(groups: Sequence[Group], *, device: torch.device | str = "cpu") -> Pack
 
 
 def split_by_tokens(groups: Sequence[Group], tokens_per_microbatch: int) -> Iterator[list[int]]:
-    """Indices of `groups` in micro-batches of at most `tokens_per_microbatch` tokens (a longer group stands alone).
+    """Indices of `groups` in micro-batches of at most `tokens_per_microbatch` tokens (a longer group is alone in one).
 
-    Groups of like length share a micro-batch, so that attention, which works on rectangles, wastes little.
+    Groups of similar length share a micro-batch, so that attention, which uses padded rectangles, wastes little.
     """
     order = sorted(range(len(groups)), key=lambda i: (-groups[i].num_tokens, i))
     batch: list[int] = []

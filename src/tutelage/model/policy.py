@@ -1,6 +1,6 @@
-"""A model as one thing: packed tokens in, one kind of number out, and how it is prompted; one folder holds it all.
+"""A model as one object: packed tokens in, one kind of number out, plus its prompting; all stored in one folder.
 
-Everything that reads a model calls its one `forward`: an engine that shards or compiles modules wraps that call, as
+Everything that runs a model calls its one `forward`: an engine that shards or compiles modules wraps that call, as
 `torch.distributed.fsdp.fully_shard` does.
 """
 
@@ -23,10 +23,10 @@ from tutelage.text.render import Renderer, make_renderer
 
 
 class PackedModel(torch.nn.Module):
-    """What a policy, a score model and a value model have in common.
+    """Common base of the policy, the score model and the value model.
 
-    `renderer` says how the model is prompted and holds its tokenizer; both are saved in the model's folder and come
-    back from there. `dtype` says what the layers multiply in wherever the model is read; weights stay float32.
+    `renderer` defines how the model is prompted and holds its tokenizer; both are saved in and loaded from the model's
+    folder. `dtype` is what the layers compute in, wherever the model is used; weights stay float32.
     """
 
     def __init__(self, model: PreTrainedModel, renderer: Renderer, *, dtype: str = "float32") -> None:
@@ -63,9 +63,9 @@ class PackedModel(torch.nn.Module):
 
 
 class TokenLogprobs(NamedTuple):
-    """Log-probabilities (N,) of response tokens and, where measured, the entropies (N,) of their distributions; nats.
+    """Log-probabilities (N,) of response tokens and, if measured, the entropies (N,) of their distributions; nats.
 
-    The entropies carry no gradient and are empty where they were not measured.
+    The entropies carry no gradient and are empty if they were not measured.
     """
 
     logprobs: Tensor
@@ -112,13 +112,13 @@ class _ScalarModel(PackedModel):
         device: torch.device | str = "cpu",
         dtype: str = "float32",
     ) -> Self:
-        """That of a reward model's folder; with a `head_seed` also that of a policy's folder, with a fresh head."""
+        """Load from a reward model's folder; with a `head_seed`, also from a policy's folder, with a fresh head."""
         renderer = renderer or make_renderer(load_tokenizer(path))
         return cls(load_scalar_model(path, head_seed=head_seed, device=device), renderer, dtype=dtype)
 
     @property
     def bias(self) -> float:
-        """What is taken off every score, so that demonstrations have mean score 0."""
+        """Subtracted from every score, so that demonstrations have mean score 0."""
         return score_bias(self.model)
 
     @bias.setter
@@ -127,7 +127,7 @@ class _ScalarModel(PackedModel):
 
 
 class ScoreModel(_ScalarModel):
-    """The reward model: one number for a response."""
+    """The reward model: one number per response."""
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """(M,): the score of each response, read at its last token. In float32."""
@@ -135,7 +135,7 @@ class ScoreModel(_ScalarModel):
 
 
 class ValueModel(_ScalarModel):
-    """What predicts returns; it starts as the reward model."""
+    """Predicts returns; initialized from the reward model."""
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """(N,): the value of the state before each response token. In float32."""

@@ -1,6 +1,6 @@
-"""In which precision a model multiplies: a property of the loaded model, so that it is the same wherever it is read.
+"""The compute precision of a model: a property of the loaded model, so that it is the same wherever it is used.
 
-Weights are float32 always. In bfloat16 the layers multiply in it; the vocabulary head and the scalar head do not:
+Weights are always float32. With bfloat16 the layers compute in it, but the vocabulary head and the scalar head do not:
 log-probabilities, scores and values would be rounded to three digits.
 """
 
@@ -16,17 +16,17 @@ _LAYER_DTYPE = "_tutelage_layer_dtype"
 
 
 def set_precision(model: PreTrainedModel, dtype: str) -> PreTrainedModel:
-    """From now on the layers of `model` multiply in "float32" or "bfloat16"; returns the model."""
+    """Make the layers of `model` compute in "float32" or "bfloat16" from now on; returns the model."""
     setattr(model, _LAYER_DTYPE, torch.bfloat16 if dtype == "bfloat16" else None)
     return model
 
 
 def layer_precision(model: PreTrainedModel) -> AbstractContextManager[Any]:
-    """Around the layers, and around a loop without gradients: the weights are then converted once."""
+    """Context for the layers, and for a loop without gradients, in which the weights are then converted once."""
     dtype = getattr(model, _LAYER_DTYPE, None)
     return nullcontext() if dtype is None else torch.autocast(model.device.type, dtype=dtype)
 
 
 def head_precision(model: PreTrainedModel) -> AbstractContextManager[Any]:
-    """Around a head: float32, whatever is around it."""
+    """Context for a head: float32, regardless of the enclosing context."""
     return torch.autocast(model.device.type, enabled=False)

@@ -1,8 +1,8 @@
-"""Sampling responses with a KV cache: prompts prefilled once, finished rows leave, log-probabilities as sampled.
+"""Sampling responses with a KV cache: prompts are prefilled once, finished rows are dropped, log-probs are kept.
 
 The cache is one block per layer, written in place: nothing is copied from step to step. When a row finishes, the last
-row that still runs moves into its place, so the running rows stay a contiguous prefix at the cost of at most one row's
-copy per finished response.
+active row moves into its slot, so the active rows stay a contiguous prefix at the cost of at most one row copy per
+finished response.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tutelage.model.precision import head_precision, layer_precision
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingSettings:
-    """How responses are drawn. `temperature` 0 takes the most likely token; `top_p` 1 keeps the whole distribution."""
+    """How responses are drawn. `temperature` 0 is greedy decoding; `top_p` 1 keeps the whole distribution."""
 
     max_response_tokens: int
     temperature: float = 1.0
@@ -31,7 +31,7 @@ class SamplingSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampledResponse:
-    """Token ids (stop token included, when drawn), log-probabilities as sampled (nats), whether it ended by itself."""
+    """Token ids (including any stop token), log-probabilities as sampled (nats), whether it ended by itself."""
 
     tokens: list[int]
     logprobs: list[float]
@@ -47,10 +47,10 @@ class _CachedLayout:
         self.values: dict[int, Tensor] = {}
         self.prefill: SequenceLayout | None = None
         self.column = num_prompt_columns
-        self.mask: Tensor | None = None  # (rows, 1, 1, S) where a prompt is shorter than the longest
+        self.mask: Tensor | None = None  # (rows, 1, 1, S) if a prompt is shorter than the longest
 
     def start(self, prompt_lengths: list[int], row_of_prompt: Tensor, device: torch.device) -> None:
-        """Ready to take the prompts' keys and values: each is computed once and copied to all rows that continue it."""
+        """Allocate for the prompts' keys and values: each is computed once and copied to all rows that continue it."""
         self.prefill = SequenceLayout(prompt_lengths, device)
         self.row_of_prompt = row_of_prompt
         lengths = torch.tensor(prompt_lengths, device=device)
@@ -88,7 +88,7 @@ class _CachedLayout:
         cache[layer_index] = block
 
     def move_rows(self, sources: Tensor, targets: Tensor) -> None:
-        """Copy the cache of rows `sources` over that of rows `targets`, which have finished."""
+        """Copy the cache of rows `sources` over that of the finished rows `targets`."""
         for cache in (self.keys, self.values):
             for block in cache.values():
                 block[targets, :, : self.column] = block[sources, :, : self.column]
@@ -108,13 +108,13 @@ def sample_responses(
     room: Sequence[int] | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> list[list[SampledResponse]]:
-    """`num_responses` responses to each prompt, each up to the first of its `stop_tokens`, which it keeps.
+    """Sample `num_responses` responses per prompt, each up to and including the first of its `stop_tokens`.
 
-    `room`: the most tokens of each prompt's responses, where that is less than the settings allow; a long prompt then
-    shortens its own responses and no others.
+    `room`: the maximum response length per prompt, if less than the settings allow; a long prompt then shortens only
+    its own responses.
 
-    All uniform numbers are drawn first, one per (response, token): what is drawn for a prompt does not depend on which
-    rows finish when, nor on `rows_per_batch`. The generator must be on the CPU. Prompts of like length share a batch.
+    All uniform numbers are drawn first, one per (response, token): the draws for a prompt do not depend on which rows
+    finish when, nor on `rows_per_batch`. The generator must be on the CPU. Prompts of similar length share a batch.
     """
     uniforms = torch.rand(len(prompts), num_responses, settings.max_response_tokens, generator=generator)
     limits = [min(settings.max_response_tokens, own) for own in room or [settings.max_response_tokens] * len(prompts)]
@@ -122,7 +122,7 @@ def sample_responses(
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     prompts_per_batch = max(1, rows_per_batch // num_responses)
     found: list[list[SampledResponse]] = [[] for _ in prompts]
-    # The precision stands around the loop, so that the weights are converted once and not at every token.
+    # The precision context wraps the loop, so that the weights are converted once and not at every token.
     with evaluating(model), layer_precision(model):
         for start in range(0, len(order), prompts_per_batch):
             chosen = order[start : start + prompts_per_batch]
@@ -146,7 +146,7 @@ def _sample_rows(
     settings: SamplingSettings,
     stop_tokens: Sequence[int],
 ) -> list[SampledResponse]:
-    """One batch of rows: prompt 0's responses, then prompt 1's ... `limits`: the most tokens of each row."""
+    """One batch of rows: prompt 0's responses, then prompt 1's ... `limits`: the maximum tokens per row."""
     device = next(model.parameters()).device
     num_rows, max_tokens = len(prompts) * num_responses, max(limits)
     uniforms, lengths = uniforms.to(device), torch.tensor(limits, device=device)
@@ -156,7 +156,7 @@ def _sample_rows(
     tokens = torch.zeros(num_rows, max_tokens, dtype=torch.long, device=device)
     logprobs = torch.zeros(num_rows, max_tokens, device=device)
     is_complete = torch.zeros(num_rows, dtype=torch.bool, device=device)
-    rows = torch.arange(num_rows, device=device)  # which response stands in each running place
+    rows = torch.arange(num_rows, device=device)  # which response is in each active row
     logits = steps.first_logits()
     for t in range(max_tokens):
         drawn, drawn_logprobs = draw_tokens(logits, uniforms[rows, t], settings)
@@ -184,7 +184,7 @@ def _sample_rows(
 
 
 def _kept_places(has_ended: Tensor) -> Tensor | None:
-    """Which place's row stands in each running place afterwards: rows from the end fill the gaps. None: none ended."""
+    """The row that moves into each active slot: rows from the end fill the gaps. None if no row ended."""
     num_ended = int(has_ended.sum())
     if num_ended == 0:
         return None
@@ -198,7 +198,7 @@ def _kept_places(has_ended: Tensor) -> Tensor | None:
 def draw_tokens(logits: Tensor, uniforms: Tensor, settings: SamplingSettings) -> tuple[Tensor, Tensor]:
     """Token and log-probability at the sampling temperature, each (rows,): the distribution inverted at `uniforms`.
 
-    The log-probability is that of the full distribution, before `top_p` cuts it. Ten times faster than
+    The log-probability is that of the full distribution, before `top_p` truncates it. Ten times faster than
     `torch.multinomial` on a CPU.
     """
     logits = logits.float()
@@ -212,8 +212,7 @@ def draw_tokens(logits: Tensor, uniforms: Tensor, settings: SamplingSettings) ->
     # A GPU adds in another order at every place: in float32 the sums would not ascend everywhere, and a draw could fall
     # on a token that is next to impossible.
     cumulative = kept.cumsum(-1, dtype=torch.float64 if kept.is_cuda else None)
-    # Scaled by the sum as it came out in floating point: a draw then falls neither past the last token nor on one of
-    # probability 0.
+    # Scaled by the floating-point sum: a draw can then fall neither past the last token nor on one of probability 0.
     threshold = uniforms.unsqueeze(1) * cumulative[:, -1:]
     tokens = torch.searchsorted(cumulative, threshold, right=True).clamp_max(logits.shape[-1] - 1)
     return tokens.squeeze(1), probabilities.gather(1, tokens).squeeze(1).log()
@@ -272,7 +271,7 @@ class _PackedDecoder:
 
 
 class _PaddedDecoder:
-    """For families that packed attention does not fit: the model's own cache and attention, left-padded."""
+    """For architectures that packed attention does not support: the model's own cache and attention, left-padded."""
 
     def __init__(
         self,
@@ -308,7 +307,7 @@ class _PaddedDecoder:
 
     def keep(self, kept: Tensor) -> None:
         self.mask = self.mask[kept]
-        # Not `batch_select_indices`, which layers of linear attention lack; this indexes the rows just as well.
+        # Not `batch_select_indices`, which linear-attention layers lack; this indexes the rows just as well.
         self.cache.reorder_cache(kept)  # type: ignore[attr-defined]
 
     def next_logits(self, tokens: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import time
 
 import torch
 
-# The best of so few products, after one that is not counted: what else runs on the machine slows some of them.
+# The best of this many products, after a warm-up: other processes slow some of them down.
 NUM_PRODUCTS = 3
 
 

@@ -1,4 +1,4 @@
-"""Which tokens end a response, as a model's folder says beside its tokenizer."""
+"""Which tokens end a response, as stored in a model's folder with its tokenizer."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ STOP_TOKENS_KEY = "stop_token_ids"  # of tokenizer_config.json; read by `text.pr
 
 
 def tell_stop_tokens(path: str | Path, tokenizer: Any) -> None:
-    """Let the tokenizer of model `path` say the stop tokens of its generation_config.json; what it said stays said.
+    """Store the stop tokens of generation_config.json in the tokenizer of model `path`, unless it already has some.
 
-    A chat model often ends its turn with another token than its tokenizer's end of sequence, and says so only there.
+    A chat model often ends its turn with a token other than its tokenizer's end of sequence, and says so only there.
     """
     try:
         found = GenerationConfig.from_pretrained(str(path)).eos_token_id
@@ -27,7 +27,7 @@ def tell_stop_tokens(path: str | Path, tokenizer: Any) -> None:
 
 
 def tell_generation(model: PreTrainedModel, tokenizer: Any) -> None:
-    """Let other programs' `generate` stop where the tokenizer says that a response of `model` ends."""
+    """Make other programs' `generate` stop at the tokens that end a response according to the tokenizer."""
     said = tokenizer.init_kwargs.get(STOP_TOKENS_KEY)
     if said and model.can_generate() and model.generation_config is not None:
         model.generation_config.eos_token_id = list(said)

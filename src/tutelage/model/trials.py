@@ -1,9 +1,8 @@
-"""What a model is tried for when it is loaded: that reading and sampling it here gives the numbers that are its own.
+"""Checks when a model is loaded: that running and sampling it here reproduces the model's own results.
 
-Its own numbers are those of one sequence at a time, without padding, a mask or a cache. A family that gives them
-through packed attention, and samples with our cache what it reads, takes that way. Another takes the padded way,
-through its own attention and cache, if that gives them. A family that neither way reads and samples rightly is refused:
-it would train on numbers that are not the model's, without an error.
+Its own results are those of one sequence at a time, without padding, a mask or a cache. If packed attention and our
+cache reproduce them, they are used. Otherwise the padded path, with the model's own attention and cache, is used if it
+reproduces them. An architecture for which neither does is refused: it would silently train on wrong results.
 """
 
 from __future__ import annotations
@@ -22,22 +21,22 @@ from tutelage.model.forward import backbone, evaluating, hidden_states, last_sta
 from tutelage.model.packing import Group, PackedBatch, pack
 from tutelage.model.sampling import SamplingSettings, sample_responses
 
-# What a family raises that does not take the keywords, shapes or cache it is called with.
+# What an architecture raises that does not accept the keywords, shapes or cache it is called with.
 UNFIT = (TypeError, ValueError, AssertionError, AttributeError, RuntimeError, KeyError, IndexError)
-# Of the greatest hidden state, in float32 and in coarser types; and in nats between a log-probability as sampled and as
-# read. Wrong attention moves them by a hundredth and more.
+# Tolerances: relative to the largest hidden state, in float32 and in coarser types; and in nats between the sampler's
+# and the forward pass's log-probabilities. Wrong attention changes them by a hundredth or more.
 STATES_TOLERANCE, COARSE_TOLERANCE, LOGPROBS_TOLERANCE = 1e-4, 5e-2, 1e-3
-# Windows and chunks of attention, as configurations name them; not `max_window_layers`, `num_windows`, `conv_window`.
+# Names of attention windows and chunks in configurations; not `max_window_layers`, `num_windows`, `conv_window`.
 WINDOW = re.compile(r"((sliding|attention|local)_)?(window|attention_window|attention_chunk)(_size|_len)?")
 
-# Whether a configuration was found to read packed tokens: the same folder is loaded many times in a run.
+# Whether a configuration supports packed tokens, cached: the same folder is loaded many times in a run.
 _reads_packed: dict[str, bool] = {}
 
 
 def choose_attention(model: PreTrainedModel) -> None:
-    """Let `model` read packed tokens where that is right; raise `ModelError` where no way of reading it is.
+    """Use packed attention for `model` if it is correct; raise `ModelError` if no path is correct.
 
-    What is found depends on the code of the family and on its configuration, so it is tried once for each of them.
+    The result depends on the architecture's code and configuration, so it is checked once for each.
     """
     key = f"{type(model).__name__} {next(model.parameters()).dtype} {_described(model.config)}"
     if key not in _reads_packed:
@@ -54,10 +53,10 @@ def _described(config: Any) -> str:
 
 
 def reads_packed_tokens(model: PreTrainedModel) -> bool:
-    """Whether packed attention gives `model` its own numbers; False: its own attention, over padding, does.
+    """Whether packed attention reproduces the results of `model`; False: its own attention, with padding, does.
 
-    Tried on three short sequences and, for a policy, on a few sampled tokens. Raises `ModelError` where a token sees
-    those after it, and where neither way gives the numbers of one sequence at a time.
+    Checked on three short sequences and, for a policy, on a few sampled tokens. Raises `ModelError` if a token sees
+    later ones, or if neither path reproduces the results of one sequence at a time.
     """
     groups, batch = _trial_batch(model)
     with evaluating(model):
@@ -67,15 +66,15 @@ def reads_packed_tokens(model: PreTrainedModel) -> bool:
         problem = _problem(model, model.config._attn_implementation, batch, own)
     if problem is not None:
         raise ModelError(
-            f"model {model.name_or_path!r}: family {model.config.model_type!r} {problem}; use another family"
+            f"model {model.name_or_path!r}: architecture {model.config.model_type!r} {problem}; use another one"
         )
     return False
 
 
 def may_pack(config: Any) -> bool:
-    """Whether attention is whole in every layer, as far as the configuration tells.
+    """Whether attention is full in every layer, as far as the configuration tells.
 
-    A window or chunk may be longer than what is tried, and some families hold it in a mask that we never see.
+    A window or chunk may be longer than the checked sequences, and some architectures apply it in a mask we never see.
     """
     text = config.get_text_config()
     if any(kind != "full_attention" for kind in getattr(text, "layer_types", None) or ()):
@@ -95,12 +94,12 @@ def check_head_is_linear(model: PreTrainedModel) -> None:
         found = model.get_output_embeddings()(states)
     if not bool(expected.isfinite().all()):
         raise ModelError(
-            f"model {model.name_or_path!r} gives logits that are not numbers, so its weights are corrupted; give "
+            f"model {model.name_or_path!r} gives logits that are NaN or infinite, so its weights are corrupted; use "
             "another model, or an earlier one of the same run"
         )
     if not torch.allclose(found, expected, rtol=1e-3, atol=1e-4 * max(1.0, float(expected.abs().max()))):
         raise ModelError(
-            f"{_named(model)} does more in its head than one matrix product, which is not supported; use another family"
+            f"{_named(model)} has an LM head that is not a single linear layer, which is not supported; use another one"
         )
 
 
@@ -127,28 +126,28 @@ def _check_causal(model: PreTrainedModel, states: Tensor, other: Tensor) -> None
     """A prompt has the same `states` whatever follows it."""
     if not bool(states.isfinite().all()):
         raise ModelError(
-            f"model {model.name_or_path!r} gives hidden states that are not numbers, so its weights are corrupted; "
-            "give another model, or an earlier one of the same run"
+            f"model {model.name_or_path!r} gives hidden states that are NaN or infinite, so its weights are corrupted; "
+            "use another model, or an earlier one of the same run"
         )
     if not _are_close(states, other):
         raise ModelError(
-            f"{_named(model)} lets a token see those after it, so it "
-            "does not predict the next one; only causal language models can be trained. Give another model, or set "
-            "what makes this family causal (is_decoder, causal) in its config.json if it was trained so"
+            f"{_named(model)} lets a token attend to later ones, so it "
+            "does not predict the next one; only causal language models can be trained. Use another model, or set "
+            "is_decoder or causal in its config.json if it was trained as a causal model"
         )
 
 
 def _problem(model: PreTrainedModel, attention: str, batch: PackedBatch, own: Tensor) -> str | None:
-    """What is wrong with reading or sampling `model` through `attention`, if anything; its present one is put back."""
+    """What is wrong with running or sampling `model` with `attention`, if anything; its current one is restored."""
     original = model.config._attn_implementation
     try:
         model.set_attn_implementation(attention)
-        if model.config._attn_implementation != attention:  # a family without the interface only warns
-            return f"does not take attention {attention!r}"
+        if model.config._attn_implementation != attention:  # an architecture without the interface only warns
+            return f"does not accept attention {attention!r}"
         return _reading_problem(model, batch, own) or _sampling_problem(model)
     except UNFIT as error:
         told = str(error).strip().splitlines()
-        return f"cannot be read and sampled in batches here ({type(error).__name__}: {told[0][:120] if told else ''})"
+        return f"cannot be run and sampled in batches here ({type(error).__name__}: {told[0][:120] if told else ''})"
     finally:
         model.set_attn_implementation(original)
 
@@ -157,7 +156,7 @@ def _reading_problem(model: PreTrainedModel, batch: PackedBatch, own: Tensor) ->
     found = hidden_states(model, batch)
     if _are_close(found, own):
         return None
-    return f"gives other hidden states in a batch than alone (by up to {_distance(found, own):.2g})"
+    return f"gives different hidden states in a batch than alone (by up to {_distance(found, own):.2g})"
 
 
 def _sampling_problem(model: PreTrainedModel) -> str | None:
@@ -166,13 +165,13 @@ def _sampling_problem(model: PreTrainedModel) -> str | None:
     distance = _sampling_distance(model)
     if distance <= LOGPROBS_TOLERANCE:
         return None
-    return f"gives other log-probabilities while it samples than when it is read (by up to {distance:.2g} nats)"
+    return f"gives different log-probabilities when sampling than in a forward pass (by up to {distance:.2g} nats)"
 
 
 def _sampling_distance(model: PreTrainedModel) -> float:
-    """Greatest difference (nats) between log-probabilities as sampled and as read.
+    """Largest difference (nats) between log-probabilities from sampling and from a forward pass.
 
-    Prompts of unlike length, two responses each; those of the first to run end early, so that rows move.
+    Prompts of different lengths, two responses each; the first ones end early, so that rows move.
     """
     vocab_size = model.config.get_text_config().vocab_size
     ids = (torch.arange(2, 6) % vocab_size).tolist()
@@ -202,4 +201,4 @@ def _distance(found: Tensor, expected: Tensor) -> float:
 
 
 def _named(model: PreTrainedModel) -> str:
-    return f"model {model.name_or_path!r}: family {model.config.model_type!r}"
+    return f"model {model.name_or_path!r}: architecture {model.config.model_type!r}"

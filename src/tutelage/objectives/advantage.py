@@ -1,6 +1,6 @@
 """From scores to advantages: the KL penalty, the score on the last token, generalized advantage estimation.
 
-Response tensors are (B, R), right-padded; `response_mask` is True on response tokens, stop token included.
+Response tensors are (B, R), right-padded; `response_mask` is True on response tokens, including the stop token.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from torch import Tensor
 
 
 def replace_missing_eos(scores: Tensor, ended: Tensor, missing_eos_score: float | None) -> Tensor:
-    """Scores (B,) where a response that has no stop token gets `missing_eos_score` instead of its own.
+    """Scores (B,) in which a response without a stop token gets `missing_eos_score` instead of its own.
 
-    None leaves all as they are. Replaced, not multiplied: a factor would raise the score of a truncated response whose
+    None leaves all unchanged. Replaced, not multiplied: a factor would raise the score of a truncated response whose
     score is negative.
     """
     if missing_eos_score is None:
@@ -23,7 +23,7 @@ def replace_missing_eos(scores: Tensor, ended: Tensor, missing_eos_score: float 
 
 
 def kl_penalty(logprobs: Tensor, reference_logprobs: Tensor, response_mask: Tensor, *, kl_coef: float) -> Tensor:
-    """-kl_coef * (log-probability under the policy - under the reference), per token (B, R); 0 off the mask."""
+    """-kl_coef * (log-probability under the policy - under the reference), per token (B, R); 0 outside the mask."""
     return torch.where(response_mask, -kl_coef * (logprobs - reference_logprobs), 0.0)
 
 
@@ -42,8 +42,8 @@ def advantages_and_returns(
 ) -> tuple[Tensor, Tensor]:
     """Generalized advantage estimation (Schulman et al. 2015) and returns = advantages + values; both (B, R).
 
-    Both are 0 off the mask. The value after the last response token is 0: the episode ends there. What `rewards` and
-    `values` hold off the mask, NaN included, does not matter.
+    Both are 0 outside the mask. The value after the last response token is 0: the episode ends there. Entries of
+    `rewards` and `values` outside the mask, even NaN, do not matter.
     """
     rewards = torch.where(response_mask, rewards, 0.0)
     values = torch.where(response_mask, values, 0.0)
@@ -59,17 +59,17 @@ def advantages_and_returns(
 
 
 GroupKind = Literal["group_mean", "rloo", "grpo"]
-# In the denominator of "grpo", so that a group of equal rewards has advantages of 0. That of TRL's GRPOTrainer.
+# In the denominator of "grpo", so that a group of equal rewards has advantages of 0. Same value as TRL's GRPOTrainer.
 GROUP_EPS = 1e-4
 
 
 def group_advantages(rewards: Tensor, response_mask: Tensor, *, responses_per_prompt: int, kind: GroupKind) -> Tensor:
-    """Each response's reward, summed over its tokens, against those of its group; the same at all its tokens (B, R).
+    """Each response's reward, summed over its tokens, relative to its group; the same at all its tokens (B, R).
 
     Rows come in groups of `responses_per_prompt` (K, at least 2). "group_mean": minus the group's mean. "rloo": minus
     the mean of the others (Kool et al. 2019; Ahmadian et al. 2024), which is K / (K - 1) times that. "grpo": the first
     over the group's standard deviation (Shao et al. 2024), whose estimate divides by K - 1. The KL penalty is part of
-    the rewards; Shao et al. put it into the loss instead.
+    the rewards; Shao et al. put it in the loss instead.
     """
     assert responses_per_prompt > 1, "a group needs another response to compare with"
     totals = torch.where(response_mask, rewards, 0.0).sum(1).view(-1, responses_per_prompt)

@@ -13,10 +13,10 @@ def ranking_loss(scores: Tensor, pairs: Tensor, ranking_index: Tensor, *, num_ra
     """Mean of -log sigmoid(chosen score - rejected score) over each ranking's comparisons, summed over rankings.
 
     `scores` (C,): every completion of the batch, scored once. `pairs` (P, 2): (chosen, rejected) as indices into
-    `scores`, ties left out. `ranking_index` (P,): which of the `num_rankings` rankings each pair comes from. The count
-    is the number of rankings with at least one pair, so one ranking weighs the same whatever its K; a ranking that is
-    all ties weighs nothing.
-    Metrics, per ranking: `accuracy` (share of its pairs scored in the right order; equal scores count half), `margin`.
+    `scores`, without ties. `ranking_index` (P,): which of the `num_rankings` rankings each pair comes from. The count
+    is the number of rankings with at least one pair, so each ranking has the same weight whatever its K; a ranking that
+    is all ties has weight 0. Metrics, per ranking: `accuracy` (share of its pairs scored in the right order; equal
+    scores count half), `margin`.
     """
     margins = scores[pairs[:, 0]] - scores[pairs[:, 1]]
     weights = comparison_weights(ranking_index, dtype=margins.dtype)
@@ -30,5 +30,5 @@ def ranking_loss(scores: Tensor, pairs: Tensor, ranking_index: Tensor, *, num_ra
 
 
 def comparison_weights(ranking_index: Tensor, *, dtype: torch.dtype) -> Tensor:
-    """What each comparison weighs, (P,): one over the number of its ranking's comparisons, `ranking_index` (P,)."""
+    """The weight of each comparison, (P,): one over the number of its ranking's comparisons, `ranking_index` (P,)."""
     return torch.bincount(ranking_index).clamp_min(1).to(dtype).reciprocal()[ranking_index]

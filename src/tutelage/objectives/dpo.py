@@ -1,4 +1,4 @@
-"""Direct preference optimisation (Rafailov et al. 2023): the policy learns from rankings, with no reward model."""
+"""Direct preference optimization (Rafailov et al. 2023): the policy learns from rankings, with no reward model."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def dpo_loss(
     """The ranking loss of implicit scores: `kl_coef` times the log-ratio of policy to reference (equation 7 there).
 
     `logprobs` and `reference_logprobs` (C,): log-probability in nats of each whole completion of the batch, summed over
-    its tokens. `pairs` (P, 2), `ranking_index` (P,) and the count are those of `ranking_loss`: every ranking weighs the
-    same whatever its K, ties give no comparison, all ties weigh nothing. `kl_coef` is the beta of DPO: the weight of
-    the KL penalty that the trained policy is optimal for. `label_smoothing`: the chance that a comparison was labeled
-    the wrong way round (conservative DPO, Mitchell 2023); it costs a margin that grows without bound.
+    its tokens. `pairs` (P, 2), `ranking_index` (P,) and the count are those of `ranking_loss`: every ranking has the
+    same weight whatever its K, ties give no comparison, and all ties have weight 0. `kl_coef` is the beta of DPO: the
+    coefficient of the KL penalty for which the trained policy is optimal. `label_smoothing`: the probability that a
+    comparison was labeled the wrong way around (conservative DPO, Mitchell 2023); it penalizes an unbounded margin.
     Metrics, per ranking: `accuracy` and `margin` of the implicit scores; `chosen_log_ratio` and `rejected_log_ratio`,
     nats: log-ratio of policy to reference, each the mean over the ranking's comparisons.
     """

@@ -1,4 +1,4 @@
-"""The clipped losses of PPO, and what tells whether they work. Response tensors are (B, R), right-padded."""
+"""The clipped losses of PPO, and their diagnostics. Response tensors are (B, R), right-padded."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def policy_loss(
 def value_loss(
     values: Tensor, old_values: Tensor, returns: Tensor, response_mask: Tensor, *, value_clip_range: float | None
 ) -> LossTerm:
-    """Sum over response tokens of half the squared error, the worse of the plain and the clipped value.
+    """Sum over response tokens of half the squared error, the larger of the unclipped and the clipped one.
 
-    A `value_clip_range` of None does not clip. What stands off the mask, NaN included, changes neither the loss nor the
+    A `value_clip_range` of None does not clip. Values outside the mask, even NaN, change neither the loss nor the
     gradient. Metric: `value_clip_fraction` (sum over tokens).
     """
     error = torch.where(response_mask, values - returns, 0.0) ** 2
     if value_clip_range is None:
         worst, is_clipped = error, torch.zeros_like(error)
     else:
-        # Bounds, not a clipped difference: a value inside them stays the same bits and is never counted as clipped.
+        # Bounds, not a clipped difference: a value inside them stays bit-identical and is never counted as clipped.
         clipped_values = values.clamp(old_values - value_clip_range, old_values + value_clip_range)
         clipped_error = torch.where(response_mask, clipped_values - returns, 0.0) ** 2
         worst, is_clipped = torch.maximum(error, clipped_error), (clipped_error > error).to(error.dtype)
@@ -54,10 +54,10 @@ def value_loss(
 
 
 def explained_variance(values: Tensor, returns: Tensor, response_mask: Tensor) -> Tensor:
-    """1 - Var(returns - values) / Var(returns) over response tokens; 0 where the returns do not vary."""
+    """1 - Var(returns - values) / Var(returns) over response tokens; 0 if the returns are constant."""
     observed = returns[response_mask]
     residual = observed - values[response_mask]
-    # Compared, not computed: the variance of equal numbers is a rounding error above 0.
+    # Compared, not computed: the variance of equal numbers can be a rounding error above 0.
     if bool((observed == observed[:1]).all()):
         return torch.zeros_like(observed.sum())
     return 1.0 - residual.var(correction=0) / observed.var(correction=0)

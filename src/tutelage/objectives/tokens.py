@@ -1,4 +1,4 @@
-"""Quantities of single tokens: log-probabilities, entropy, masked statistics, the end of a response."""
+"""Per-token quantities: log-probabilities, entropy, masked statistics, the end of a response."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-# Logits of one chunk: 2**25 float32 values are 128 MiB, small beside any model whose vocabulary calls for chunks.
+# Logits of one chunk: 2**25 float32 values are 128 MiB, small compared to any model whose vocabulary needs chunks.
 LOGITS_PER_CHUNK = 2**25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossTerm:
-    """One component of an objective: `total` and each metric are scalar sums over `count` things.
+    """One component of an objective: `total` and each metric are scalar sums over `count` elements.
 
     `total` carries the gradient; the metrics carry none.
     """
@@ -53,8 +53,8 @@ def head_logprobs(
     logits at once.
 
     `hidden` (N, D) are the states that predict `tokens`; `weight` (V, D). Beyond `LOGITS_PER_CHUNK` logits the head
-    runs in chunks that are computed again in the backward pass: memory stays flat in N. Entropies carry no gradient;
-    they cost a pass over the logits, and come back empty where they are not measured.
+    runs in chunks that are recomputed in the backward pass: memory is constant in N. Entropies carry no gradient; they
+    cost a pass over the logits, and are empty if not measured.
     """
     num_rows = max(1, LOGITS_PER_CHUNK // weight.shape[0])
     if hidden.shape[0] <= num_rows:
@@ -89,17 +89,17 @@ def _head_chunk(
 
 
 def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
-    """Sum of `values` where `mask` is True; what stands elsewhere, NaN included, does not matter."""
+    """Sum of `values` where `mask` is True; values elsewhere, even NaN, do not matter."""
     return torch.where(mask, values, 0.0).sum()
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of `values` where `mask` is True; 0 where it is True nowhere."""
+    """Mean of `values` where `mask` is True; 0 if it is True nowhere."""
     return masked_sum(values, mask) / mask.sum().clamp_min(1)
 
 
 def whiten(values: Tensor, mask: Tensor, *, should_shift_mean: bool = True) -> Tensor:
-    """Scale to population variance 1 over the mask and, unless told not to, shift to mean 0; 0 off the mask.
+    """Scale to population variance 1 over the mask and, by default, shift to mean 0; 0 outside the mask.
 
     Source: lm-human-preferences `whiten` (population variance, 1e-8 inside the root).
     """
@@ -112,7 +112,7 @@ def whiten(values: Tensor, mask: Tensor, *, should_shift_mean: bool = True) -> T
 
 
 def response_lengths(tokens: Tensor, stop_token: int) -> tuple[Tensor, Tensor]:
-    """Length of each response in `tokens` (B, R), its first stop token counted, and whether it has one: both (B,)."""
+    """Length of each response in `tokens` (B, R), including its first stop token, and whether it has one: both (B,)."""
     is_stop = tokens == stop_token
     ended = is_stop.any(1)
     first = is_stop.int().argmax(1) + 1

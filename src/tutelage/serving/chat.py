@@ -18,11 +18,11 @@ from tutelage.text.render import make_renderer
 
 
 class NotSentError(DataError):
-    """What the user said cannot be sent to the model; the conversation stands as it was before."""
+    """The user's message cannot be sent to the model; the conversation is unchanged."""
 
 
 class Conversation:
-    """Turns of a user and a model. In the plain format each turn stands alone; in "chat" the dialogue goes on.
+    """Turns of a user and a model. In the plain format each turn is independent; in "chat" the dialogue continues.
 
     `prompt_format` and `separator` None: as the model was trained.
     """
@@ -45,7 +45,7 @@ class Conversation:
         self.num_turns = 0
 
     def reply(self, text: str) -> str:
-        """The model's response to what the user said; both are kept. Raises `NotSentError`, and keeps nothing."""
+        """The model's response to what the user said; both are kept. Raises `NotSentError` and keeps neither."""
         said = Message(role="user", content=text)
         has_turns = self.policy.renderer.prompt_format == "chat"
         prompt = Prompt(messages=(*self.messages, said)) if has_turns else Prompt(text=text)

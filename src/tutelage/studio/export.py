@@ -128,8 +128,8 @@ def export_labels(
     """Write manifest.json and the non-empty files to a new folder; labels are streamed, whatever their number.
 
     "trl" writes preferences.jsonl (prompt, chosen, rejected; all pairs of a prompt are consecutive), ties.jsonl and
-    demonstrations.jsonl (prompt, completion); text prompts become one-turn dialogues if any prompt is a dialogue.
-    "csv" is for spreadsheets: no cell is a formula. With `validation_share` all prompts of that share of users go into
+    demonstrations.jsonl (prompt, completion); text prompts become one-turn dialogues if any prompt is a dialogue. "csv"
+    is for spreadsheets: no cell is a formula. With `validation_share` all prompts of that share of users go into
     separate files (rankings_valid.jsonl); a prompt that already has a split keeps it. Labels of gold items are in
     separate files too (rankings_gold.jsonl), because dozens label the same one, and so are researchers' decisions
     (rankings_ruled.jsonl), in addition to the labels that they decided about. Labels of people who did not consent to

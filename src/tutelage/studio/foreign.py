@@ -34,8 +34,8 @@ RIVALS = "the same completions are ranked more than once; which of the orders co
 class Given:
     """One labeler's judgment or text.
 
-    `label_id` is the tool's own id of it, unique everywhere, None if the tool gives none. `labeler` is the tool's id
-    of its labeler, `labeler_name` the display name.
+    `label_id` is the tool's own id of it, unique everywhere, None if the tool gives none. `labeler` is the tool's id of
+    its labeler, `labeler_name` the display name.
     """
 
     record: Record

@@ -32,8 +32,8 @@ _SECOND = "its labeler has another label of the same task; the first one stays"
 class Imported:
     """A task with one labeler's label, as far as its source knows.
 
-    `labeler`: their id or name there, None if unknown; `labeler_name`: the display name.
-    `label_id`: the id of the label in the tool `tool`, unique everywhere, None if it has none.
+    `labeler`: their id or name there, None if unknown; `labeler_name`: the display name. `label_id`: the id of the
+    label in the tool `tool`, unique everywhere, None if it has none.
     """
 
     task: Task

@@ -1,7 +1,7 @@
 """Label Studio's JSON export, one task at a time: rankings and demonstrations with their labelers.
 
-What a control refers to is in the labeling configuration, which the export does not contain: it is read from there
-if given, otherwise inferred from names if they are unambiguous.
+What a control refers to is in the labeling configuration, which the export does not contain: it is read from there if
+given, otherwise inferred from names if they are unambiguous.
 """
 
 from __future__ import annotations

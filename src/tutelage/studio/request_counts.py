@@ -1,7 +1,7 @@
 """Requests per address and minute, counted by all servers of one database together.
 
-The library `limits` stores such counts in Redis, Memcached, MongoDB or one process. A studio has only its database,
-and should need nothing else.
+The library `limits` stores such counts in Redis, Memcached, MongoDB or one process. A studio has only its database, and
+should need nothing else.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Signing in: guessing passwords is slow and limited, and nobody can lock out another user by failing in their name.
 
-Failures are counted by name and origin: the address, or a browser in which that person has signed in before, which
-has a device token (OWASP, "Slow down online guessing attacks with device cookies"). Each origin waits longer and
-longer, as NIST SP 800-63B, section 5.2.2, advises; all unknown ones together have its 100 tries.
+Failures are counted by name and origin: the address, or a browser in which that person has signed in before, which has
+a device token (OWASP, "Slow down online guessing attacks with device cookies"). Each origin waits longer and longer, as
+NIST SP 800-63B, section 5.2.2, advises; all unknown ones together have its 100 tries.
 """
 
 from __future__ import annotations

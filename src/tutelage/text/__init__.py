@@ -1,1 +1,1 @@
-"""The one place that turns records into token ids: rendering, the end of a response, tokenizers made on the spot."""
+"""The one place that turns records into token ids: rendering, the end of a response, training tokenizers."""

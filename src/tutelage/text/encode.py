@@ -1,4 +1,4 @@
-"""Text to token ids, so that no control token comes from text: a special token that is written out stays text."""
+"""From text to token ids without control tokens from text: a special token that is spelled out stays text."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 
 from tutelage.errors import RenderError
 
-# Private-use characters: one stands for a special token that a text writes out, while a template handles the text.
+# Private-use characters that replace special tokens spelled out in a text while a template processes it.
 _STAND_INS = range(0xF0000, 0xFFFFE)
 
 
 class TextEncoder:
-    """Encodes with one tokenizer. Control tokens are its special tokens and the `stop_tokens`; `unk` is none of them.
+    """Encodes with one tokenizer. Control tokens are its special tokens and the `stop_tokens`, but not `unk`.
 
-    A tokenizer finds special tokens wherever they are written out. Told not to, one whose vocabulary holds them as
-    pieces (Unigram) finds them all the same. Where a text comes out with a control token, it is encoded anew by a twin
-    of the tokenizer whose control tokens have names that nobody can write.
+    A tokenizer finds special tokens wherever they are spelled out. Even if told not to, one whose vocabulary holds them
+    as pieces (Unigram) still finds them. If encoding a text yields a control token, it is encoded again by a copy of
+    the tokenizer whose control tokens have names that cannot be typed.
     """
 
     def __init__(self, tokenizer: Any, stop_tokens: Collection[int]) -> None:
@@ -29,7 +29,7 @@ class TextEncoder:
         self.control_tokens = frozenset(self.names.values())
 
     def encode(self, text: str) -> list[int]:
-        """The tokens of `text`. Raises `RenderError` where it cannot be had without a control token."""
+        """The tokens of `text`. Raises `RenderError` if it cannot be encoded without a control token."""
         encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
         tokens = list(encoded["input_ids"])
         if self.control_tokens.isdisjoint(tokens):
@@ -40,7 +40,7 @@ class TextEncoder:
         return tokens
 
     def parse(self, text: str) -> list[int]:
-        """The tokens of what a template rendered: special tokens that are written out are control tokens."""
+        """The tokens of what a template rendered: special tokens that are spelled out are control tokens."""
         return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def control_in(self, tokens: Sequence[int]) -> list[int]:
@@ -48,9 +48,9 @@ class TextEncoder:
         return [token for token in tokens if token in self.control_tokens]
 
     def with_stand_ins(self, texts: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-        """The texts, each special token in them as one character that is in none of them; and what each stands for.
+        """The texts with each special token replaced by an otherwise unused character; and what each stands for.
 
-        One character can be neither cut nor trimmed nor turned to capitals by a template.
+        A template cannot truncate, trim or capitalize a single character.
         """
         taken = set("".join(texts))
         free = (chr(code) for code in _STAND_INS if chr(code) not in taken)
@@ -65,7 +65,7 @@ class TextEncoder:
     def parse_with_stand_ins(self, rendered: str, stand_ins: Mapping[str, str], expected: Sequence[int]) -> list[int]:
         """The tokens of what a template rendered of texts `with_stand_ins`: only its own are control tokens.
 
-        Raises `RenderError` where these are not the `expected` ones: the template joined others out of the texts.
+        Raises `RenderError` if these are not the `expected` ones: the template assembled others from the texts.
         """
         marked = self._pattern.sub(lambda match: self._twin_names[match[0]], rendered)
         for character, name in stand_ins.items():
@@ -77,7 +77,7 @@ class TextEncoder:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        """Any written control token, the longest first, as tokenizers find them."""
+        """Matches any spelled-out control token, longest first, as tokenizers find them."""
         return re.compile("|".join(map(re.escape, sorted(self.names, key=len, reverse=True))) or r"(?!)")
 
     @cached_property
@@ -87,7 +87,7 @@ class TextEncoder:
 
     @cached_property
     def _twin(self) -> Any:
-        """The tokenizer with its control tokens renamed, or None where it is not of the tokenizers library."""
+        """The tokenizer with its control tokens renamed, or None if it is not from the tokenizers library."""
         from tokenizers import Tokenizer
 
         backend = getattr(self.tokenizer, "backend_tokenizer", None)
@@ -103,8 +103,8 @@ class TextEncoder:
     def _refusal(self, text: str) -> str:
         written = sorted({match[0] for match in self._pattern.finditer(text)})
         return (
-            f"the text holds {', '.join(written) or 'what its tokenizer turns into a special token'}, which must stay "
-            "text; with this tokenizer it would become a control token. Take it out of the text"
+            f"the text contains {', '.join(written) or 'what its tokenizer turns into a special token'}, which must "
+            "stay text; with this tokenizer it would become a control token. Remove it from the text"
         )
 
 
@@ -113,12 +113,12 @@ def _control_names(tokenizer: Any, stop_tokens: Collection[int]) -> dict[str, in
     found = {str(token): number for number, token in added.items() if token.special or number in stop_tokens}
     found |= dict(zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True))
     unknown = tokenizer.unk_token_id
-    # Any text may hold what the tokenizer does not know.
+    # Any text may contain characters unknown to the tokenizer.
     return {name: number for name, number in found.items() if number != unknown or number in stop_tokens}
 
 
 def _renamed(description: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """A tokenizer's description (tokenizer.json) with the tokens in `names` renamed wherever they are named."""
+    """A tokenizer's description (tokenizer.json) with the tokens in `names` renamed throughout."""
     model = description["model"]
     for token in description["added_tokens"]:
         token["content"] = names.get(token["content"], token["content"])
@@ -131,11 +131,11 @@ def _renamed(description: dict[str, Any], names: Mapping[str, str]) -> dict[str,
         model["unk_token"] = names[model["unk_token"]]
     if "merges" in model:
         model["merges"] = [merge for merge in model["merges"] if names.keys().isdisjoint(_pieces(merge))]
-    # What else is in a description is not for a bare text.
+    # The rest of a description does not apply to plain text.
     return {**description, "post_processor": None, "truncation": None, "padding": None}
 
 
 def _pieces(merge: str | Sequence[str]) -> list[str]:
-    """What a merge joins and what it makes."""
+    """The inputs of a merge and its result."""
     left, right = merge.split(" ") if isinstance(merge, str) else merge
     return [left, right, left + right]

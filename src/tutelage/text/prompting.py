@@ -1,4 +1,4 @@
-"""How a model is prompted: said by its tokenizer, and so by the model's folder, and read wherever it is prompted."""
+"""How a model is prompted: stored with its tokenizer, and so in the model's folder, and read wherever it is used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tutelage.errors import ModelError
 
 _log = logging.getLogger(__name__)
 PromptFormat = Literal["plain", "chat"]
-# Keys of tokenizer_config.json, which transformers keeps and does not read.
+# Keys of tokenizer_config.json, which transformers preserves and ignores.
 PROMPTING_KEY = "tutelage"
 STOP_TOKENS_KEY = "stop_token_ids"  # written by `model.stops` too, from generation_config.json
 
@@ -29,12 +29,12 @@ class Prompting:
         return f"{shape} and system prompt {self.system_prompt!r}" if self.system_prompt else shape
 
     def is_like(self, other: Prompting) -> bool:
-        """Whether prompts come out the same: a chat template has no use for the separator."""
+        """Whether prompts come out the same: a chat template does not use the separator."""
         return str(self) == str(other)
 
 
 def read_prompting(tokenizer: Any) -> Prompting | None:
-    """What the tokenizer of a trained model says; None for one that says nothing. Raises `ModelError` for nonsense."""
+    """The prompting stored with a tokenizer; None if there is none. Raises `ModelError` if it is invalid."""
     said = tokenizer.init_kwargs.get(PROMPTING_KEY)
     if said is None:
         return None
@@ -43,8 +43,8 @@ def read_prompting(tokenizer: Any) -> Prompting | None:
     if not is_known or said["prompt_format"] not in get_args(PromptFormat):
         raise ModelError(
             f"tokenizer_config.json says {PROMPTING_KEY!r}: {said!r}, which is not how a model can be prompted; it "
-            "needs 'prompt_format' (plain or chat) and 'separator', and may have 'system_prompt'. Correct it, or take "
-            "the key out"
+            "needs 'prompt_format' (plain or chat) and 'separator', and may have 'system_prompt'. Correct it, or "
+            "remove the key"
         )
     others = {key: str(said[key]) for key in said if key != "prompt_format"}
     return Prompting(prompt_format=said["prompt_format"], **others)
@@ -53,9 +53,9 @@ def read_prompting(tokenizer: Any) -> Prompting | None:
 def asked_prompting(
     tokenizer: Any, prompt_format: PromptFormat | None, separator: str | None, system_prompt: str | None = None
 ) -> Prompting:
-    """What is asked for; what is None is as the model was trained, and plain for a model that does not say.
+    """The requested prompting; None means as the model was trained, or plain for a model that does not say.
 
-    A model that does not say, but has a chat template, may be one for dialogues: it is warned of.
+    A model that does not say, but has a chat template, may be a chat model: this causes a warning.
     """
     trained = read_prompting(tokenizer)
     base = trained or Prompting()
@@ -72,12 +72,12 @@ def asked_prompting(
 
 
 def write_prompting(tokenizer: Any, prompting: Prompting, stop_tokens: Sequence[int]) -> None:
-    """Let the tokenizer say it: `save_pretrained` then writes it beside the model, and loading brings it back."""
+    """Store it in the tokenizer: `save_pretrained` then writes it with the model, and loading restores it."""
     tokenizer.init_kwargs[PROMPTING_KEY] = asdict(prompting)
     if list(stop_tokens) != [tokenizer.eos_token_id]:
         tokenizer.init_kwargs[STOP_TOKENS_KEY] = list(stop_tokens)
 
 
 def read_stop_tokens(tokenizer: Any) -> list[int]:
-    """Further tokens that end a response when they are sampled."""
+    """Additional tokens that end a response when sampled."""
     return [int(token) for token in tokenizer.init_kwargs.get(STOP_TOKENS_KEY) or ()]

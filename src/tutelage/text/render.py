@@ -17,8 +17,8 @@ from tutelage.text.template import check_template, closing_text, render
 
 _log = logging.getLogger(__name__)
 ROLES = {"system": "System", "user": "User", "assistant": "Assistant"}
-_HARMFUL = re.compile(r"\S")  # of what a special token can be written
-_PROBE = "a"  # a text of its own tokens, to see what a tokenizer puts before it
+_HARMFUL = re.compile(r"\S")  # what a special token can be written with
+_PROBE = "a"  # a text with known tokens, to see what a tokenizer puts before it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,16 +26,15 @@ class Renderer:
     """Renders records for one tokenizer.
 
     `prompt_format` "plain": the prompt's text, then `separator`; a dialogue becomes "User: ..." turns. "chat": the
-    tokenizer's own chat template. `system_prompt` stands before every prompt that has none of its own: as a turn of the
-    dialogue, or as text and an empty line before a plain prompt. The paper has none, and does not give its separators.
-    A response is its text and then a stop token, which ends it in training and when sampled; it is never a padding
-    token, because nothing here is padded. What a text says stays text: no control token comes from it, whichever
-    format is used.
+    tokenizer's own chat template. `system_prompt` precedes every prompt that has none: as a turn of the dialogue, or as
+    text and an empty line before a plain prompt. The paper has none, and does not state its separators. A response is
+    its text and then a stop token, which ends it in training and when sampled; it is never a padding token, because
+    nothing here is padded. Text stays text: it never produces a control token, whichever format is used.
 
     `stop_tokens`: what ends a response when it is sampled; the first ends it in training. In "chat" that is the token
     with which the template closes an assistant's turn, else the tokenizer's end of sequence.
 
-    Made for a model by `make_renderer`, which asks its tokenizer how the model was prompted in training.
+    Created for a model by `make_renderer`, which reads from its tokenizer how the model was prompted in training.
     """
 
     tokenizer: Any
@@ -61,7 +60,7 @@ class Renderer:
 
     @property
     def stop_token(self) -> int:
-        """What ends a response in training."""
+        """The token that ends a response in training."""
         return self.stop_tokens[0]
 
     @property
@@ -74,8 +73,8 @@ class Renderer:
         messages = record.messages or (Message(role="user", content=text or ""),)
         if messages[-1].role == "assistant":
             raise RenderError(
-                "the last turn of the prompt is the assistant's, so that a response would answer nobody; end the "
-                "prompt with a user's turn"
+                "the last turn of the prompt is the assistant's, so there is nothing to respond to; end the prompt "
+                "with a user's turn"
             )
         has_own = messages[0].role == "system"
         if self.system_prompt and not has_own:
@@ -90,27 +89,27 @@ class Renderer:
         return [*self._encoder.encode(text), self.stop_token]
 
     def truncated_response_tokens(self, text: str, *, is_complete: bool) -> list[int]:
-        """A sampled response as it came: without the stop token where it did not end by itself."""
+        """A sampled response as it is: without a stop token if it did not end by itself."""
         return self.response_tokens(text) if is_complete else self._encoder.encode(text) or [self.stop_token]
 
     def document_tokens(self, text: str) -> list[int]:
-        """A document of pretraining text, between what opens it and the tokenizer's end of sequence."""
+        """A document of pretraining text, between its opening tokens and the tokenizer's end of sequence."""
         end = int(self.tokenizer.eos_token_id)
         return [*(self.opening or [end]), *self._encoder.encode(text), end]
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of a response, its stop token and other special tokens left out."""
+        """The text of a response, without its stop token and other special tokens."""
         own = tokens[:-1] if tokens and tokens[-1] in self.stop_tokens else tokens
         return str(self.tokenizer.decode(own, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def shown(self, tokens: Sequence[int]) -> str:
-        """A response as people see it, label it and have it scored: its text without white space around it."""
+        """A response as it is shown, labeled and scored: its text, stripped of surrounding whitespace."""
         return self.decode(tokens).strip()
 
     def _chat(self, messages: Sequence[Message]) -> list[int]:
-        """The template's own tokens, where no control token comes from a message; else the same with those as text.
+        """The template's own tokens, if no control token comes from a message; else the same with those as text.
 
-        What comes from the template itself is what it gives to messages that can hold none.
+        The template's own control tokens are those it renders for messages that cannot contain any.
         """
         contents = [message.content for message in messages]
         rendered, harmless = self._apply_template(messages, contents), [_HARMFUL.sub("x", said) for said in contents]
@@ -137,16 +136,16 @@ def make_renderer(
     separator: str | None = None,
     system_prompt: str | None = None,
 ) -> Renderer:
-    """The renderer of a model's tokenizer: as the model was prompted in training, or plain where it does not say.
+    """The renderer of a model's tokenizer: as the model was prompted in training, or plain if it does not say.
 
-    What is given goes before that; a contradiction is warned of.
+    Explicit arguments take precedence; a contradiction causes a warning.
     """
     trained = read_prompting(tokenizer)
     asked = asked_prompting(tokenizer, prompt_format, separator, system_prompt)
     if trained is not None and not asked.is_like(trained):
         _log.warning(
-            "prompts are rendered as %s, but this model was trained with %s: its responses and scores mean little. "
-            "Leave the prompt format and the separator out to prompt it as it was trained",
+            "prompts are rendered as %s, but this model was trained with %s: its responses and scores are unreliable. "
+            "Omit the prompt format and the separator to prompt it as it was trained",
             asked,
             trained,
         )
@@ -156,7 +155,7 @@ def make_renderer(
 def _stop_tokens(tokenizer: Any, prompt_format: PromptFormat) -> tuple[int, ...]:
     found = [int(tokenizer.eos_token_id), *read_stop_tokens(tokenizer)]
     if prompt_format == "chat":
-        # A template may put text before it, such as a line's end.
+        # A template may put text before it, such as a newline.
         added = {number for number, token in tokenizer.added_tokens_decoder.items() if str(token).strip()}
         tail = tokenizer(closing_text(tokenizer), add_special_tokens=False)["input_ids"]
         found = [*[token for token in tail if token in added][:1], *found]
@@ -172,7 +171,7 @@ def _opening(tokenizer: Any) -> list[int]:
 
 @contextmanager
 def naming(name: str) -> Iterator[None]:
-    """Put the record's `name` before what is wrong with it."""
+    """Prefix error messages with the record's `name`."""
     try:
         yield
     except RenderError as error:
@@ -180,6 +179,6 @@ def naming(name: str) -> Iterator[None]:
 
 
 def documents_to_windows(tokens: Sequence[int], context_tokens: int) -> Iterator[Sequence[int]]:
-    """One tokenized document in windows of at most `context_tokens` + 1 tokens; each opens with the last one's end."""
+    """Split a tokenized document into windows of at most `context_tokens` + 1 tokens; neighbors share one token."""
     for start in range(0, len(tokens) - 1, context_tokens):
         yield tokens[start : start + context_tokens + 1]

@@ -1,4 +1,4 @@
-"""A byte-level BPE tokenizer trained on the spot, for base models that start from nothing."""
+"""Training a byte-level BPE tokenizer, for base models trained from scratch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PADDING = "<|pad|>"
 
 
 def train_tokenizer(documents: Iterable[str], *, vocab_size: int, context_tokens: int) -> Any:
-    """Byte-level BPE of at most `vocab_size` entries. Texts open with the end-of-text token; padding is another."""
+    """Byte-level BPE of at most `vocab_size` entries. Texts begin with the end-of-text token; padding is another."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 

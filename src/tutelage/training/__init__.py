@@ -1,1 +1,1 @@
-"""The stages of the paper: pretrain, sft (the PPO initialization too), reward, ppo. A file each, and what all share."""
+"""The stages of the paper: pretrain, sft (the PPO initialization too), reward, ppo. One file each, plus shared code."""

@@ -23,9 +23,9 @@ from tutelage.training.stage import Stateful
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdvantageEstimate:
-    """`advantages` (B, R) of a rollout's response tokens, 0 off its mask; what a person watches of them, as `metrics`.
+    """`advantages` (B, R) of a rollout's response tokens, 0 outside its mask, and their `metrics`.
 
-    `returns` and `values` (B, R), from before the update: where a value model predicted.
+    `returns` and `values` (B, R), from before the update, if there is a value model.
     """
 
     advantages: Tensor
@@ -35,17 +35,17 @@ class AdvantageEstimate:
 
 
 class AdvantageEstimator(Protocol):
-    """Makes advantages of token rewards, and owns what it learns for that."""
+    """Turns token rewards into advantages, and owns whatever it trains for that."""
 
     components: dict[str, Stateful]
     models: dict[str, PackedModel]
 
     def estimate(self, rollout: Rollout, rewards: Tensor) -> AdvantageEstimate:
-        """From the rewards (B, R) of a rollout, before anything is updated."""
+        """Estimate from the rewards (B, R) of a rollout, before anything is updated."""
         ...
 
     def updates(self, rollout: Rollout, estimate: AdvantageEstimate, minibatch: Minibatch) -> Sequence[Update]:
-        """What it learns from one minibatch, beside the policy's update."""
+        """Its own updates on one minibatch, in addition to the policy's."""
         ...
 
 
@@ -100,7 +100,7 @@ class GeneralizedAdvantages:
 
 
 class GroupAdvantages:
-    """A response against the others to its prompt: no value model. See `objectives.advantage.group_advantages`."""
+    """Each response relative to its prompt's others: no value model. See `objectives.advantage.group_advantages`."""
 
     def __init__(self, config: PPOConfig) -> None:
         self.kind = config.advantages

@@ -1,4 +1,4 @@
-"""Which records a step reads, from its number alone: a resumed run needs no saved position."""
+"""Which records a step uses, from its number alone: a resumed run needs no saved position."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tutelage.seeds import derived_seed
 
 
 class ShuffledEpochs:
-    """An endless order of `num_items` items: one permutation after another, each from the seed and its epoch."""
+    """An endless sequence of `num_items` items: one permutation after another, each from the seed and its epoch."""
 
     def __init__(self, num_items: int, *, seed: int) -> None:
         assert num_items > 0, "nothing to shuffle"
@@ -23,11 +23,11 @@ class ShuffledEpochs:
         return order
 
     def take(self, start: int, count: int) -> list[int]:
-        """Items `start` to `start + count` of the endless order."""
+        """Items `start` to `start + count` of the endless sequence."""
         return [self._permutation(i // self.num_items)[i % self.num_items] for i in range(start, start + count)]
 
     def batch_of(self, step: int, batch_size: int) -> list[int]:
-        """The items of `step` when every epoch ends with what is left of it, so that no batch spans two epochs."""
+        """The items of `step` if the last batch of each epoch may be smaller, so that no batch spans two epochs."""
         epoch, place = divmod(step, self.batches_per_epoch(batch_size))
         return self._permutation(epoch)[place * batch_size : (place + 1) * batch_size]
 

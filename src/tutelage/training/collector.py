@@ -1,4 +1,4 @@
-"""How rollouts are collected: sample, score what is shown, read the policy and its reference."""
+"""Collecting rollouts: sample, score the shown text, compute log-probabilities of policy and reference."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tutelage.training.ppo_parts import PPOData
 from tutelage.training.rollout import Rollout, require_same_logprobs, sample_rows, shown_groups
 from tutelage.training.stage import TrainingRun
 
-SAMPLES_PER_STEP = 4  # written to samples.jsonl at every step, to be read
+SAMPLES_PER_STEP = 4  # written to samples.jsonl at every step, for people to read
 
 
 class RolloutCollector:
-    """Responses of the policy to each step's prompts, with all that PPO needs to know of them but their advantages.
+    """Responses of the policy to each step's prompts, with all that PPO needs except their advantages.
 
-    `reference`: the frozen policy of the KL penalty, or `policy` itself, which is then read without its adapters.
+    `reference`: the frozen policy of the KL penalty, or `policy` itself, which is then used without its adapters.
     """
 
     def __init__(
@@ -49,8 +49,8 @@ class RolloutCollector:
     def collect(self, step: int) -> Rollout:
         """Sample responses to the step's prompts; their scores and log-probabilities under policy and reference.
 
-        Policy and reference read the packed batches of the first epoch's updates, so that the first ratio is 1 and the
-        first KL 0 in any precision: what the sampler said of its tokens is kept as a measure of drift.
+        Policy and reference run on the packed batches of the first epoch's updates, so that the first ratio is 1 and
+        the first KL 0 in any precision; the sampler's own log-probabilities are kept to measure drift.
         """
         config, device, timer = self.config, self.stage.device, self.stage.timer
         prompts = [self.data.prompts[i].group.prompt for i in self.chosen(step)]
@@ -106,11 +106,11 @@ class RolloutCollector:
         return self.prompt_order.take(step * number, number)
 
     def names(self, step: int) -> list[str]:
-        """Of the step's prompts, for errors."""
+        """Names of the step's prompts, for error messages."""
         return [self.data.prompts[i].name for i in self.chosen(step)]
 
     def minibatches(self, step: int) -> list[list[int]]:
-        """Each epoch's prompts, with their responses, in an order of its own, in minibatches."""
+        """The prompts with their responses in minibatches, reshuffled in each epoch."""
         size = self.config.episodes_per_minibatch // self.config.responses_per_prompt
         minibatches = []
         for epoch in range(self.config.num_epochs):
@@ -121,7 +121,7 @@ class RolloutCollector:
         return minibatches
 
     def _microbatches(self, groups: Sequence[Group], minibatches: list[list[int]]) -> list[list[int]]:
-        """The groups that the updates of these minibatches compute at once."""
+        """The groups that the updates of these minibatches compute together."""
         return [
             [indices[place] for place in places]
             for indices in minibatches
@@ -139,12 +139,12 @@ class RolloutCollector:
 
     @contextmanager
     def reading_reference(self) -> Iterator[Policy]:
-        """The reference: of a policy with adapters, the policy without them."""
+        """The reference model: for a policy with adapters, the policy without them."""
         with adapters_off(self.policy.model) if self.reference is self.policy else nullcontext():
             yield self.reference
 
     def _check_sampler(self, rollout: Rollout) -> None:
-        """In the first step, before anything is updated: refuse a policy that the sampler does not sample from."""
+        """In the first step, before any update: refuse a policy that the sampler does not sample correctly."""
         if not self._is_sampler_checked:
             require_same_logprobs(rollout, family=self.policy.family, dtype=self.config.dtype)
             self._is_sampler_checked = True

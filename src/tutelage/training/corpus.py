@@ -1,4 +1,4 @@
-"""Pretraining text as windows of token ids, held in one flat array however large the text is."""
+"""Pretraining text as windows of token ids, in one flat array regardless of size."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tutelage.store.jsonl import Skipped
 from tutelage.text.render import Renderer, documents_to_windows, naming
 from tutelage.training.data import SkippedRecords
 
-# Of pretraining text, where a mix or the ptx term reads it: what `pretrain` holds out stays held out.
+# For pretraining text used in a mix or the ptx term: what `pretrain` holds out stays held out.
 VALIDATION_SHARE = 0.01
 
 
 class Corpus:
-    """Windows of at most `context_tokens` learnt tokens; each window's first token is read but not learnt."""
+    """Windows of at most `context_tokens` trained-on tokens; each window's first token is input only."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Corpus:
 
     @property
     def num_tokens(self) -> int:
-        """Learnt tokens."""
+        """The number of trained-on tokens."""
         return len(self.tokens) - len(self)
 
     def group(self, index: int) -> Group:
@@ -58,7 +58,7 @@ class Corpus:
 
 
 def _rendered(documents: Iterable[str], renderer: Renderer, left_out: SkippedRecords | None) -> Iterator[list[int]]:
-    """The tokens of each document; one that has none raises `RenderError`, or is left out where it may be."""
+    """The tokens of each document; one without any raises `RenderError`, or is skipped if allowed."""
     for document in documents:
         try:
             with naming(f"the document that begins with {document[:40]!r}"):
@@ -72,9 +72,9 @@ def _rendered(documents: Iterable[str], renderer: Renderer, left_out: SkippedRec
 
 
 def place_in_split(document: str) -> float:
-    """A number in [0, 1) that depends on the content alone, so that every stage holds out the same documents.
+    """A number in [0, 1) that depends only on the content, so that every stage holds out the same documents.
 
-    Characters that nobody sees do not count, nor how letters are composed, nor white space around the text.
+    Invisible characters, Unicode composition and surrounding whitespace do not matter.
     """
     return int(content_id(visible(document).strip())[:8], 16) / 2**32
 
@@ -107,7 +107,7 @@ def load_corpora(
 def load_validation_corpus(
     path: Path, renderer: Renderer, *, context_tokens: int, validation_share: float, skip_bad: bool = False
 ) -> Corpus:
-    """Windows of the documents that are held out: all that measuring a loss needs."""
+    """Windows of the held-out documents: all that measuring a loss needs."""
     documents = load_text_documents(path, skip_bad=skip_bad, on_skip=_already_noted)
     held_out = (document for document in documents if is_validation_document(document, validation_share))
     return Corpus(held_out, renderer, context_tokens=context_tokens, left_out=SkippedRecords(skip_bad=skip_bad))
@@ -121,7 +121,7 @@ def load_training_corpus(
     validation_share: float,
     left_out: SkippedRecords | None = None,
 ) -> Corpus:
-    """Windows of the documents that are not held out: all that a pretraining mix needs."""
+    """Windows of the training documents: all that a pretraining mix needs."""
     left_out = left_out or SkippedRecords(skip_bad=False)
     documents = load_text_documents(path, skip_bad=left_out.skip_bad, on_skip=left_out.note)
     chosen = (document for document in documents if not is_validation_document(document, validation_share))
@@ -129,19 +129,19 @@ def load_training_corpus(
     if len(corpus) == 0:
         raise DataError(
             f"the training split of {path} is empty (validation_share {validation_share}); documents end with a line "
-            "<|endoftext|>. Give more text"
+            "<|endoftext|>. Provide more text"
         )
     return corpus
 
 
 def require_both_splits(path: Path, validation_share: float, *, skip_bad: bool = False) -> None:
-    """Refuse text whose documents all fall into one split; told before a tokenizer is trained."""
+    """Refuse text whose documents all fall into one split; checked before a tokenizer is trained."""
     documents = load_text_documents(path, skip_bad=skip_bad, on_skip=_already_noted)
     places = sorted(place_in_split(document) for document in documents)
     if len(places) < 2:
         raise DataError(
             f"{path} has {len(places)} documents; training and validation need one each. Documents end with a line "
-            "<|endoftext|>: part the text into more"
+            "<|endoftext|>: split the text into more"
         )
     if places[0] < validation_share <= places[-1]:
         return
@@ -149,9 +149,9 @@ def require_both_splits(path: Path, validation_share: float, *, skip_bad: bool =
     raise DataError(
         f"the {name} split of {path} is empty: a validation_share of {validation_share} holds out {taken} of its "
         f"{len(places)} documents (whole ones, chosen by their content). Set validation_share between "
-        f"{places[0] + 0.001:.3f} and {places[-1]:.3f}, or part the text into more documents"
+        f"{places[0] + 0.001:.3f} and {places[-1]:.3f}, or split the text into more documents"
     )
 
 
 def _already_noted(_: Skipped) -> None:
-    """A malformed record is noted once, when the training windows are cut."""
+    """A malformed record is reported once, when the training windows are cut."""

@@ -1,4 +1,4 @@
-"""Records to groups of token ids, within the limits of the configuration and of the model's context."""
+"""From records to groups of token ids, within the limits of the configuration and the model's context."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tutelage.training.config import TextConfig
 from tutelage.training.overlap import count_overlap, prompt_key
 
 _log = logging.getLogger(__name__)
-# Prompts. Over 30 of them an accuracy of 0.7 has a 95 % interval of 0.16 to either side: wider than most differences
+# In prompts. On 30 of them an accuracy of 0.7 has a 95 % interval of plus or minus 0.16: wider than most differences
 # between two checkpoints.
 FEW_FOR_A_DECISION = 30
 _NUM_REASONS_TOLD = 5
@@ -40,9 +40,9 @@ class TokenizedExample(Generic[R]):
 
 @dataclass(slots=True)
 class SkippedRecords:
-    """Why records were left out, one line each; whether malformed ones may be; how many completions were cut.
+    """Why records were skipped, one line each; whether malformed ones may be; how many completions were truncated.
 
-    And, since it is about the same records: how many validation prompts are training prompts as well.
+    And, since it concerns the same records: how many validation prompts are also training prompts.
     """
 
     skip_bad: bool
@@ -54,7 +54,7 @@ class SkippedRecords:
         self.messages.append(record.message)
 
     def load(self, load: Callable[..., Iterable[T]], source: Path | str) -> list[T]:
-        """All records of `source`; malformed ones raise `RecordError` unless they may be left out."""
+        """All records of `source`; malformed ones raise `RecordError` unless they may be skipped."""
         return list(load(source, skip_bad=self.skip_bad, on_skip=self.note))
 
     def summary(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class SkippedRecords:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LengthLimits:
-    """What may enter a model; what is longer is an error, or noted in `left_out`."""
+    """What fits into a model; anything longer is an error, or recorded in `left_out`."""
 
     text: TextConfig
     context: int
@@ -87,14 +87,14 @@ class LengthLimits:
         return False
 
     def rendered(self, records: Iterable[R], render: Callable[[R], T]) -> Iterator[tuple[R, T]]:
-        """Each record with what `render` makes of it; one that cannot be rendered is an error, or left out."""
+        """Each record with the result of `render`; one that cannot be rendered is an error, or skipped."""
         for record in records:
             try:
                 with naming(name_of(record)):
                     made = render(record)
             except RenderError as error:
                 if not self.left_out.skip_bad:
-                    raise DataError(f"{error}, or leave such records out with skip_bad: true") from error
+                    raise DataError(f"{error}, or skip such records with skip_bad: true") from error
                 self.left_out.messages.append(str(error))
             else:
                 yield record, made
@@ -153,8 +153,8 @@ def encode_rankings(
 ) -> list[TokenizedExample[Ranking]]:
     """Rankings: a prompt and its K completions.
 
-    A completion marked `is_complete: false` has no stop token; one that is longer than the limit is cut to it, and so
-    has none either.
+    A completion marked `is_complete: false` has no stop token; one longer than the limit is truncated, and so has none
+    either.
     """
 
     def render(record: Ranking) -> tuple[list[int], list[list[int]]]:
@@ -177,7 +177,7 @@ def encode_rankings(
 
 
 def hold_out(records: Sequence[R], *, every: int = 20) -> tuple[list[R], list[R]]:
-    """Training and validation records: one prompt in `every`, chosen by its key, with all that belongs to it."""
+    """Training and validation records: one prompt in `every`, chosen by its key, with all its records."""
     training: list[R] = []
     validation: list[R] = []
     for record in records:
@@ -193,10 +193,10 @@ def require_some(records: Sequence[object], what: str, remedy: str) -> None:
 
 
 def warn_of_few(number: int, decision: str, remedy: str = "give a larger file under `validation`") -> None:
-    """Say how few prompts a `decision` rests on, where they are fewer than `FEW_FOR_A_DECISION`."""
+    """Warn if a `decision` is based on fewer than `FEW_FOR_A_DECISION` prompts."""
     if number < FEW_FOR_A_DECISION:
         _log.warning(
-            "%s rests on %d prompt%s; with fewer than %d, chance may decide it: %s",
+            "%s is based on %d prompt%s; with fewer than %d, it may be decided by chance: %s",
             decision,
             number,
             "" if number == 1 else "s",
@@ -214,9 +214,9 @@ def training_and_validation(
     *,
     is_overlap_allowed: bool,
 ) -> tuple[list[R], list[R]]:
-    """Both splits, the second from its own file or held out from the first; neither may be empty.
+    """Both splits, validation from its own file or held out from training; neither may be empty.
 
-    Raises `DataError` where prompts of the second are in the first: see `overlap.count_overlap`.
+    Raises `DataError` if validation prompts are in training: see `overlap.count_overlap`.
     """
     records = left_out.load(load, training)
     held_out: list[R]

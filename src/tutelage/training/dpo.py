@@ -1,4 +1,4 @@
-"""Direct preference optimisation: from the reward model's rankings straight to a policy, one forward a completion."""
+"""Direct preference optimization: from rankings directly to a policy, one forward pass per completion."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tutelage.training.stage import TrainingRun, run_training
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Referenced:
-    """A ranking and what the reference thinks of it: `reference_logprobs` (K,), nats, of its whole completions."""
+    """A ranking and its log-probabilities under the reference: `reference_logprobs` (K,), nats, per completion."""
 
     item: TokenizedExample[Ranking]
     reference_logprobs: Tensor
@@ -50,8 +50,8 @@ def _loop(stage: TrainingRun, config: DPOConfig) -> dict[str, Any]:
     data = load_ranked(
         config.rankings, config.validation, renderer, limits, is_overlap_allowed=config.allow_prompt_overlap
     )
-    # Before the first update the policy is the reference: one model in memory does for both. A resumed run comes here
-    # with the same weights and finds the same bits.
+    # Before the first update the policy is the reference: one model in memory serves as both. A resumed run gets here
+    # with the same weights and computes the same bits.
     training = with_reference(policy, data.training, config)
     validation = with_reference(policy, data.validation, config)
     policy.add_adapters(rank=config.lora.rank, alpha=config.lora.alpha, seed=config.seed)
@@ -106,7 +106,7 @@ def dpo_term(policy: Policy, rankings: Sequence[Referenced], config: DPOConfig) 
 
 
 def validate(policy: Policy, rankings: Sequence[Referenced], config: DPOConfig) -> tuple[dict[str, float], Tensor]:
-    """The loss and its metrics per ranking, and the implicit scores (C,) of all completions, laid end to end."""
+    """The loss and its metrics per ranking, and the implicit scores (C,) of all completions, concatenated."""
     groups = [ranking.item.group for ranking in rankings]
     logprobs = compute_sequence_logprobs(policy, groups, tokens_per_microbatch=config.tokens_per_microbatch)
     term = _loss(logprobs, rankings, config)
@@ -116,7 +116,7 @@ def validate(policy: Policy, rankings: Sequence[Referenced], config: DPOConfig) 
 
 
 def _loss(logprobs: Tensor, rankings: Sequence[Referenced], config: DPOConfig) -> LossTerm:
-    """Of all completions of `rankings`, whose log-probabilities (C,) are laid end to end."""
+    """The loss over `rankings`, given the concatenated log-probabilities (C,) of their completions."""
     pairs, ranking_index = pair_indices([ranking.item.record for ranking in rankings], device=logprobs.device)
     return dpo_loss(
         logprobs,

@@ -1,4 +1,4 @@
-"""PPO on prompts that it does not learn from: score, KL, length; the best policy so far, and a run that has left."""
+"""Evaluating PPO on held-out prompts: score, KL, length; the best policy so far; ending a run that exceeds max_kl."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tutelage.training.optim import MovingAverage
 from tutelage.training.rollout import sample_rows, shown_groups
 from tutelage.training.stage import TrainingRun
 
-NUM_SAMPLES = 8  # written to samples.jsonl at every evaluation, to be read
+NUM_SAMPLES = 8  # written to samples.jsonl at every evaluation, for people to read
 
 
 class HeldOutPrompts:
-    """Evaluates the policy that would be saved (its moving average, where there is one) every so many steps.
+    """Evaluates the policy that would be saved (its moving average, if there is one) at regular intervals.
 
-    `best` is the evaluation of the highest score among those within `select_within_kl` nats of the reference; where
-    such a bound is set, that policy is what the run saves.
+    `best` is the evaluation with the highest score among those within `select_within_kl` nats of the reference; if such
+    a bound is set, the run saves that policy.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class HeldOutPrompts:
         return bool(every) and ((step + 1) % every == 0 or step + 1 == self.config.num_steps)
 
     def evaluate(self, step: int) -> dict[str, float]:
-        """One response to each prompt, from the same draws every time; keeps the policy where it is the best so far."""
+        """One response per prompt, from the same draws every time; keeps the policy if it is the best so far."""
         if self.config.ema_decay > 0:
             self.average.swap()
         try:
@@ -88,7 +88,7 @@ class HeldOutPrompts:
             self.stage.save_model(self.collector.policy)
 
     def summary(self) -> dict[str, Any]:
-        """Which step's policy was saved; nothing where the last one is."""
+        """Which step's policy was saved; empty if it is the last one."""
         best = self.stage.notes.get("best")
         if self.config.select_within_kl is None:
             return {}

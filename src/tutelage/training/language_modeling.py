@@ -1,4 +1,4 @@
-"""The next-token loss over groups: what pretraining, SFT and the ptx term have in common."""
+"""The next-token loss over groups, shared by pretraining, SFT and the ptx term."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one training loop: gradients over micro-batches, global counts, the optimizer, the log. Methods bring terms."""
+"""The one training loop: gradients over micro-batches, global counts, the optimizer, the log. Methods supply terms."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tutelage.training.stage import TrainingRun
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """One term of an objective over one batch: the mean of a loss, and its weight.
+    """One term of an objective over one batch: the mean of a loss, and its coefficient.
 
-    `name` of the mean among the metrics. `compute` gives the `LossTerm` of some of the `groups`, by their indices and
-    packed; its sums are divided by `count`, which is what all groups of the batch count together (tokens, rankings).
-    `coef` multiplies the mean. `records` names what the batch holds, for errors.
+    `name`: the mean's name in the metrics. `compute` gives the `LossTerm` of some of the `groups`, by their indices and
+    packed; its sums are divided by `count`, the total over all groups of the batch (tokens, rankings). `coef`
+    multiplies the mean. `records` names the batch's contents, for error messages.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """One step of one optimizer on the sum of its `terms`; `prefix` of its own metrics."""
+    """One step of one optimizer on the sum of its `terms`; `prefix` is for the optimizer's metrics."""
 
     optimizer: Optimizer
     terms: Sequence[Term]
@@ -50,12 +50,12 @@ def train(
     describe: Callable[[dict[str, float]], str],
     should_stop: Callable[[dict[str, float]], bool] = lambda metrics: False,
 ) -> None:
-    """Every step that is left: take it, log its metrics, describe it beside the progress; `stage` saves and resumes.
+    """Run every remaining step: take it, log its metrics, show them with the progress; `stage` saves and resumes.
 
-    A step of whose metrics `should_stop` is true is the last one.
+    A step for whose metrics `should_stop` is true is the last one.
     """
     for step in stage.steps(num_steps):
-        stage.timer.take()  # what lies between two steps is none's: checkpoints, progress
+        stage.timer.take()  # time between steps belongs to none: checkpoints, progress
         metrics = take_step(step)
         stage.note = describe(metrics)
         stage.log(step, metrics)
@@ -66,9 +66,9 @@ def train(
 
 
 def update(stage: TrainingRun, step: int, *updates: Update) -> dict[str, float]:
-    """Accumulate the gradients of all terms, then take a step of every optimizer; returns all means.
+    """Accumulate the gradients of all terms, then step every optimizer; returns all means.
 
-    Refuses losses and gradients that are not finite before anything is changed by them.
+    Raises on non-finite losses and gradients before anything is updated.
     """
     metrics: dict[str, float] = {}
     for one in updates:
@@ -92,10 +92,10 @@ def update(stage: TrainingRun, step: int, *updates: Update) -> dict[str, float]:
 def accumulate_gradients(
     term: Term, *, tokens_per_microbatch: int, device: torch.device, processes: Processes
 ) -> dict[str, float]:
-    """Add the gradient of a term's weighted mean; returns the mean and those of its metrics, unweighted.
+    """Accumulate the gradient of a term's weighted mean; returns the unweighted mean and its metrics' means.
 
     The only place where a sum is divided: by the count of the whole batch, so that neither micro-batches nor processes
-    can change the objective. The host waits for the device once.
+    can change the objective. The host synchronizes with the device once.
     """
     count = processes.sum(term.count)
     sums: dict[str, Tensor] = {}

@@ -1,8 +1,8 @@
-"""Muon (Jordan et al. 2024): momentum whose matrix is made orthogonal before it is applied.
+"""Muon (Jordan et al. 2024): momentum whose matrix is orthogonalized before it is applied.
 
-PyTorch has it too, in bfloat16, which takes ten times as long on a CPU without instructions for that; this one works in
+PyTorch has it too, in bfloat16, which takes ten times as long on a CPU without bfloat16 instructions; this one works in
 the precision of the weights. Step sizes are those of Liu et al. 2025: an update is as large as one of Adam's, so that
-both take the same learning rate and weight decay.
+both use the same learning rate and weight decay.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# The polynomial that drives singular values towards 1, and how often it is applied: Jordan et al. 2024.
+# The polynomial that drives singular values toward 1, and how often it is applied: Jordan et al. 2024.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 NUM_ITERATIONS = 5
-ADAM_UPDATE_SIZE = 0.2  # root mean square of Adam's updates, which Liu et al. 2025 match
+ADAM_UPDATE_SIZE = 0.2  # RMS of Adam's updates, matched by Liu et al. 2025
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """About the nearest matrix with orthonormal rows or columns, whichever are fewer; (A, B) -> (A, B).
+    """Approximately the nearest matrix with orthonormal rows or columns, whichever are fewer; (A, B) -> (A, B).
 
-    Singular values of the result lie between 0.7 and 1.2. A matrix of zeros stays one.
+    Singular values of the result are between 0.7 and 1.2. A zero matrix stays zero.
     """
     first, second, third = COEFFICIENTS
     is_tall = matrix.shape[0] > matrix.shape[1]
@@ -35,7 +35,7 @@ def orthogonal(matrix: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon with Nesterov momentum and decoupled weight decay, over weight matrices alone."""
+    """Muon with Nesterov momentum and decoupled weight decay, for weight matrices only."""
 
     def __init__(self, parameters: Iterable[Tensor], *, lr: float, momentum: float, weight_decay: float) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})

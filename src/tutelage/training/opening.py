@@ -1,4 +1,4 @@
-"""How a run begins: its folder is its own, its inputs are what they were, and no other process is in it."""
+"""Opening a run: its folder belongs to it, its inputs are unchanged, and no other process uses it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tutelage.store.ownership import (
 )
 from tutelage.training.config import TrainingConfig
 
-# Keys that may differ between a run and its continuation: they cannot change a number.
+# Keys that may differ between a run and its continuation: they cannot change any result.
 FREE_KEYS = (
     "out",
     "checkpoint_every_num_steps",
@@ -51,7 +51,7 @@ _SIGNS_OF_WORK = ("metrics.jsonl", "samples.jsonl", "timings.jsonl", "summary.js
 
 @dataclass(slots=True)
 class OpenedRun:
-    """The lock of a run's folder, and what run.json says of the run: id, stage, configuration, inputs, its end."""
+    """The lock of a run's folder, and the contents of run.json: id, stage, configuration, inputs, end."""
 
     out: Path
     lock: FolderLock
@@ -62,7 +62,7 @@ class OpenedRun:
         return str(self.identity["run_id"])
 
     def note_revisions(self, config: TrainingConfig) -> None:
-        """Once everything is loaded: the revisions of hub ids that were not in the cache before."""
+        """Once everything is loaded, record the revisions of hub ids that were not cached before."""
         unknown = [key for key, digest in self.identity["inputs"].items() if digest == "hub:?"]
         if unknown:
             sources = dict(inputs_of(config))
@@ -70,33 +70,33 @@ class OpenedRun:
             write_identity(self.out, self.identity)
 
     def note_end(self, summary: bytes) -> None:
-        """What the run is about to leave: the digest of its summary and of each model folder."""
+        """Record the final outputs: the digest of the summary and of each model folder."""
         models = {name: fingerprint(self.out / name) for name in MODELS if (self.out / name).is_dir()}
         self.identity["finished"] = {"summary": _digest(summary), "models": models}
         write_identity(self.out, self.identity)
 
     def is_finished(self) -> bool:
-        """Whether summary.json is there and the run's own. Raises `CheckpointError` for anything in between."""
+        """Whether this run wrote summary.json. Raises `CheckpointError` for an inconsistent state."""
         path = self.out / "summary.json"
         if not path.exists():
             return False
         finished = self.identity.get("finished")
-        remedy = "Delete summary.json, and --resume trains again from the last checkpoint."
+        remedy = "Delete summary.json; --resume then trains again from the last checkpoint."
         if finished is None or finished["summary"] != _digest(path.read_bytes()):
             raise CheckpointError(f"{path} is not the summary that this run wrote. {remedy}")
         for name, digest in finished["models"].items():
             if not (self.out / name).is_dir():
-                raise CheckpointError(f"{self.out} is finished, but its folder {name!r} is gone. {remedy}")
+                raise CheckpointError(f"{self.out} is finished, but its folder {name!r} is missing. {remedy}")
             if fingerprint(self.out / name) != digest:
                 raise CheckpointError(f"{self.out / name} has changed since the run saved it. {remedy}")
         return True
 
 
 def open_run(name: str, config: TrainingConfig, *, resume: bool) -> OpenedRun:
-    """Lock the folder and find out whose it is; run.json is written for a new run.
+    """Lock the folder and determine whose it is; run.json is written for a new run.
 
-    Raises `StorageError` for a folder in use, with foreign files, or with inputs inside; `DataError` for a run that
-    was not asked to be resumed; `CheckpointError` for one that cannot be, because its settings or its inputs changed.
+    Raises `StorageError` for a folder in use, with foreign files, or with inputs inside; `DataError` for a run without
+    --resume; `CheckpointError` if it cannot be resumed because its settings or inputs changed.
     """
     out, inputs = config.out, dict(inputs_of(config))
     require_unowned_inputs(out, inputs)
@@ -120,7 +120,7 @@ def open_run(name: str, config: TrainingConfig, *, resume: bool) -> OpenedRun:
 
 
 def has_started(out: Path) -> bool:
-    """Whether a run has left anything of its work here."""
+    """Whether a run has written any results here."""
     if any((out / name).exists() for name in _SIGNS_OF_WORK):
         return True
     checkpoints = out / "checkpoints"
@@ -130,11 +130,11 @@ def has_started(out: Path) -> bool:
 def _require_new_folder(out: Path, config: TrainingConfig) -> None:
     if (out / "metrics.jsonl").exists() and (out / "checkpoints").exists():
         raise CheckpointError(
-            f"{out} holds a run without {IDENTITY_NAME}, so that nobody knows what it was started with. Restore the "
+            f"{out} contains a run without {IDENTITY_NAME}, so it is unknown what it was started with. Restore the "
             "file, or start a new run in another folder."
         )
     may_hold_others = config.allow_other_files
-    how_else = "" if may_hold_others else ", or set allow_other_files: true to leave them beside the run's own"
+    how_else = "" if may_hold_others else ", or set allow_other_files: true to keep them next to the run's own"
     require_own_folder(out, OWN_NAMES, may_hold_others=may_hold_others, how_else=how_else)
 
 
@@ -157,7 +157,7 @@ def _digest(content: bytes) -> str:
 
 
 def _require_same(identity: dict[str, Any], name: str, config: TrainingConfig, now: Mapping[str, str]) -> None:
-    """Refuse other settings, and other inputs unless these may change; note then which did."""
+    """Refuse changed settings, and changed inputs unless allowed; record which inputs changed."""
     if identity["stage"] != name:
         raise CheckpointError(f"{config.out} holds a run of {identity['stage']}, not of {name}. Choose another `out`.")
     settings, before = _settings(config.model_dump(mode="json")), _settings(identity["config"])
@@ -175,8 +175,8 @@ def _require_same(identity: dict[str, Any], name: str, config: TrainingConfig, n
     if not config.allow_changed_inputs:
         shown = "; ".join(f"{key} ({settings.get(key) or before.get(key)})" for key in changed)
         raise CheckpointError(
-            f"{config.out} cannot be resumed: what it reads has changed since it began: {shown}. Restore it, choose "
-            "another `out`, or set allow_changed_inputs: true to resume all the same"
+            f"{config.out} cannot be resumed: its inputs have changed since it started: {shown}. Restore them, choose "
+            "another `out`, or set allow_changed_inputs: true to resume anyway"
         )
     identity["inputs"] = dict(now)
     identity["changed_inputs"] = sorted({*identity.get("changed_inputs", ()), *changed})
@@ -184,7 +184,7 @@ def _require_same(identity: dict[str, Any], name: str, config: TrainingConfig, n
 
 
 def _settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted key and value of every setting that can change a number."""
+    """Dotted key and value of every setting that can change a result."""
     found: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict):

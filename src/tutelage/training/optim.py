@@ -15,7 +15,7 @@ from tutelage.training.muon import Muon
 
 
 def learning_rate_share(config: OptimizerConfig, step: int, num_steps: int) -> float:
-    """Share of the peak learning rate at `step` (from 0) of `num_steps`: linear warm-up, then the schedule."""
+    """Learning rate at `step` (from 0) of `num_steps`, as a fraction of the peak: linear warm-up, then the schedule."""
     if step < config.warmup_steps:
         return config.warmup_from + (1.0 - config.warmup_from) * step / config.warmup_steps
     if config.schedule == "constant":
@@ -54,13 +54,13 @@ class Optimizer:
     def step(self, step: int, *, batch: str) -> dict[str, float]:
         """Clip, update at the learning rate of `step`, clear the gradients.
 
-        Refuses gradients that are not finite; `batch` names what they were computed on.
+        Raises on non-finite gradients; `batch` names what they were computed on.
         """
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm))
         if not math.isfinite(norm):
             raise NonFiniteLossError(
                 f"the gradient norm at step {step} is {norm}; training stopped before the update. The batch: {batch}. "
-                "Start again with a lower learning_rate, in another `out`"
+                "Restart with a lower learning_rate and a new `out`"
             )
         learning_rate = self.config.learning_rate * learning_rate_share(self.config, step, self.num_steps)
         for part in self.parts.values():
@@ -79,7 +79,7 @@ class Optimizer:
 
 
 def _layer_matrices(model: torch.nn.Module) -> list[torch.nn.Parameter]:
-    """Trainable weight matrices but for embeddings and heads, whose rows are read or written one at a time."""
+    """Trainable weight matrices except embeddings and heads, whose rows are read or written one at a time."""
     outer = [module.weight for module in model.modules() if isinstance(module, torch.nn.Embedding)]
     outer += [module.weight for module in model.children() if isinstance(module, torch.nn.Linear)]
     kept_out = {id(weight) for weight in outer}
@@ -87,10 +87,10 @@ def _layer_matrices(model: torch.nn.Module) -> list[torch.nn.Parameter]:
 
 
 class MovingAverage:
-    """Exponential moving average of a model's trainable weights, started at the weights themselves.
+    """Exponential moving average of a model's trainable weights, initialized to the weights themselves.
 
-    Of a model with adapters it averages their two factors; the product of two averages is not the average of the
-    products, and `name_of_average` says so in the summary. Averaging products would take a whole model's memory.
+    For a model with adapters it averages their two factors; the product of two averages is not the average of the
+    products, and `name_of_average` says so in the summary. Averaging products would take the memory of a whole model.
     """
 
     def __init__(self, model: torch.nn.Module, decay: float) -> None:
@@ -120,7 +120,7 @@ class MovingAverage:
 
 
 def name_of_average(decay: float, lora_rank: int) -> str:
-    """What a policy is that was saved after `MovingAverage.swap`, or without it where the decay is 0."""
+    """What a policy saved after `MovingAverage.swap`, or without it if the decay is 0, consists of."""
     if decay == 0:
         return "last weights"
     return "product of the averages of the LoRA factors" if lora_rank else "average of weights"
@@ -131,9 +131,9 @@ def _trainable(model: torch.nn.Module) -> Iterable[tuple[str, torch.nn.Parameter
 
 
 def require_finite(loss: float, *, stage: str, step: int, batch: str) -> None:
-    """Stop before the update when a loss is NaN or infinite; `batch` names what it was computed on."""
+    """Raise before the update if a loss is NaN or infinite; `batch` names what it was computed on."""
     if not math.isfinite(loss):
         raise NonFiniteLossError(
             f"{stage}: the loss at step {step} is {loss}; training stopped before the update. The batch: {batch}. "
-            "Look at these records; start again without them, or with a lower learning_rate, in another `out`"
+            "Check these records; restart without them or with a lower learning_rate, and with a new `out`"
         )

@@ -1,4 +1,4 @@
-"""Prompts on both sides of a split: what is measured on trained-on prompts says nothing about new ones."""
+"""Prompts on both sides of a split: results on trained-on prompts say nothing about new ones."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tutelage.records import Demonstration, Prompt, Ranking
 from tutelage.store.atomic import atomic_file
 
 _log = logging.getLogger(__name__)
-# A few repeats come with any large collection and move a measure by less than its interval; more is a mistake.
+# Any large collection has a few repeats, which change a metric by less than its interval; more is a mistake.
 MAX_OVERLAP = 1 / 20
 # In a reward model's folder: the keys of the prompts whose rankings it was trained on, one per line.
 TRAINING_PROMPTS = "training_prompts.txt"
 
 
 def prompt_key(record: Prompt | Demonstration | Ranking) -> str:
-    """The same for the same prompt, whatever its case and white space, as text or as a dialogue of one user turn."""
+    """A key of the prompt, ignoring case and whitespace; the same for text and a dialogue of one user turn."""
     text = record.text if isinstance(record, Prompt) else record.prompt
     return text_key(normalised_prompt(text, record.messages))
 
@@ -27,10 +27,9 @@ def prompt_key(record: Prompt | Demonstration | Ranking) -> str:
 def count_overlap(
     prompts: Iterable[str], trained_on: Iterable[str], *, names: tuple[str, str], is_allowed: bool
 ) -> int:
-    """How many different `prompts` are in `trained_on`, both as keys; `names` are those of the two sets.
+    """How many distinct `prompts` are in `trained_on`, both as keys; `names` are those of the two sets.
 
-    Any overlap is logged as a warning. Raises `DataError` where it is more than `MAX_OVERLAP` of `prompts` and not
-    allowed.
+    Any overlap is logged as a warning. Raises `DataError` if it exceeds `MAX_OVERLAP` of `prompts` and is not allowed.
     """
     distinct = set(prompts)
     num_shared = len(distinct & set(trained_on))
@@ -39,20 +38,20 @@ def count_overlap(
     message = f"{num_shared} of {len(distinct)} {names[0]} ({num_shared / len(distinct):.0%}) are also {names[1]}"
     if num_shared > MAX_OVERLAP * len(distinct) and not is_allowed:
         raise DataError(
-            f"{message}; at most {MAX_OVERLAP:.0%} may be. What is measured on prompts that were trained on does not "
-            "hold for new ones. Give other prompts, or set allow_prompt_overlap: true"
+            f"{message}; at most {MAX_OVERLAP:.0%} may be. Results on prompts that were trained on do not "
+            "hold for new ones. Provide other prompts, or set allow_prompt_overlap: true"
         )
-    _log.warning("%s; what is measured on them does not hold for new prompts", message)
+    _log.warning("%s; results on them do not hold for new prompts", message)
     return num_shared
 
 
 def write_training_prompts(model: Path, keys: Iterable[str]) -> None:
-    """Note in a reward model's folder which prompts it was trained on, for `read_training_prompts`."""
+    """Record in a reward model's folder which prompts it was trained on, for `read_training_prompts`."""
     with atomic_file(model / TRAINING_PROMPTS) as handle:
         handle.writelines(f"{key}\n".encode() for key in sorted(set(keys)))
 
 
 def read_training_prompts(model: Path | str) -> set[str] | None:
-    """The keys of the prompts that a reward model was trained on; None where its folder does not say."""
+    """The keys of the prompts that a reward model was trained on; None if its folder does not say."""
     path = Path(model) / TRAINING_PROMPTS
     return set(path.read_text(encoding="utf-8").split()) if path.is_file() else None

@@ -30,7 +30,7 @@ from tutelage.training.stage import TrainingRun, run_training
 
 
 def ppo(config: PPOConfig, *, resume: bool = False) -> dict[str, Any]:
-    """Train; save `out/model` (the moving average, where there is one) and `out/value_model`; returns the summary."""
+    """Train; save `out/model` (the moving average, if there is one) and `out/value_model`; returns the summary."""
     check_same_vocabulary(config.policy, config.reward_model)
     return run_training("ppo", config, resume=resume, loop=lambda stage: _loop(stage, config))
 
@@ -49,7 +49,7 @@ def _loop(stage: TrainingRun, config: PPOConfig) -> dict[str, Any]:
 
 
 def make_trainer(stage: TrainingRun, config: PPOConfig) -> PPOTrainer:
-    """The trainer with the parts that its configuration names."""
+    """Build the trainer with the parts that its configuration names."""
     models = load_ppo_models(stage, config)
     data = load_ppo_data(config, models)
     collector = RolloutCollector(
@@ -72,7 +72,7 @@ def make_trainer(stage: TrainingRun, config: PPOConfig) -> PPOTrainer:
 
 
 class PPOTrainer:
-    """The algorithm over the parts that it is handed. Files, resume and progress are the run's and the loop's."""
+    """The algorithm, given its parts. Files, resume and progress are handled by the run and the loop."""
 
     def __init__(
         self,
@@ -181,7 +181,7 @@ class PPOTrainer:
             )
 
     def has_left(self, kl: float) -> bool:
-        """Whether a step's KL to the reference, in nats per response, is beyond what the run may spend."""
+        """Whether a step's KL to the reference, in nats per response, exceeds the run's limit."""
         return self.config.max_kl is not None and kl > self.config.max_kl
 
     def state_dict(self) -> dict[str, float]:
@@ -192,7 +192,7 @@ class PPOTrainer:
         self.kl_coef = state["kl_coef"]
 
     def save(self) -> dict[str, Any]:
-        """The policy, or its moving average, and what the estimator learned."""
+        """Save the policy, or its moving average, and what the estimator learned."""
         if self.config.ema_decay > 0:
             self.average.swap()
         selected = self.held_out.summary()

@@ -1,4 +1,4 @@
-"""What PPO is handed, loaded from where its configuration says: the models, the sampler, the estimator, the data."""
+"""The parts passed to PPO, loaded as its configuration says: models, sampler, estimator, data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tutelage.training.stage import TrainingRun
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PPOModels:
-    """`reference` is the frozen policy of the KL penalty, or the policy itself, to be read without its adapters."""
+    """`reference` is the frozen policy of the KL penalty, or the policy itself, to be used without its adapters."""
 
     policy: Policy
     reference: Policy
@@ -40,9 +40,9 @@ class PPOModels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PPOData:
-    """Prompts to learn from; prompts to evaluate on, if any; the text of the ptx term (None without one).
+    """Training prompts; evaluation prompts, if any; the text of the ptx term (None without one).
 
-    And what was left out, and how many prompts are those of the rankings.
+    Also what was skipped, and how many prompts are also in the rankings.
     """
 
     prompts: list[TokenizedExample[Prompt]]
@@ -75,7 +75,7 @@ def load_ppo_models(stage: TrainingRun, config: PPOConfig) -> PPOModels:
 
 
 def make_generator(policy: Policy) -> Generator:
-    """What samples the rollouts."""
+    """The sampler of the rollouts."""
     return LocalGenerator(policy)
 
 
@@ -89,7 +89,7 @@ def make_estimator(stage: TrainingRun, config: PPOConfig) -> AdvantageEstimator:
 
 
 def load_ppo_data(config: PPOConfig, models: PPOModels) -> PPOData:
-    """Prompts that leave room for a response in both contexts; pretraining text, which is the policy's alone."""
+    """Prompts that leave room for a response in both contexts; pretraining text, only for the policy."""
     renderer, left_out = models.policy.renderer, SkippedRecords(skip_bad=config.skip_bad)
     context = min(models.policy.context_limit, models.score_model.context_limit)
     limits = LengthLimits(text=config.text, context=context, left_out=left_out)
@@ -106,9 +106,9 @@ def load_ppo_data(config: PPOConfig, models: PPOModels) -> PPOData:
 def load_ppo_prompts(
     config: PPOConfig, renderer: Renderer, limits: LengthLimits
 ) -> tuple[list[TokenizedExample[Prompt]], list[TokenizedExample[Prompt]]]:
-    """The prompts that are allotted to PPO: those to learn from, and, where the run evaluates, those held out.
+    """The prompts assigned to PPO: training prompts, and, if the run evaluates, held-out ones.
 
-    Of a file that allots nothing, all are for learning; what is held out is split "valid", or else one in twenty.
+    If a file assigns no purposes, all are for training; held out are those with split "valid", or else one in twenty.
     """
     records = [
         record
@@ -135,7 +135,7 @@ def load_ppo_prompts(
 
 
 def count_prompts_of_rankings(config: PPOConfig, prompts: list[TokenizedExample[Prompt]]) -> int | None:
-    """How many prompts the reward model was trained on; None where its folder does not say."""
+    """How many prompts the reward model was trained on; None if its folder does not say."""
     trained_on = read_training_prompts(config.reward_model)
     if trained_on is None:
         return None
@@ -145,7 +145,7 @@ def count_prompts_of_rankings(config: PPOConfig, prompts: list[TokenizedExample[
 
 
 def load_ptx_text(config: PPOConfig, renderer: Renderer, context: int, left_out: SkippedRecords) -> Corpus | None:
-    """Windows of pretraining text; None where the term weighs nothing."""
+    """Windows of pretraining text; None if the term's coefficient is 0."""
     if config.ptx.coef == 0 or config.ptx.text is None:
         return None
     return load_training_corpus(

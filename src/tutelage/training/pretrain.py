@@ -22,9 +22,9 @@ from tutelage.training.loop import Update, train, update
 from tutelage.training.optim import Optimizer
 from tutelage.training.stage import TrainingRun, run_training
 
-# Enough text for a tokenizer of any size that is trained here; more would only take longer.
+# Enough text to train a tokenizer of any size used here; more would only take longer.
 TOKENIZER_CHARACTERS = 20_000_000
-# On which the validation loss is measured; more would tell the same loss and only take longer.
+# For the validation loss; more would give the same loss and only take longer.
 VALIDATION_WINDOWS = 1000
 
 
@@ -75,7 +75,7 @@ def _loop(stage: TrainingRun, config: PretrainConfig) -> dict[str, Any]:
 
 
 def _make_policy(stage: TrainingRun, config: PretrainConfig) -> Policy:
-    """The model to go on from, or a new one; documents are read without a prompt format."""
+    """The model to continue from, or a new one; documents are read without a prompt format."""
     model, tokenizer = _model_and_tokenizer(config)
     model.to(stage.device)  # type: ignore[arg-type]
     return Policy(model, Renderer(tokenizer=tokenizer), dtype=config.dtype)
@@ -102,7 +102,7 @@ def _model_and_tokenizer(config: PretrainConfig) -> tuple[PreTrainedModel, Any]:
 
 def _first_characters(config: PretrainConfig) -> Any:
     seen = 0
-    # What is malformed is noted when the windows are cut.
+    # Malformed records are noted when the windows are cut.
     for document in load_text_documents(config.text, skip_bad=config.skip_bad, on_skip=lambda _: None):
         yield document
         seen += len(document)
@@ -111,7 +111,7 @@ def _first_characters(config: PretrainConfig) -> Any:
 
 
 def _validation_loss(config: PretrainConfig, policy: Policy, validation: Corpus) -> float:
-    # Drawn rather than the first: documents of one file often come sorted by where they are from.
+    # Drawn at random instead of the first: documents in a file are often sorted by source.
     order = ShuffledEpochs(len(validation), seed=derived_seed(config.seed, "validation windows"))
     groups = validation.groups(sorted(order.take(0, min(len(validation), VALIDATION_WINDOWS))))
     return compute_mean_loss(policy, groups, tokens_per_microbatch=config.tokens_per_microbatch)

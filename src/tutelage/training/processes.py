@@ -1,4 +1,4 @@
-"""The processes that train one model together. Today there is one; what must be summed over all of them says so."""
+"""The processes that train one model together. Currently one; whatever must be summed over all of them says so."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this one writes what is written once."""
+        """Whether this process writes what is written once."""
         return self.rank == 0
 
     def sum(self, count: int) -> int:

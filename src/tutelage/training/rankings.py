@@ -1,4 +1,4 @@
-"""What the reward model and DPO share: rankings with their comparisons, and the accuracy of whatever scores them."""
+"""Shared by the reward model and DPO: rankings with their comparisons, and the accuracy of whatever scores them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tutelage.training.data import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankedData:
-    """Rankings with at least one comparison, of both splits; `num_all_ties` of the training split had none."""
+    """Rankings with at least one comparison, of both splits; `num_all_ties` rankings of the training split had none."""
 
     training: list[TokenizedExample[Ranking]]
     validation: list[TokenizedExample[Ranking]]
@@ -55,7 +55,7 @@ def load_ranked(
     *,
     is_overlap_allowed: bool,
 ) -> RankedData:
-    """Both splits of `rankings`, as tokens; the second from its own file or held out. Neither may be empty."""
+    """Both splits of `rankings`, tokenized; validation comes from its own file or is held out. Neither may be empty."""
     training, held_out = training_and_validation(
         load_rankings, rankings, validation, "rankings", limits.left_out, is_overlap_allowed=is_overlap_allowed
     )
@@ -63,7 +63,7 @@ def load_ranked(
     encoded = encode_rankings(with_pairs, renderer, limits)
     encoded_validation = encode_rankings([record for record in held_out if record.pairs()], renderer, limits)
     num_all_ties = len(training) - len(with_pairs)
-    remedy = f"Rankings that are all ties teach nothing ({num_all_ties} here); give others."
+    remedy = f"Rankings in which everything is tied give no training signal ({num_all_ties} here); provide others."
     require_some(encoded, "the training split of rankings", remedy)
     require_some(encoded_validation, "the validation split of rankings", remedy)
     warn_of_few(len({flat_prompt(item.record) for item in encoded_validation}), "the validation accuracy")
@@ -73,7 +73,7 @@ def load_ranked(
 
 
 def pair_indices(records: Sequence[Ranking], *, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-    """Comparisons of `records` as (P, 2) places among their completions laid end to end, and (P,) each one's record."""
+    """Comparisons of `records` as (P, 2) indices into all completions, and (P,) the index of each one's record."""
     pairs: list[tuple[int, int]] = []
     owner: list[int] = []
     first = 0
@@ -88,10 +88,10 @@ def pair_indices(records: Sequence[Ranking], *, device: torch.device | str = "cp
 def accuracy_interval(scores: Tensor, rankings: Sequence[TokenizedExample[Ranking]]) -> dict[str, float]:
     """The 95 % interval of the validation accuracy, clustered by prompt, and the number of comparisons behind it.
 
-    The validation accuracy is the mean over rankings, as the loss is; `validation_comparison_accuracy` is the share of
-    all comparisons, in which a ranking of nine weighs six times what one of four does: the number that the evaluation
-    of a run calls `reward_model_accuracy`. `scores` (C,) as for `validation_metrics`. A validation set is often small,
-    and then two accuracies that look different are not.
+    The validation accuracy is the mean over rankings, like the loss; `validation_comparison_accuracy` is the share of
+    all comparisons, in which a ranking of nine weighs six times as much as one of four: the number that a run's
+    evaluation calls `reward_model_accuracy`. `scores` (C,) as for `validation_metrics`. A validation set is often
+    small, and then two accuracies may differ only by chance.
     """
     pairs, owner = pair_indices([item.record for item in rankings])
     margins = scores.cpu()[pairs[:, 0]] - scores.cpu()[pairs[:, 1]]
@@ -107,5 +107,5 @@ def accuracy_interval(scores: Tensor, rankings: Sequence[TokenizedExample[Rankin
 
 
 def describe_accuracy(metrics: Mapping[str, float]) -> str:
-    """What stands beside the progress of a run on rankings."""
+    """The progress note of a run on rankings."""
     return f"loss {metrics['loss']:.3f}, accuracy {metrics['accuracy']:.2f}"

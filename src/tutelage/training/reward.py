@@ -1,4 +1,4 @@
-"""The reward model: the comparisons of one ranking are one batch element, and its prompt is computed once."""
+"""The reward model: all comparisons of a ranking are one batch element, and its prompt is computed once."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _loop(stage: TrainingRun, config: RewardConfig) -> dict[str, Any]:
 
 
 def ranking_term(model: ScoreModel, rankings: Sequence[TokenizedExample[Ranking]]) -> Term:
-    """The mean loss per ranking [equation 1], with its accuracy and margin. All comparisons of a ranking weigh 1."""
+    """The mean loss per ranking [equation 1], with its accuracy and margin. Each ranking has total weight 1."""
 
     def compute(indices: Sequence[int], batch: PackedBatch) -> LossTerm:
         pairs, ranking_index = pair_indices([rankings[i].record for i in indices], device=model.device)
@@ -112,9 +112,9 @@ def _scores(model: ScoreModel, rankings: Sequence[TokenizedExample[Ranking]], to
 
 
 def validation_metrics(scores: Tensor, rankings: Sequence[TokenizedExample[Ranking]]) -> dict[str, float]:
-    """What `validate` returns, from the `scores` (C,) of all completions of `rankings`, laid end to end."""
+    """What `validate` returns, from the `scores` (C,) of all completions of `rankings`, concatenated."""
     pairs, owner = pair_indices([item.record for item in rankings], device=scores.device)
-    # Of the whole text, as the labeler saw it: completions that were cut are alike in length, and this would look weak.
+    # Of the full text, as the labeler saw it: truncated ones have similar lengths, which would weaken the baseline.
     lengths = torch.tensor([len(c.text) for item in rankings for c in item.record.completions], device=scores.device)
     by_score = ranking_loss(scores, pairs, owner, num_rankings=len(rankings))
     by_length = ranking_loss(lengths.to(scores.dtype), pairs, owner, num_rankings=len(rankings))
@@ -127,13 +127,13 @@ def validation_metrics(scores: Tensor, rankings: Sequence[TokenizedExample[Ranki
 
 
 def _set_bias(model: ScoreModel, config: RewardConfig, limits: LengthLimits) -> dict[str, float]:
-    """Shift the scores so that demonstrations have mean 0 [C.2]: the loss does not say where 0 is, PPO needs it."""
+    """Shift the scores so that demonstrations have mean 0 [C.2]: the loss leaves the offset open, and PPO needs it."""
     if config.demonstrations is None:
         return {}
     records = limits.left_out.load(load_demonstrations, config.demonstrations)
     encoded = encode_demonstrations(records, model.renderer, limits)
     require_some(
-        encoded, f"the demonstrations for the bias ({config.demonstrations})", "Give a file that fits the limits."
+        encoded, f"the demonstrations for the bias ({config.demonstrations})", "Provide a file that fits the limits."
     )
     groups = [item.group for item in encoded]
     few = len({tuple(group.prompt) for group in groups})

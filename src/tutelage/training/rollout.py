@@ -1,4 +1,4 @@
-"""Rollouts: prompts continued by the policy, with everything PPO needs to know about each response token."""
+"""Rollouts: responses sampled from the policy, with everything PPO needs to know about each response token."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tutelage.text.render import Renderer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """B responses to the prompts of one step, K to each, in the order of `groups`.
+    """B responses to the prompts of one step, K per prompt, in the order of `groups`.
 
-    Response tensors are (B, R), right-padded; `response_mask`: True on response tokens, stop token too. Producer:
-    `ppo.PPOTrainer.roll_out`; consumers: its step and the advantage estimator. `logprobs` are the policy's before its
-    update, at the sampling temperature, computed as the update computes them; `sampling_logprobs` are what the sampler
-    said of the same tokens. `scores` (B,) are the reward model's for the text as it is shown, before the missing-EOS
-    rule; `ended` (B,) tells whether the response has a stop token; `num_changed` responses are other tokens when shown.
-    `batches`: which groups the first epoch's updates compute at once.
+    Response tensors are (B, R), right-padded; `response_mask`: True on response tokens, including the stop token.
+    Producer: `ppo.PPOTrainer.roll_out`; consumers: its step and the advantage estimator. `logprobs` are the policy's
+    before its update, at the sampling temperature, computed as the update computes them; `sampling_logprobs` are the
+    sampler's for the same tokens. `scores` (B,) are the reward model's for the text as shown, before the missing-EOS
+    rule; `ended` (B,) says whether the response has a stop token; `num_changed` responses have different tokens when
+    shown as text. `batches`: which groups the first epoch's updates compute together.
     """
 
     groups: list[Group]
@@ -51,31 +51,31 @@ class Rollout:
 
     @property
     def sampling_drift(self) -> Tensor:
-        """(B, R): by how many nats the sampler and the update disagree on a token; 0 off the mask."""
+        """(B, R): by how many nats the sampler and the update disagree on a token; 0 outside the mask."""
         return torch.where(self.response_mask, (self.sampling_logprobs - self.logprobs).abs(), 0.0)
 
 
-# The most by which the sampler and the update may disagree, in nats: on any token in float32, where rounding makes
-# 1e-5; on the mean token in bfloat16, where it makes a few hundredths. A sampler that reads its cache wrongly is off by
-# a nat and more.
+# The most by which the sampler and the update may disagree, in nats: on any token in float32, where rounding causes
+# 1e-5; on the mean token in bfloat16, where it causes a few hundredths. A sampler that misreads its cache is off by a
+# nat or more.
 MAX_DRIFT = {"float32": 1e-3, "bfloat16": 0.2}
 
 
 def require_same_logprobs(rollout: Rollout, *, family: str, dtype: str) -> None:
-    """Raise `ModelError` where responses were not sampled from the policy that is updated."""
+    """Raise `ModelError` if the responses were not sampled from the policy that is updated."""
     drift = rollout.sampling_drift
     found = float(drift.max() if dtype == "float32" else masked_mean(drift, rollout.response_mask))
     if not found <= MAX_DRIFT[dtype]:
         what = "a token's log-probability" if dtype == "float32" else "the mean log-probability of a token"
         raise ModelError(
-            f"the sampler and the model disagree by {found:.2g} nats on {what} (at most {MAX_DRIFT[dtype]:g}): family "
-            f"{family!r} is not sampled right, and PPO would learn from responses of another policy. Nothing was "
-            "trained. Use a model of another family"
+            f"the sampler and the model disagree by {found:.2g} nats on {what} (at most {MAX_DRIFT[dtype]:g}): "
+            f"architecture {family!r} is not sampled correctly, and PPO would train on responses of another policy. "
+            "Nothing was trained. Use a model of another architecture"
         )
 
 
 def rollout_metrics(rollout: Rollout, scores: Tensor) -> dict[str, float]:
-    """What a person watches of a rollout and its `scores` (B,) after the missing-EOS rule.
+    """The logged metrics of a rollout and its `scores` (B,) after the missing-EOS rule.
 
     `kl_to_reference`: nats per response, the summed log-ratios of its tokens (unbiased).
     """
@@ -95,16 +95,16 @@ def rollout_metrics(rollout: Rollout, scores: Tensor) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Minibatch:
-    """Some groups of a rollout, by their indices, and the rows of their responses in its tensors."""
+    """Some groups of a rollout, by index, and the rows of their responses in its tensors."""
 
     indices: list[int]
     rows: list[int]
     groups: list[Group]
-    records: str  # names its first prompts, for errors
+    records: str  # names its first prompts, for error messages
 
 
 def select_minibatch(rollout: Rollout, indices: list[int], names: Sequence[str]) -> Minibatch:
-    """The groups at `indices`, with all their responses; `names` are those of all prompts of the rollout."""
+    """The groups at `indices`, with all their responses; `names` are those of all prompts in the rollout."""
     num = rollout.responses_per_prompt
     return Minibatch(
         indices=indices,
@@ -121,7 +121,7 @@ def shown_groups(
     *,
     context: int,
 ) -> list[Group]:
-    """Each prompt with its responses as they are shown: what labelers judge is what the reward model is asked about."""
+    """Each prompt with its responses as shown: the reward model scores what labelers would judge."""
     return [
         Group(
             prompt=prompt,
@@ -147,7 +147,7 @@ def score_samples(
 ) -> tuple[float, list[dict[str, Any]]]:
     """Mean score of one response to each prompt, and the responses as readable rows.
 
-    A response has the settings' limit, or what its own prompt leaves of the shorter of the two models' contexts.
+    A response is limited by the settings, or by what its prompt leaves of the shorter of the two models' contexts.
     """
     context = min(policy.context_limit, reward_model.context_limit)
     room = [context - len(prompt) for prompt in prompts]
@@ -161,7 +161,7 @@ def score_samples(
 def sample_rows(
     groups: Sequence[Group], scores: Sequence[float], ended: Sequence[bool], renderer: Renderer
 ) -> list[dict[str, Any]]:
-    """The first response to each prompt as a person reads it, for samples.jsonl."""
+    """The first response to each prompt as readable text, for samples.jsonl."""
     return [
         {
             "prompt": renderer.decode(group.prompt),

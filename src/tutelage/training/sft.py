@@ -38,7 +38,7 @@ from tutelage.training.stage import TrainingRun, run_training
 
 
 def sft(config: SFTConfig, *, resume: bool = False) -> dict[str, Any]:
-    """Train and save `out/model`, the chosen epoch's; returns the summary."""
+    """Train and save `out/model`, of the selected epoch; returns the summary."""
     if config.reward_model is not None:
         check_same_vocabulary(config.model, config.reward_model)
     return run_training("sft", config, resume=resume, loop=lambda stage: _loop(stage, config))
@@ -53,7 +53,7 @@ class _Data:
 
 
 class _Mix:
-    """Pretraining text beside the demonstrations, in an order of its own."""
+    """Pretraining text mixed with the demonstrations, in its own order."""
 
     def __init__(self, corpus: Corpus, config: SFTConfig) -> None:
         self.corpus, self.config = corpus, config
@@ -142,8 +142,8 @@ def sft_terms(
 ) -> list[Term]:
     """Both terms of the objective, each a mean per token over its own count, in nats.
 
-    The demonstrations weigh 1, the `windows` of pretraining text `pretraining_coef`: however long the windows are and
-    however short the responses, a share of 0.1 of the sequences is a tenth of what is learned.
+    The demonstrations have weight 1, the `windows` of pretraining text `pretraining_coef`: however long the windows and
+    however short the responses, a share of 0.1 of the sequences is a tenth of the objective.
     """
     records = ", ".join(item.name for item in demonstrations[:8])
     terms = [language_term(policy, [item.group for item in demonstrations], name="loss", records=records)]
@@ -154,9 +154,9 @@ def sft_terms(
 
 
 def mixed_windows(config: SFTConfig, step: int, num_demonstrations: int) -> tuple[int, int]:
-    """First and number of the windows of pretraining text in `step`: `pretraining_share` of its sequences.
+    """Index of the first window of pretraining text in `step`, and their number: `pretraining_share` of its sequences.
 
-    The last step of an epoch may have fewer demonstrations than the others, and then has fewer windows.
+    The last step of an epoch may have fewer demonstrations, and then has fewer windows.
     """
 
     def beside(number: int) -> int:
@@ -177,14 +177,14 @@ def draw_prompts(
         if len(item.group.prompt) >= reward_context:
             raise DataError(
                 f"{item.name} has {len(item.group.prompt)} tokens, which leaves no room for a response in the context "
-                f"of {reward_context} tokens of reward_model {str(config.reward_model)!r}, which chooses the epoch. "
+                f"of {reward_context} tokens of reward_model {str(config.reward_model)!r}, which selects the epoch. "
                 f"Set text.max_prompt_tokens to {reward_context - 1} or less, with text.too_long: skip"
             )
     return [item.group.prompt for item in chosen]
 
 
 class _Evaluator:
-    """After each epoch: validation loss, score of samples where there is a reward model, the best model so far."""
+    """After each epoch: validation loss, score of samples if there is a reward model, the best model so far."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What all loops share around their steps: the run folder, resume, checkpoints, metrics, progress. No mathematics."""
+"""Shared by all training loops: the run folder, resume, checkpoints, metrics, progress. No math."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Stateful(Protocol):
 
 
 class TrainingRun:
-    """One run of one stage. What is registered in `components` is saved and restored together, whole or not at all."""
+    """One run of one stage. What is registered in `components` is saved and restored together, all or nothing."""
 
     def __init__(self, name: str, config: TrainingConfig, *, resume: bool) -> None:
         self.name, self.config = name, config
@@ -52,7 +52,7 @@ class TrainingRun:
         if config.dtype == "bfloat16" and self.device.type == "cpu":
             _warn_of_slow_bfloat16(seconds_of_product(torch.bfloat16) / seconds_of_product(torch.float32))
         self.components: dict[str, Stateful] = {}
-        self.notes: dict[str, Any] = {}  # small plain values that a loop wants back after a resume
+        self.notes: dict[str, Any] = {}  # small plain values that a loop needs after a resume
         self.freed = FreedMemory()
         self.timer = StepTimer(self.device)
         self.started = time.monotonic()
@@ -63,7 +63,7 @@ class TrainingRun:
         return torch.Generator().manual_seed(derived_seed(self.config.seed, self.name, *purpose))
 
     def steps(self, num_steps: int) -> Iterator[int]:
-        """Restore the newest checkpoint, then every step that is left, with progress; a checkpoint where one is due."""
+        """Restore the newest checkpoint, then yield each remaining step, with progress; saves checkpoints when due."""
         for line in inert_settings(self.config, num_steps):
             _log.warning("%s: %s", self.name, line)
         start = self._restore()
@@ -80,7 +80,7 @@ class TrainingRun:
                 yield step
                 self.num_steps_done = step + 1
                 is_due = every and (step + 1) % every == 0
-                stopped_by = request.signal  # read once: a signal that comes from here on stops the next step
+                stopped_by = request.signal  # read once: a later signal stops the next step
                 if (is_due or stopped_by) and step + 1 < num_steps:
                     self.save_checkpoint(step + 1)
                 self.freed.give_back()
@@ -92,10 +92,9 @@ class TrainingRun:
                     )
 
     def try_saving(self, *models: PackedModel) -> None:
-        """Save each model once before the first step and remove it, so that what fails at the end fails now.
+        """Save each model once before the first step and remove it, so that a failing save fails now, not at the end.
 
-        It takes as long as the saving at the end and as much space on the disk for a moment. A run that is resumed has
-        done it.
+        It takes as long as the final save and briefly as much disk space. A resumed run has already done it.
         """
         if self._checkpoints():
             return
@@ -112,11 +111,11 @@ class TrainingRun:
         self.folder.log_metrics(step + 1, named)
 
     def log_timings(self, step: int) -> None:
-        """Where the time of a step went, into a file of its own."""
+        """Log where the time of a step went, to a separate file."""
         self.folder.log_timings(step + 1, self.timer.take())
 
     def save_checkpoint(self, num_steps_done: int) -> None:
-        """State after `num_steps_done` steps; the previous checkpoint goes only when this one is whole."""
+        """State after `num_steps_done` steps; the previous checkpoint is deleted only once this one is complete."""
         path = self.folder.checkpoints / f"step-{num_steps_done:08d}"
         if path.exists():
             shutil.rmtree(path)
@@ -141,12 +140,12 @@ class TrainingRun:
             return 0
         saved = _load_checkpoint(checkpoints[-1])
         if saved["run"] != self.run.run_id:
-            raise CheckpointError(_describe_broken(checkpoints[-1], "it is of another run"))
+            raise CheckpointError(_describe_broken(checkpoints[-1], "it belongs to another run"))
         try:
             for name, component in self.components.items():
                 component.load_state_dict(saved["state"][name])
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
-            reason = "it is of another model: " + str(error).strip().partition("\n")[0]
+            reason = "it belongs to another model: " + str(error).strip().partition("\n")[0]
             raise CheckpointError(_describe_broken(checkpoints[-1], reason)) from error
         self.notes = saved["notes"]
         return int(saved["step"])
@@ -155,14 +154,14 @@ class TrainingRun:
         last = max((row.get("step", 0) for row in self.folder.read_metrics()), default=0)
         if last < num_steps_done:
             _log.warning(
-                "%s ends at step %d, and the run resumes after step %d: what lies between was lost",
+                "%s ends at step %d, but the run resumes after step %d: the steps in between are missing from it",
                 self.folder.metrics_path,
                 last,
                 num_steps_done,
             )
 
     def save_model(self, model: PackedModel, name: str = "model") -> None:
-        """The model's folder in `out`; an older one of that name is replaced only when the new one is whole."""
+        """The model's folder in `out`; an older one of that name is replaced only once the new one is complete."""
         folder = self.config.out / name
         replaced = folder.with_name(f".{folder.name}.replaced")
         fresh = folder.with_name(f"{folder.name}.new")
@@ -176,7 +175,7 @@ class TrainingRun:
         shutil.rmtree(replaced, ignore_errors=True)
 
     def finish(self, summary: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the summary, which marks the run as done."""
+        """Write the summary, which marks the run as finished."""
         whole = {
             "stage": self.name,
             **summary,
@@ -197,7 +196,7 @@ class TrainingRun:
 def run_training(
     name: str, config: TrainingConfig, *, resume: bool, loop: Callable[[TrainingRun], dict[str, Any]]
 ) -> dict[str, Any]:
-    """Open the run, let `loop` train, and return the summary; a finished run that is resumed returns the one it has."""
+    """Open the run, let `loop` train, and return the summary; a finished run returns its existing summary."""
     stage = TrainingRun(name, config, resume=resume)
     try:
         if stage.run.is_finished():
@@ -210,7 +209,7 @@ def run_training(
 
 
 def _describe_loss(stage: TrainingRun) -> str:
-    """What a run that stopped in the middle of something has kept."""
+    """What a run that stopped between saves has kept."""
     lost = stage.num_steps_done - stage.num_steps_saved
     if stage.num_steps_saved:
         kept = f"step {stage.num_steps_saved} is saved, {lost} finished steps after it are not"
@@ -221,28 +220,28 @@ def _describe_loss(stage: TrainingRun) -> str:
 
 
 def _load_checkpoint(folder: Path) -> dict[str, Any]:
-    """What a checkpoint holds, read without running anything in it."""
+    """The contents of a checkpoint, read without executing anything in it."""
     try:
         saved = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
     except OSError as error:
         raise CheckpointError(_describe_broken(folder, error.strerror or "it cannot be read")) from error
     except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError, TypeError) as error:
-        # torch's own words advise to load the file without its safeguard; they are for nobody's eyes.
-        raise CheckpointError(_describe_broken(folder, "it is cut off, or no checkpoint of this program")) from error
+        # Hide torch's own message, which advises loading the file without the safeguard.
+        raise CheckpointError(_describe_broken(folder, "it is truncated, or not one of this program")) from error
     if not isinstance(saved, dict) or any(key not in saved for key in ("run", "step", "notes", "state")):
-        raise CheckpointError(_describe_broken(folder, "it is no checkpoint of this program"))
+        raise CheckpointError(_describe_broken(folder, "it is not a checkpoint of this program"))
     return saved
 
 
 def _describe_broken(folder: Path, reason: str) -> str:
     return (
         f"checkpoint {folder} cannot be resumed from: {reason}. Delete it to resume from the previous one, or from the "
-        "start where there is none"
+        "start if there is none"
     )
 
 
 def _warn_of_slow_bfloat16(slowdown: float) -> None:
-    """A CPU without instructions for bfloat16 multiplies it many times more slowly than float32."""
+    """A CPU without bfloat16 instructions multiplies it many times more slowly than float32."""
     if slowdown > 2:
         _log.warning(
             "dtype is bfloat16, whose matrix products take %.0f times as long as float32's on this CPU; "

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the step that runs is finished and saved; a second Ctrl-C stops at once."""
+"""Ctrl-C and SIGTERM: the current step is finished and saved; a second Ctrl-C stops at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import FrameType
 
 
 class StopRequest:
-    """Whether somebody asked this process to stop, and with which signal."""
+    """Whether this process was asked to stop, and with which signal."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -18,9 +18,9 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Take the first SIGINT or SIGTERM as a request, to be met at the next border between steps.
+    """Treat the first SIGINT or SIGTERM as a request, handled at the next step boundary.
 
-    The second one does what it always does. In another thread than the main one nothing is taken.
+    The second one has its usual effect. Outside the main thread signals are left alone.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():

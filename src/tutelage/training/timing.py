@@ -1,4 +1,4 @@
-"""Where a step's time goes, and how much memory the process has needed."""
+"""Where a step's time goes, and peak memory of the process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 
 class StepTimer:
-    """Seconds and tokens of each named part of a step. On a GPU a part ends when its kernels have."""
+    """Seconds and tokens of each named part of a step. On a GPU a part ends when its kernels have finished."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -22,7 +22,7 @@ class StepTimer:
 
     @contextmanager
     def part(self, name: str, num_tokens: int = 0) -> Iterator[None]:
-        """Add what happens inside to the part `name`, in which `num_tokens` more are computed."""
+        """Add the time spent inside to the part `name`, which computes `num_tokens` more tokens."""
         start = self._now()
         try:
             yield
@@ -31,11 +31,11 @@ class StepTimer:
             self.add_tokens(name, num_tokens)
 
     def add_tokens(self, name: str, num_tokens: int) -> None:
-        """Count tokens that were not known before the part began."""
+        """Count tokens whose number was not known before the part began."""
         self.tokens[name] = self.tokens.get(name, 0) + num_tokens
 
     def take(self) -> dict[str, float]:
-        """What the step took, whole and by part; tokens per second where tokens were counted; memory so far (GiB)."""
+        """Time of the step, in total and by part; tokens per second if counted; peak memory so far (GiB)."""
         now = self._now()
         row = {"seconds": round(now - self.start, 4), "peak_memory_gib": round(self._peak_memory(), 3)}
         for name, seconds in self.seconds.items():
