@@ -65,8 +65,8 @@ def attend_over_heads(
 ) -> Tensor:
     """Scaled dot-product attention over (rows, H, S, width); a head of `keys` may serve several of `queries`.
 
-    A GPU's kernels for masks and for float32 know no shared heads. PyTorch would take one that holds the weights of
-    attention of all tokens in float32, so the heads are repeated there first.
+    A GPU's kernels for masks and for float32 do not support shared heads. PyTorch would fall back to one that stores
+    the attention weights of all tokens in float32, so the heads are repeated there first.
     """
     is_shared = queries.shape[1] != keys.shape[1]
     if is_shared and queries.is_cuda and (mask is not None or queries.dtype == torch.float32):
@@ -78,14 +78,14 @@ def attend_over_heads(
 
 
 def repeated_heads(states: Tensor, num_heads: int) -> Tensor:
-    """(rows, h, S, width) to (rows, H, S, width): each head as often as it serves one of the H heads of the queries."""
+    """(rows, h, S, width) to (rows, H, S, width): each head is repeated for every query head that it serves."""
     return states.repeat_interleave(num_heads // states.shape[1], 1)
 
 
 def heads_as_columns(queries: Tensor, num_key_heads: int) -> Tensor:
-    """Queries (rows, H, width) of one column as (rows, h, H / h, width): those that share a key head side by side.
+    """Queries (rows, H, width) of one column as (rows, h, H / h, width): those that share a key head are adjacent.
 
-    Attention then reads every key once, and knows of no shared heads; its result is flattened back to H heads.
+    Attention then reads every key once, without shared heads; its result is flattened back to H heads.
     """
     return queries.unflatten(1, (num_key_heads, -1))
 
