@@ -288,8 +288,8 @@ def test_an_accuracy_and_a_zero_that_rest_on_few_prompts_say_so(tiny, configured
     one = write_rows(tmp_path / "one.jsonl", read_rows(tiny.demonstrations)[:1])
     with caplog.at_level(logging.WARNING):
         train_reward(configured("a", validation=few, demonstrations=one))
-        assert "the validation accuracy rests on 29 prompts; with fewer than 30" in caplog.text
-        assert "where the score is 0 is based on 1 prompt;" in caplog.text
+        assert "the validation accuracy is based on 29 prompts; with fewer than 30" in caplog.text
+        assert "the zero point of the score is based on 1 prompt;" in caplog.text
         caplog.clear()
         train_reward(configured("b", demonstrations=tiny.demonstrations))
-        assert "rests on" not in caplog.text
+        assert "is based on" not in caplog.text

@@ -188,12 +188,12 @@ def test_a_choice_that_rests_on_few_prompts_says_so(tiny, configured, tmp_path, 
         assert summary["num_validation"] == 2
         caplog.clear()
         summary = sft(configured("b", validation_prompts=29, reward_model=tiny.reward_model))
-        assert "rests on 29 prompts" in caplog.text
+        assert "is based on 29 prompts" in caplog.text
         assert summary["num_validation_prompts"] == 29
         caplog.clear()
         sft(configured("c", validation_prompts=30, reward_model=tiny.reward_model))
         sft(configured("d", validation=few, should_select_checkpoint=False))
-        assert "rests on" not in caplog.text, "enough, or nothing to choose"
+        assert "is based on" not in caplog.text, "enough, or nothing to choose"
 
 
 def test_a_coefficient_without_a_mix_is_refused(configured):  # noqa: F811

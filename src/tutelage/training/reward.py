@@ -137,7 +137,7 @@ def _set_bias(model: ScoreModel, config: RewardConfig, limits: LengthLimits) -> 
     )
     groups = [item.group for item in encoded]
     few = len({tuple(group.prompt) for group in groups})
-    warn_of_few(few, "where the score is 0", "give a larger file under `demonstrations`")
+    warn_of_few(few, "the zero point of the score", "give a larger file under `demonstrations`")
     model.bias = float(
         compute_scores(model, groups, tokens_per_microbatch=config.tokens_per_microbatch).double().mean()
     )
