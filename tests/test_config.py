@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError, model_validator
 
@@ -176,6 +176,8 @@ STAGES = st.builds(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(config=STAGES)
+@example(config=Stage(model="a\x85b", note="\x85"))
+@example(config=Stage(model="a\u2028 b\u2029", note="\r\n \ufeff"))
 def test_any_configuration_is_read_as_it_was_dumped(tmp_path, config):
     path = tmp_path / "config.yaml"
     path.write_text(dump_config(config), encoding="utf-8")

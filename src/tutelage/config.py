@@ -52,7 +52,16 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Safe YAML that quotes text which `_Loader` would read as a number."""
+    """Safe YAML that quotes text which `_Loader` would read as a number, and escapes what it would not give back."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # PyYAML writes U+0085 as it is, and reads it as the line break that YAML takes it for: a line feed.
+    style = '"' if "\x85" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 # YAML 1.1 reads 1e-5 and 1.5e3 as text: it requires a dot and a signed exponent.
