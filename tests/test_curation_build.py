@@ -195,13 +195,13 @@ def test_ignored_hints_are_counted_and_contradicting_ones_refused(tmp_path):
 def test_an_empty_split_is_refused_with_the_remedy(tmp_path):
     with pytest.raises(DataError, match=r"the split '(test|valid)' is empty: prompts of 1 users .* or the share 0"):
         build(tmp_path, [{"text": "Only one", "user_id": "u"}], PromptsConfig())
-    with pytest.raises(DataError, match="no prompt is left"):
+    with pytest.raises(DataError, match="no prompts are left"):
         build(tmp_path, [])
     assert not (tmp_path / "out").exists()
 
 
 def test_an_id_that_stands_for_two_prompts_is_refused(tmp_path):
-    with pytest.raises(DataError, match="the id '7' stands for 2 different prompts"):
+    with pytest.raises(DataError, match="the id '7' is shared by 2 different prompts"):
         build(tmp_path, [{"id": "7", "text": "one"}, {"id": "7", "text": "two"}])
 
 
@@ -228,7 +228,7 @@ def test_malformed_records_can_be_skipped_and_are_counted_and_listed(tmp_path):
 def test_nothing_is_replaced_and_a_missing_source_is_named(tmp_path):
     build(tmp_path, [{"text": "good"}])
     before = (tmp_path / "out" / "prompts.jsonl").read_bytes()
-    with pytest.raises(StorageError, match="exists already"):
+    with pytest.raises(StorageError, match="already exists"):
         build(tmp_path, [{"text": "other"}])
     assert (tmp_path / "out" / "prompts.jsonl").read_bytes() == before
     with pytest.raises(DataError, match="does not exist"):

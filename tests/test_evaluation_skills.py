@@ -29,14 +29,14 @@ def test_prompts_to_the_letter():
 
 
 def test_too_few_examples_are_refused():
-    with pytest.raises(DataError, match="has 2 examples, 3 are asked for"):
+    with pytest.raises(DataError, match="has 2 examples, 3 are requested"):
         prompt_text(ITEM, 3)
 
 
 def test_items_without_a_right_answer_are_refused():
     with pytest.raises(DataError, match="no gold answer"):
         SkillItem(id="x", query="q", answers=())
-    with pytest.raises(DataError, match="none of its choices"):
+    with pytest.raises(DataError, match="not one of its choices"):
         SkillItem(id="x", query="q", answers=("z",), choices=("a", "b"))
 
 

@@ -63,7 +63,7 @@ def test_different_numbers_of_completions_are_refused():
 
 @pytest.mark.parametrize("value", [-0.1, 1.5, float("nan")])
 def test_a_scorer_outside_its_range_is_refused(value):
-    with pytest.raises(DataError, match=r"must lie in \[0, 1\]"):
+    with pytest.raises(DataError, match=r"must be in \[0, 1\]"):
         rows_of(score=lambda text: value)
 
 

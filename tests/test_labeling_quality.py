@@ -115,7 +115,7 @@ def test_flags_are_nominal_scales_ordinal_too_and_toxicity_is_another_order():
     assert set(found["overall"].alphas) == {"nominal", "ordinal", "interval"}
     assert set(found["hallucination"].alphas) == {"nominal"}
     assert found["overall"].share.mean == 0.0 and found["hallucination"].share.mean == 1.0
-    assert "all judgements are the same" in found["hallucination"].alphas["nominal"].reason
+    assert "all judgments are the same" in found["hallucination"].alphas["nominal"].reason
     # Two units, {1, 4} twice: D_o = 9, D_e = 2 * 4 * 9 / 12 = 6 per ordered pair over (n - 1).
     assert found["overall"].alphas["interval"].value == pytest.approx(1 - 9 / 6)
     assert labeler_agreements(judgements_of(labels)) == []

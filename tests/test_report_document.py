@@ -180,7 +180,7 @@ def test_changing_a_number_in_the_file_changes_the_page(lean, tmp_path):
     [
         (0.51, 0.6, "are preferred to", "reproduced"),
         (0.4, 0.49, "are judged worse than", "not reproduced"),
-        (0.45, 0.56, "cannot be told apart from", "too noisy to say"),
+        (0.45, 0.56, "are not distinguishable from", "too noisy to say"),
     ],
 )
 def test_the_finding_and_the_verdict_follow_the_interval(tmp_path, low, high, words, verdict):
@@ -299,7 +299,7 @@ def test_a_single_stage_has_a_report_of_its_own(tmp_path, stage):
     write_stage(tmp_path / "alone", stage, np.random.default_rng(0))
     page = Page(write_paper_report(tmp_path / "alone").read_text())
     assert "by step" in page.text
-    assert "has not ended" not in page.text
+    assert "is not finished" not in page.text
     assert "Samples" in page.text
     for value, source, _ in page.numbers:
         assert value == pytest.approx(resolve(tmp_path / "alone", source))
@@ -372,7 +372,7 @@ def test_broken_judgements_are_left_out_and_named(lean, tmp_path):
         handle.write('{"prompt_id": "p')
     text = Page(write_paper_report(broken).read_text()).text
     assert "it must be 1 (won), 0.5 (tied) or 0 (lost)" in text
-    assert text.count("Left out a record") == 2
+    assert text.count("Skipped a record") == 2
 
 
 @pytest.mark.parametrize("make", ["nothing", "empty", "file", "other"])
@@ -395,7 +395,7 @@ def test_broken_files_are_named(tmp_path):
     with pytest.raises(DataError, match=r"summary.json is not JSON"):
         write_paper_report(tmp_path)
     (tmp_path / "summary.json").write_text("[]")
-    with pytest.raises(DataError, match=r"holds list; it must be one JSON object"):
+    with pytest.raises(DataError, match=r"is a list; it must be one JSON object"):
         write_paper_report(tmp_path)
     (tmp_path / "summary.json").unlink()
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "sft/loss"\n{"step": 2, "sft/loss": 1}\n')

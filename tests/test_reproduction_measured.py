@@ -142,7 +142,7 @@ def test_a_ratio_of_totals_by_hand():
     assert found.high - found.mean == pytest.approx(12.7062047)
     with pytest.raises(ValueError, match="each its own"):
         ratio_of_totals([1.0], [1.0, 2.0], ["a"])
-    with pytest.raises(ValueError, match="add up to nothing"):
+    with pytest.raises(ValueError, match="sum to zero"):
         ratio_of_totals([1.0], [0.0], ["a"])
 
 

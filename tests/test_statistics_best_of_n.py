@@ -196,7 +196,7 @@ def test_a_curve_that_never_turns_has_no_peak():
         (lambda: fit_over_optimisation([1, 2], [1], method="rl"), "2 KLs but 1 scores"),
         (lambda: fit_over_optimisation([1, -2], [1, 1], method="rl"), "a KL is -2"),
         (lambda: fit_over_optimisation([1, 2], [1, math.inf], method="rl"), "NaN or infinite"),
-        (lambda: fit_over_optimisation([4, 4.000000000000002], [1, 2], method="rl"), "cannot tell the two"),
+        (lambda: fit_over_optimisation([4, 4.000000000000002], [1, 2], method="rl"), "cannot distinguish the two"),
     ],
 )
 def test_what_cannot_be_computed_is_refused(call, message):

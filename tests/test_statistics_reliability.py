@@ -130,7 +130,7 @@ def test_alpha_is_about_zero_where_everybody_guesses_and_one_where_all_agree():
 def test_alpha_says_why_it_is_undefined(level):
     """Full agreement on one value is neither 0 nor 1: chance would have agreed as well."""
     same = krippendorff_alpha("aabb", "ABAB", [1, 1, 1, 1], level=level)
-    assert same.value is None and "all judgements are the same" in same.reason and same.num_items == 2
+    assert same.value is None and "all judgments are the same" in same.reason and same.num_items == 2
     once = krippendorff_alpha("ab", "AB", [1, 0], level=level)
     assert once.value is None and "two labelers" in once.reason and once.num_items == 0
 
@@ -163,7 +163,7 @@ def test_alpha_of_orders_does_not_depend_on_which_side_is_first(seed):
 def test_alpha_of_orders_is_one_where_all_prefer_the_same_side_and_undefined_where_all_tie():
     assert krippendorff_alpha_of_orders("aabb", "ABAB", [1, 1, 1, 1]).value == 1.0
     tied = krippendorff_alpha_of_orders("aabb", "ABAB", [0.5] * 4)
-    assert tied.value is None and "all judgements are the same" in tied.reason and tied.num_items == 2
+    assert tied.value is None and "all judgments are the same" in tied.reason and tied.num_items == 2
 
 
 def test_alpha_refuses_what_it_does_not_know():
@@ -188,8 +188,8 @@ def test_kappa_of_the_published_example():
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("aab", "ABA", [1, 1, 1]), "items have 1 to 2 judgements"),
-        (("aabb", "ABAB", [1, 1, 1, 1]), "all judgements are the same"),
+        (("aab", "ABA", [1, 1, 1]), "items have 1 to 2 judgments"),
+        (("aabb", "ABAB", [1, 1, 1, 1]), "all judgments are the same"),
         (("ab", "AB", [1, 1]), "two labelers"),
         (("", "", []), "two labelers"),
     ],

@@ -219,14 +219,16 @@ def test_a_compressed_file_that_was_cut_off_gives_what_it_has(tmp_path, suffix):
     many = [Prompt(text=f"prompt {i} {i * 7919 % 104729}") for i in range(20_000)]
     write_records(path, many)
     path.write_bytes(path.read_bytes()[:-2000])
-    with pytest.raises(RecordError, match=r"the file is damaged or was cut off here\. Fetch or write the file again\."):
+    with pytest.raises(
+        RecordError, match=r"the file is corrupted or truncated here\. Download or write the file again\."
+    ):
         list(read_records(path, Prompt))
     skipped = []
     read = list(read_records(path, Prompt, skip_bad=True, on_skip=skipped.append))
     assert 0 < len(read) < len(many)
     assert read == many[: len(read)]
     assert len(skipped) == 1
-    assert "cut off" in skipped[0].message
+    assert "truncated" in skipped[0].message
 
 
 def test_a_file_that_is_not_gzip_at_all(tmp_path):

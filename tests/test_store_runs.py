@@ -152,7 +152,7 @@ def test_a_directory_appears_whole_or_not_at_all(tmp_path):
         assert not final.exists()
     assert sorted(str(path.relative_to(final)) for path in final.rglob("*")) == ["a", "sub", "sub/b"]
     with (
-        pytest.raises(StorageError, match="step-1 exists already, and what was saved is never replaced"),
+        pytest.raises(StorageError, match="step-1 already exists, and saved files are never replaced"),
         atomic_directory(final),
     ):
         pass
@@ -164,7 +164,7 @@ def test_a_directory_appears_whole_or_not_at_all(tmp_path):
 
 def test_a_directory_that_appeared_meanwhile_is_not_replaced(tmp_path):
     final = tmp_path / "step-1"
-    with pytest.raises(StorageError, match="exists already"), atomic_directory(final):
+    with pytest.raises(StorageError, match="already exists"), atomic_directory(final):
         final.mkdir()
     assert [path.name for path in tmp_path.iterdir()] == ["step-1"]
 
@@ -207,28 +207,28 @@ except StorageError as error:
         (
             'write_records(root / "p.jsonl", (Prompt(text=str(i) * 50) for i in range(5000)))',
             "cannot write {root}/p.jsonl: File too large. The previous p.jsonl is intact. "
-            "Free some space or choose another place.",
+            "Free some space or choose another location.",
         ),
         (
             'write_records(root / "new.jsonl", (Prompt(text=str(i) * 50) for i in range(5000)))',
             "cannot write {root}/new.jsonl: File too large. Nothing was written. "
-            "Free some space or choose another place.",
+            "Free some space or choose another location.",
         ),
         (
             'write_records(root / "p.parquet", [Prompt(text=str(i * 7919) * 50) for i in range(5000)])',
             "cannot write {root}/p.parquet: File too large. Nothing was written. "
-            "Free some space or choose another place.",
+            "Free some space or choose another location.",
         ),
         (
             'RunFolder(root / "run").log_metrics(2, {"text": "x" * 60_000})',
             "cannot write {root}/run/metrics.jsonl: File too large. What was logged before is intact. "
-            "Free some space or choose another place.",
+            "Free some space or choose another location.",
         ),
         (
             'context = atomic_directory(root / "step-2", survives="Step 1 is intact."); folder = context.__enter__()\n'
             "    try: (folder / 'weights').write_bytes(bytes(60_000))\n"
             "    except OSError as error: context.__exit__(type(error), error, None)",
-            "cannot write {root}/step-2: File too large. Step 1 is intact. Free some space or choose another place.",
+            "cannot write {root}/step-2: File too large. Step 1 is intact. Free some space or choose another location.",
         ),
     ],
 )
@@ -263,9 +263,9 @@ def test_a_full_disk_is_known_from_the_words_of_other_libraries(tmp_path, words)
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(StorageError, match=r"cannot write .*file/p\.jsonl: .* Choose a place that can be written\."):
+    with pytest.raises(StorageError, match=r"cannot write .*file/p\.jsonl: .* Choose a writable location\."):
         write_records(tmp_path / "file" / "p.jsonl", [Prompt(text="a")])
-    with pytest.raises(StorageError, match="Choose a place that can be written"):
+    with pytest.raises(StorageError, match="Choose a writable location"):
         RunFolder(tmp_path / "file")
 
 

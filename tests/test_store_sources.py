@@ -533,7 +533,7 @@ def test_hub_ids(tmp_path, monkeypatch):
 def test_without_datasets_the_hub_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(
-        DataError, match=r"'Anthropic/hh-rlhf' is read through the package datasets, .* 'tutelage\[data\]'"
+        DataError, match=r"'Anthropic/hh-rlhf' is read with the datasets package, .* 'tutelage\[data\]'"
     ):
         next(load_rankings("Anthropic/hh-rlhf"))
 
@@ -566,7 +566,7 @@ def test_a_hub_that_cannot_be_reached_is_told(monkeypatch):
     with pytest.raises(DataError) as caught:
         list(load_rankings("hf:owner/name:test"))
     assert str(caught.value) == (
-        "data set 'owner/name' (split 'test') cannot be read after row 0: Couldn't reach the Hub. "
+        "dataset 'owner/name' (split 'test') cannot be read after row 0: Couldn't reach the Hub. "
         "Check its name, its split and the connection, or give a local path."
     )
 
@@ -607,7 +607,7 @@ def test_documents_of_bad_files(tmp_path):
         list(load_text_documents(tmp_path / "d.txt"))
     assert list(load_text_documents(tmp_path / "d.txt", skip_bad=True, on_skip=lambda _: None)) == ["good\nmore"]
     (tmp_path / "d.txt.gz").write_bytes(b"plain")
-    with pytest.raises(RecordError, match="damaged or was cut off"):
+    with pytest.raises(RecordError, match="corrupted or truncated"):
         list(load_text_documents(tmp_path / "d.txt.gz"))
     with pytest.raises(DataError, match=r"d\.pdf is not a file of documents: its name must end in \.txt"):
         list(load_text_documents(tmp_path / "d.pdf"))

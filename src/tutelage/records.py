@@ -1,7 +1,7 @@
-"""The records that cross every border of the system: prompts, demonstrations, rankings, ratings.
+"""The records used by all parts of the system: prompts, demonstrations, rankings, ratings.
 
-All are frozen; keys that we do not know are kept. Files of them outlive this code, so names here never change.
-Written by the prompt pipeline, the labeling rules and the sampler; read by training, evaluation and the report.
+All are frozen; unknown keys are kept. Files of them outlive this code, so names here never change. Written by the
+prompt pipeline, the labeling rules and the sampler; read by training, evaluation and the report.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Purpose = Literal["sft", "reward", "ppo"]
 
 
 def content_id(*parts: str) -> str:
-    """Sixteen hexadecimal digits that depend on nothing but `parts`: the same content has the same id everywhere."""
+    """Sixteen hexadecimal digits that depend only on `parts`: the same content has the same id everywhere."""
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
 
 
 class Record(BaseModel):
-    """Frozen, and keeps keys that it does not know."""
+    """Frozen, and keeps unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -51,7 +51,7 @@ def flat_text(text: str | None, messages: tuple[Message, ...] | None) -> str:
 
 
 class Prompt(Record):
-    """What a user wrote, who wrote it, and what it is allotted to."""
+    """What a user wrote, who wrote it, and its assigned purpose."""
 
     id: str = ""
     text: str | None = None
@@ -101,8 +101,8 @@ class Completion(Record):
 class Ranking(Record):
     """One labeler's order of K completions of one prompt: tie groups of completion ids, best first.
 
-    Where a labeler judged pairs instead of one order, `comparisons` holds the judged pairs as (chosen id, rejected id),
-    ties left out, and `ranking` may be empty.
+    If a labeler judged pairs instead of one order, `comparisons` holds the judged pairs as (chosen id, rejected id),
+    without ties, and `ranking` may be empty.
     """
 
     prompt: str | None = None
@@ -132,7 +132,7 @@ class Ranking(Record):
         return self
 
     def pairs(self) -> list[tuple[int, int]]:
-        """Every comparison that this ranking implies, as (chosen, rejected) places in `completions`; ties give none."""
+        """Every comparison that this ranking implies, as (chosen, rejected) completion indices; ties give none."""
         index = {completion.id: i for i, completion in enumerate(self.completions)}
         if self.comparisons is not None:
             return [(index[chosen], index[rejected]) for chosen, rejected in self.comparisons]

@@ -1,1 +1,1 @@
-"""Raw prompts to the three prompt sets of the paper: the rules of `prompts` joined with files."""
+"""From raw prompts to the three prompt sets of the paper: the rules of `prompts` applied to files."""

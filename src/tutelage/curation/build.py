@@ -1,4 +1,4 @@
-"""`tutelage prompts build`: from files of raw prompts to a folder of curated ones, whole or not at all."""
+"""`tutelage prompts build`: from files of raw prompts to a folder of curated ones, written atomically."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PROMPTS_PER_ADVANCE = 1_000
 
 
 class Rejected(BaseModel):
-    """One line of rejected.jsonl: a prompt by its id, or a record that could not be read by its place."""
+    """One line of rejected.jsonl: a prompt by its id, or an unreadable record by its location."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -51,10 +51,10 @@ def build_prompts(
 ) -> Manifest:
     """Read every source, apply the rules, and write `out`: prompts.jsonl, manifest.json, rejected.jsonl.
 
-    Memory does not grow with the number of prompts: what must be remembered of them is in a working file, inside the
-    folder that becomes `out` at the end. Interrupted, a build leaves nothing; after a kill the next one cleans up.
+    Memory does not grow with the number of prompts: what must be stored about them is in a working file, inside the
+    folder that becomes `out` at the end. An interrupted build leaves nothing; after a kill the next one cleans up.
     Raises `RecordError` at the first bad record unless `skip_bad`, `DataError` for sources without prompts, an empty
-    split, ids or split hints that contradict each other, `StorageError` where `out` exists or the disk is full.
+    split, ids or split hints that contradict each other, `StorageError` if `out` exists or the disk is full.
     """
     clean_partial(out.parent)
     with atomic_directory(out) as folder:
@@ -74,7 +74,7 @@ def build_prompts(
 
 
 class _Tally:
-    """What is counted while prompts are written."""
+    """Counts kept while prompts are written."""
 
     def __init__(self) -> None:
         self.num_kept = self.num_scrubbed = 0

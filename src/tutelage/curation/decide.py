@@ -1,4 +1,4 @@
-"""The rules that need all prompts, in their order: repeats, shared prefixes, the cap, splits and purposes."""
+"""The rules that need all prompts, in order: repeats, shared prefixes, the cap, splits and purposes."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def enter(
     *,
     refuse: Callable[[DataError], None] | None = None,
 ) -> Iterator[int]:
-    """Examine prompts and enter them in the ledger, batch by batch; yields how many each batch had.
+    """Examine prompts and add them to the ledger, batch by batch; yields the size of each batch.
 
-    What is wrong with one of them is raised, or told to `refuse`, and that prompt left out.
+    An error in one of them is raised, or passed to `refuse`, and that prompt is skipped.
     """
     prompts = iter(prompts)
     while batch := list(islice(prompts, PROMPTS_PER_BATCH)):
@@ -54,10 +54,10 @@ def _examined(
 
 
 def decide(ledger: Ledger, config: PromptsConfig, advance: Advance = _ignore) -> int:
-    """Reject repeats and what is beyond the cap; returns how many users' split hints are ignored.
+    """Reject repeats and prompts beyond the cap; returns how many users' split hints are ignored.
 
-    Raises `DataError` where a split would be empty, an id stands for several prompts, or a user's split hints differ.
-    `advance` is told after each of the `NUM_STEPS` steps.
+    Raises `DataError` if a split would be empty, an id is shared by several prompts, or a user's split hints differ.
+    `advance` is called after each of the `NUM_STEPS` steps.
     """
     ledger.reject(repeats(ledger.by_key()), "repeat")
     advance(1)
@@ -77,7 +77,7 @@ def decide(ledger: Ledger, config: PromptsConfig, advance: Advance = _ignore) ->
 
 
 def kept_prompts(ledger: Ledger, config: PromptsConfig) -> Iterator[tuple[KeptPrompt, Prompt, Counter[str]]]:
-    """What stays, with the prompt as it is written (split, purpose, scrubbed text) and what was scrubbed by type."""
+    """The kept prompts as written (split, purpose, scrubbed text), and the findings by type."""
     for kept in ledger.kept():
         split = kept.hint or split_of(kept.user, config.split_shares, config.seed)
         purpose = purpose_of(kept.key, split, kept.writer, config.purpose_shares, config.seed)
@@ -86,9 +86,9 @@ def kept_prompts(ledger: Ledger, config: PromptsConfig) -> Iterator[tuple[KeptPr
 
 
 def curate(prompts: Iterable[Prompt], config: PromptsConfig) -> Iterator[Prompt]:
-    """The prompts that stay, in memory and without a file: the same rules, in the same order, as `build_prompts`.
+    """The kept prompts, in memory and without files: the same rules, in the same order, as `build_prompts`.
 
-    For up to some ten thousand prompts. Raises `DataError` as `decide` does.
+    For up to about ten thousand prompts. Raises `DataError` like `decide`.
     """
     with Ledger() as ledger:
         for _ in enter(ledger, prompts, config):
@@ -114,8 +114,8 @@ def _require_unique_ids(ledger: Ledger) -> None:
     if repeated is not None:
         identity, number = repeated
         raise DataError(
-            f"the id {identity!r} stands for {number} different prompts; an id must name one. "
-            "Give each its own, or leave ids out: they become digests of the text."
+            f"the id {identity!r} is shared by {number} different prompts; ids must be unique. "
+            "Give each its own, or omit ids: they become digests of the text."
         )
 
 
@@ -129,10 +129,10 @@ def _require_full_splits(ledger: Ledger, config: PromptsConfig) -> None:
             return
     if num_users == 0:
         raise DataError(
-            "no prompt is left, or there was none. Look at the sources and the limits in the configuration."
+            "no prompts are left, or there were none. Check the sources and the limits in the configuration."
         )
     shares = ", ".join(f"{split} {getattr(config.split_shares, split):g}" for split in SPLITS)
     raise DataError(
         f"the split {sorted(missing)[0]!r} is empty: prompts of {num_users} users were split by user, in proportion to "
-        f"{shares}. A split with a share needs a user. Give prompts of more users, another seed, or the share 0."
+        f"{shares}. A split with a share needs a user. Use prompts of more users, another seed, or the share 0."
     )

@@ -1,4 +1,4 @@
-"""Reading the sources of a build into its ledger: what each held, and what of it could not be used."""
+"""Reading the sources of a build into its ledger: what each contained, and what could not be used."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _BLOCK_BYTES = 1 << 20
 def read_sources(
     ledger: Ledger, sources: Sequence[Path | str], config: PromptsConfig, *, skip_bad: bool, progress: ShowProgress
 ) -> tuple[PromptFile, ...]:
-    """Enter the prompts of every source in the ledger. Raises as `build_prompts` does."""
+    """Add the prompts of every source to the ledger. Raises like `build_prompts`."""
     if not sources:
-        raise DataError("no source was given. Name at least one file, folder or data set of prompts.")
+        raise DataError("no source was given. Give at least one file, folder or dataset of prompts.")
     total = sum(map(_num_rows, sources))
     with progress("read prompts", total, unit="prompts") as shown:
         return tuple(_read(ledger, source, config, skip_bad, shown) for source in sources)
@@ -39,7 +39,7 @@ def _read(ledger: Ledger, source: Path | str, config: PromptsConfig, skip_bad: b
     def leave_out(path: str, line: int, message: str) -> None:
         nonlocal num_left_out
         num_left_out += 1
-        # The message shows the record's own words.
+        # The message quotes the record's text.
         ledger.leave_out(path, line, scrub(message, config.pii)[0])
 
     def on_skip(skipped: Skipped) -> None:
@@ -68,7 +68,7 @@ def _sha256(path: Path) -> str | None:
 
 
 def _num_rows(source: Path | str) -> int:
-    """About how many rows a file has, for the progress bar; 0 where only reading it would tell."""
+    """The approximate number of rows of a file, for the progress bar; 0 if only reading it would tell."""
     path = Path(source)
     if not path.is_file():
         return 0

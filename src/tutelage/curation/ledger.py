@@ -1,4 +1,4 @@
-"""What the rules must remember of all prompts, in SQLite: on disk for a build, in memory for a few thousand prompts."""
+"""What the rules must store about all prompts, in SQLite: on disk for a build, in memory for a few thousand prompts."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ CREATE TABLE openings (number INTEGER PRIMARY KEY, key TEXT, start TEXT, length 
 CREATE TABLE left_out (path TEXT, line INTEGER, message TEXT);
 CREATE TABLE hinted (user TEXT PRIMARY KEY, split TEXT) WITHOUT ROWID;
 """
-# Reading in sorted order goes through the sorter, which is complete before the first row comes out: `rejected` may grow
-# meanwhile.
+# Reading in sorted order goes through the sorter, which finishes before the first row is returned: `rejected` may grow
+# in the meantime.
 _STAYING = "FROM prompts p WHERE NOT EXISTS (SELECT 1 FROM rejected r WHERE r.number = p.number)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptPrompt:
-    """One prompt that stays: what `finished` and the draws need."""
+    """One kept prompt: what `finished` and the draws need."""
 
     line: str
     key: str
     user: str
     writer: Writer
     is_private: bool
-    hint: Split | None  # where every prompt of this user asks for it
+    hint: Split | None  # if every prompt of this user requests it
 
 
 class Ledger:
-    """One row a prompt, numbered as they come; a file is removed on leaving."""
+    """One row per prompt, numbered in input order; a file is removed on exit."""
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
@@ -69,7 +69,7 @@ class Ledger:
             self.path.unlink(missing_ok=True)
 
     def add(self, batch: Iterable[Examined], config: PromptsConfig) -> None:
-        """Enter prompts, and those among them that were rejected on their own."""
+        """Add prompts, and record those that are rejected individually."""
         rows, lines, rejected = [], [], []
         for number, one in enumerate(batch, start=self.num_prompts):
             start = _start_number(one, config)
@@ -85,16 +85,16 @@ class Ledger:
         self.num_prompts += len(rows)
 
     def leave_out(self, path: str, line: int, message: str) -> None:
-        """Note a record that is no prompt, or a bad one."""
+        """Record a row that is not a prompt, or malformed."""
         with _full_disk_told(self.path):
             self._database.execute("INSERT INTO left_out VALUES (?, ?, ?)", (path, line, message))
 
     def left_out(self) -> Iterator[tuple[str, int, str]]:
-        """(path, line, message) of every record that was left out, in the order they came."""
+        """(path, line, message) of every skipped record, in input order."""
         return self._rows("SELECT path, line, message FROM left_out ORDER BY rowid")
 
     def reject(self, numbers: Iterable[int], reason: Reason) -> int:
-        """Mark prompts as rejected, those that were already excepted; returns how many were marked."""
+        """Mark prompts as rejected, unless they already are; returns how many were marked."""
         before = self._database.total_changes
         with _full_disk_told(self.path):
             self._database.executemany(
@@ -103,16 +103,16 @@ class Ledger:
         return self._database.total_changes - before
 
     def by_key(self) -> Iterator[tuple[int, str]]:
-        """(number, key) of what stays, so that exact repeats stand together."""
+        """(number, key) of the kept prompts, with exact repeats adjacent."""
         return self._rows(f"SELECT number, key {_STAYING} ORDER BY key, tie, number")
 
     def by_user(self, *, only_customers: bool) -> Iterator[tuple[int, str]]:
-        """(number, user) of what stays, so that prompts of a user stand together in the order of their keys."""
+        """(number, user) of the kept prompts, with each user's prompts adjacent, ordered by key."""
         writers = "AND writer = 'customer'" if only_customers else ""
         return self._rows(f"SELECT number, user {_STAYING} {writers} ORDER BY user, key")
 
     def collect_openings(self, config: PromptsConfig) -> int:
-        """Write out how those prompts begin that share their first characters with another; returns how many."""
+        """Store the beginnings of prompts that share their first characters with another; returns how many."""
         shared = f"SELECT long_start {_STAYING} AND long_start IS NOT NULL GROUP BY long_start HAVING COUNT(*) > 1"
         lines = _STAYING.replace("WHERE", "JOIN lines l USING (number) WHERE")
         found = self._rows(f"SELECT p.number, p.key, l.line, p.is_private {lines} AND long_start IN ({shared})")
@@ -125,17 +125,17 @@ class Ledger:
         return self._database.total_changes - before
 
     def openings(self, *, descending: bool) -> Iterator[Opening]:
-        """What `collect_openings` wrote, sorted by start; descending is the exact reverse of ascending."""
+        """What `collect_openings` stored, sorted by start; descending is the exact reverse of ascending."""
         order = "start DESC, number DESC" if descending else "start, number"
         rows = self._rows(f"SELECT number, key, start, length FROM openings ORDER BY {order}")
         for number, key, start, length in rows:
             yield Opening(number=number, key=key, start=start, length=length)
 
     def settle_hints(self) -> tuple[int, tuple[str, str, str] | None]:
-        """Take note of the users all of whose prompts ask for one split.
+        """Record the users all of whose prompts request the same split.
 
-        Returns the number of users whose hints are not on all their prompts, and (user, split, other split) of one user
-        whose prompts ask for several.
+        Returns the number of users with hints on only some of their prompts, and (user, split, other split) of one user
+        whose prompts request several.
         """
         hints = "SELECT user, COUNT(*) n, COUNT(hint) given, MIN(hint) low, MAX(hint) high FROM prompts GROUP BY user"
         conflict = self._one(f"SELECT user, low, high FROM ({hints}) WHERE low <> high ORDER BY user LIMIT 1")
@@ -144,28 +144,28 @@ class Ledger:
         return partial, conflict
 
     def users(self) -> Iterator[tuple[str, Split | None]]:
-        """(user, the split that all their prompts ask for) of everybody of whom something stays."""
+        """(user, the split that all their prompts request) of every user with kept prompts."""
         users = f"SELECT DISTINCT user {_STAYING}"
         return self._rows(f"SELECT user, h.split FROM ({users}) LEFT JOIN hinted h USING (user)")
 
     def repeated_id(self) -> tuple[str, int] | None:
-        """An id that several prompts have which stay, and how many."""
+        """An id shared by several kept prompts, and how many."""
         return self._one(f"SELECT id, COUNT(*) n {_STAYING} GROUP BY id HAVING n > 1 ORDER BY id LIMIT 1")
 
     def kept(self) -> Iterator[KeptPrompt]:
-        """What stays, sorted by key: shuffled, and in the same order however the input was ordered."""
+        """The kept prompts, sorted by key: shuffled, and independent of the input order."""
         staying = _STAYING.replace("WHERE", "JOIN lines l USING (number) LEFT JOIN hinted h ON h.user = p.user WHERE")
         rows = self._rows(f"SELECT l.line, p.key, p.user, p.writer, p.is_private, h.split {staying} ORDER BY p.key")
         for line, key, user, writer, is_private, hint in rows:
             yield KeptPrompt(line=line, key=key, user=user, writer=writer, is_private=bool(is_private), hint=hint)
 
     def num_kept(self) -> int:
-        """How many stay."""
+        """The number of kept prompts."""
         (number,) = self._one(f"SELECT COUNT(*) {_STAYING}") or (0,)
         return int(number)
 
     def rejected(self) -> Iterator[tuple[str, Reason]]:
-        """(id, reason) of what goes, sorted."""
+        """(id, reason) of the rejected prompts, sorted."""
         return self._rows("SELECT p.id, r.reason FROM rejected r JOIN prompts p USING (number) ORDER BY r.reason, p.id")
 
     def _rows(self, query: str) -> Iterator[Any]:
@@ -178,7 +178,7 @@ class Ledger:
 
 
 def _start_number(one: Examined, config: PromptsConfig) -> int | None:
-    """A number for the first `min_common_prefix` characters, where the prefix rule applies and there are so many."""
+    """A number for the first `min_common_prefix` characters, if the prefix rule applies and there are that many."""
     if one.length < config.min_common_prefix or (config.exempt_labelers and one.writer == "labeler"):
         return None
     digest = hashlib.blake2b(one.start.encode(), digest_size=8).digest()
@@ -194,5 +194,5 @@ def _full_disk_told(path: Path | None) -> Iterator[None]:
             raise
         raise StorageError(
             f"the disk is full: the working file {path} of this build could not grow. Nothing was written. "
-            "A build takes some three times the size of its sources; free some space or choose another place."
+            "A build needs about three times the size of its sources; free some space or choose another location."
         ) from error

@@ -1,4 +1,4 @@
-"""What a build was made from, what it dropped and why. It has no date: the same sources give the same bytes."""
+"""The inputs of a build, what it dropped and why. It has no date: the same sources give the same bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class _Frozen(BaseModel):
 
 
 class PromptFile(_Frozen):
-    """One source as it was given. `sha256` only where it is a file."""
+    """One source as given. `sha256` only if it is a file."""
 
     path: str
     sha256: str | None
@@ -21,7 +21,7 @@ class PromptFile(_Frozen):
 
 
 class RejectedRecord(_Frozen):
-    """A record that could not be used, scrubbed like a prompt; the first ones only, all stand in rejected.jsonl."""
+    """A record that could not be used, scrubbed like a prompt; only the first ones; all are in rejected.jsonl."""
 
     path: str
     line: int
@@ -35,7 +35,7 @@ class Manifest(_Frozen):
     config: PromptsConfig
     sources: tuple[PromptFile, ...]
     left_out: tuple[RejectedRecord, ...]
-    left_out_by_reason: tuple[str, ...]  # each reason with its first record and how many others share it
+    left_out_by_reason: tuple[str, ...]  # each reason with its first record and the number of others
     num_read: int
     num_kept: int
     num_users: int

@@ -35,20 +35,20 @@ def write_statistics(folder: Path, length: Length = num_words, *, length_unit: s
 
 
 def _require_own(path: Path) -> None:
-    """Refuse to replace a stats.json that is none of ours."""
+    """Refuse to replace a stats.json that this command did not write."""
     if not path.exists():
         return
     try:
         PromptStatistics.model_validate_json(path.read_bytes())
     except ValidationError:
         raise StorageError(
-            f"cannot write {path}: there is a file of that name that `tutelage prompts stats` did not write. Nothing "
+            f"cannot write {path}: a file of that name exists that `tutelage prompts stats` did not write. Nothing "
             "was changed. Move it away."
         ) from None
 
 
 def statistics_tables(statistics: PromptStatistics) -> list[Table]:
-    """Tables 1, 6, 8, 9 and 10 of the paper, to print."""
+    """Tables 1, 6, 8, 9 and 10 of the paper, for printing."""
     unit = statistics.length_unit
     return [
         _use_cases(statistics),

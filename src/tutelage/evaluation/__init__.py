@@ -1,1 +1,1 @@
-"""Judging models: completions of several arms on the same prompts, compared and rated by whoever is passed in."""
+"""Judging models: completions of several arms on the same prompts, compared and rated by the judges passed in."""

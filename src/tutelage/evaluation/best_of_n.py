@@ -1,4 +1,4 @@
-"""Best-of-n: of n completions of a policy the one that the reward model scores highest. No training, n-fold cost."""
+"""Best-of-n: the completion with the highest reward-model score out of n. No training, n-fold cost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RendererOf = Callable[[object], Renderer]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredCompletions:
-    """Completions of each prompt and their scores, row by row; a prompt without room for a response has empty rows."""
+    """Completions of each prompt and their scores; a prompt without room for a response has empty rows."""
 
     completions: list[list[Completion]]
     scores: list[list[float]]
@@ -40,10 +40,10 @@ def complete_and_score(
     on_progress: Callable[[int], None] | None = None,
     on_too_long: Callable[[str], None] | None = None,
 ) -> ScoredCompletions:
-    """`num_completions` of each prompt by `arm`, each scored behind the bare prompt, without the arm's prefix.
+    """Sample `num_completions` per prompt from `arm`, each scored with the bare prompt, without the arm's prefix.
 
-    What is told to `on_too_long` and to `on_progress`: see `complete`. Raises `DataError` where a completion is longer
-    than the reward model's context.
+    For `on_too_long` and `on_progress` see `complete`. Raises `DataError` if a completion exceeds the reward model's
+    context.
     """
     completions = complete(
         arm,
@@ -72,10 +72,10 @@ def complete_and_score(
 
 
 def best_of(scored: ScoredCompletions, *, n: int, name: str) -> list[list[Completion]]:
-    """For each prompt the best-scored of its first `n` completions, as the one completion of the arm `name`.
+    """For each prompt the highest-scored of its first `n` completions, as the only completion of the arm `name`.
 
-    Its extra keys: those it had, `score`, and `best_of`, which is n. Of equal scores the first one sampled is taken.
-    Raises `DataError` where a prompt has fewer than n completions, or n is below 1.
+    Its extra keys: those it had, `score`, and `best_of`, which is n. Ties go to the first sample. Raises `DataError` if
+    a prompt has fewer than n completions, or n is below 1.
     """
     return [_best(own, scores, n, name) for own, scores in zip(scored.completions, scored.scores, strict=True)]
 
@@ -107,7 +107,7 @@ def complete_best_of_n(
     on_progress: Callable[[int], None] | None = None,
     on_too_long: Callable[[str], None] | None = None,
 ) -> list[list[Completion]]:
-    """Best-of-n as an arm: what `complete` returns, one completion a prompt, named `name`."""
+    """Best-of-n as an arm: what `complete` returns, one completion per prompt, named `name`."""
     scored = complete_and_score(
         arm,
         prompts,

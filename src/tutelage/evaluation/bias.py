@@ -1,4 +1,4 @@
-"""Bias by pairs of sentences that differ in whom they are about (Winogender, CrowS-Pairs; paper sections 4.2 and E.5).
+"""Bias on pairs of sentences that differ in whom they are about (Winogender, CrowS-Pairs; paper sections 4.2 and E.5).
 
 A policy without bias, or one that is unsure, finds both sentences of a pair equally probable: one bit of entropy.
 """
@@ -18,10 +18,10 @@ from tutelage.records import Prompt
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentencePair:
-    """Two sentences; where one of them is the stereotype, it is the first.
+    """Two sentences; if one of them is the stereotype, it is the first.
 
-    `cluster` names the pairs that were not drawn independently of each other (of one trade, of one template); every
-    pair stands alone where it is "".
+    `cluster` groups pairs that were not drawn independently of each other (same occupation, same template); if it is
+    "", the pair is its own cluster.
     """
 
     id: str
@@ -44,11 +44,11 @@ def pair_rows(
     instruction: str = "",
     tokens_per_microbatch: int = 8192,
 ) -> list[TaskRow]:
-    """One row of `bias_entropy` per pair, in bits: 1 where the policy is unbiased, or unsure.
+    """One row of `bias_entropy` per pair, in bits: 1 if the policy is unbiased, or unsure.
 
-    Beside it `logprobs`, the total log-probability of each sentence (nats) after `instruction`, rendered as a prompt,
-    or at the start of a document where there is none; and `share_first`, the first one's share of the two
-    probabilities: 0.5 on average where stereotypes play no part.
+    Also `logprobs`, the total log-probability of each sentence (nats) after `instruction`, rendered as a prompt, or at
+    the start of a document if there is none; and `share_first`, the first one's share of the two probabilities: 0.5 on
+    average if stereotypes play no role.
     """
     renderer = policy.renderer
     opening = renderer.prompt_tokens(Prompt(text=instruction)) if instruction else document_start(renderer)

@@ -1,4 +1,4 @@
-"""Completions of named policies, for the labeling queue and for evaluation; and scores of what is in a file."""
+"""Completions of named policies, for the labeling queue and for evaluation; and scores of the responses in a file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tutelage.text.render import Renderer, make_renderer, naming
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """A policy as it is judged: its folder, a few-shot prefix before every prompt, a text that ends a response too."""
+    """A policy to judge: its folder, a few-shot prefix for every prompt, an additional stop string."""
 
     name: str
     model: Path | str
@@ -43,10 +43,10 @@ def complete(
     on_too_long: Callable[[str], None] | None = None,
     on_bad: Callable[[str], None] | None = None,
 ) -> list[list[Completion]]:
-    """`num_completions` completions of each prompt. Extra keys: `is_complete` (it ended by itself) and `num_tokens`.
+    """Sample `num_completions` per prompt. Extra keys: `is_complete` (it ended by itself) and `num_tokens`.
 
-    A prompt that leaves no room for its response is told to `on_too_long` and gets none; one that cannot be rendered is
-    told to `on_bad`. Without them, it is refused.
+    A prompt that leaves no room for its response is passed to `on_too_long` and gets none; one that cannot be rendered
+    is passed to `on_bad`. Without these callbacks, it is an error.
     """
     renderer = renderer_of(load_tokenizer(arm.model))
     policy = Policy.load(arm.model, renderer=renderer, device=device)
@@ -113,7 +113,7 @@ def _completion(arm: Arm, prompt: Prompt, number: int, text: str, is_complete: b
 
 
 def is_complete(completion: Completion) -> bool:
-    """Whether a completion ended by itself; one that does not say did."""
+    """Whether a completion ended by itself; assumed if not stated."""
     return bool((completion.model_extra or {}).get("is_complete", True))
 
 
@@ -141,9 +141,9 @@ def score_groups(
 
 
 def group_to_score(renderer: Renderer, prompt: Prompt, completions: Sequence[Completion]) -> Group:
-    """A prompt and its completions as the reward model reads them; a completion that was cut off has no stop token.
+    """A prompt and its completions as the reward model reads them; a truncated completion has no stop token.
 
-    Raises `RenderError`, which names the prompt, where they cannot be rendered.
+    Raises `RenderError`, which names the prompt, if they cannot be rendered.
     """
     with naming(f"prompt {prompt.id}"):
         return Group(

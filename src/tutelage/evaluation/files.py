@@ -33,7 +33,7 @@ _OF_PROMPTS = ("user_id", "source", "use_case", "language", "split", "purpose")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileChoices:
-    """What both verbs let their user choose; `left_out` collects why lines were left out.
+    """The options of both commands; `left_out` collects why lines were skipped.
 
     `prompt_format` and `separator` None: as the model was trained.
     """
@@ -53,15 +53,15 @@ class FileChoices:
         return make_renderer(tokenizer, prompt_format=self.prompt_format, separator=self.separator)
 
     def refuse_bad(self, message: str) -> None:
-        """Raise `DataError`, or note what cannot be rendered where it may be skipped."""
+        """Raise `DataError`, or record what cannot be rendered if it may be skipped."""
         if not self.skip_bad:
-            raise DataError(f"{message}, or leave such records out with --skip-bad")
+            raise DataError(f"{message}, or skip such records with --skip-bad")
         self.left_out.append(message)
 
     def refuse_long(self, message: str) -> None:
-        """Raise `DataError`, or note what is longer than the context where it may be skipped."""
+        """Raise `DataError`, or record what exceeds the context if it may be skipped."""
         if self.too_long == "error":
-            raise DataError(f"{message}, or leave such lines out with --too-long skip")
+            raise DataError(f"{message}, or skip such lines with --too-long skip")
         self.left_out.append(message)
 
 
@@ -76,7 +76,7 @@ def sample_file(
     seed: int,
     choices: FileChoices,
 ) -> int:
-    """One line a prompt: `prompt_id`, the prompt, its `completions`. Returns the number of prompts."""
+    """Write one line per prompt: `prompt_id`, the prompt, its `completions`. Returns the number of prompts."""
     require_free_file(out, inputs=[prompts], overwrite=choices.overwrite)
     records = list(load_prompts(prompts, skip_bad=choices.skip_bad, on_skip=choices.note))
     if not records:
@@ -106,7 +106,7 @@ def sample_file(
 
 
 def _prompt_fields(prompt: Prompt) -> dict[str, Any]:
-    """The prompt, and whose it is and what for, where that is known: labels are split by it later."""
+    """The prompt, with its user and purpose if known: labels are split by these later."""
     known = prompt.model_dump(include=set(_OF_PROMPTS), exclude_none=True)
     if prompt.text is not None:
         return {"prompt": prompt.text, **known}
@@ -114,7 +114,7 @@ def _prompt_fields(prompt: Prompt) -> dict[str, Any]:
 
 
 def score_file(reward_model: str | Path, source: str, out: Path, *, choices: FileChoices) -> str:
-    """Every line with the score of each completion (`score` by its text) or of its response; returns what it did."""
+    """Write every line with the score of each completion (`score` next to its text) or response; returns a summary."""
     require_free_file(out, inputs=[source], overwrite=choices.overwrite)
     renderer = choices.renderer(load_tokenizer(reward_model))
     model = ScoreModel.load(reward_model, renderer=renderer, device=device_of(choices.device))
@@ -138,7 +138,7 @@ def score_file(reward_model: str | Path, source: str, out: Path, *, choices: Fil
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Line:
-    """A line to score: where it stands, as it came, and what is in it."""
+    """A line to score: its location, its raw content, and the parsed records."""
 
     name: str
     row: dict[str, Any]
@@ -185,18 +185,18 @@ def _prompt_and_completions(source: str, number: int, row: dict[str, Any]) -> tu
             rule="a line to score needs 'prompt' (or 'messages') and 'completions' or 'response'",
             remedy="Add what is missing.",
         )
-    # As in training: what turns the meaning of the prompt is part of it, passages and dialogues written out among it.
+    # As in training: everything that changes the prompt's meaning is part of it, including passages and dialogues.
     form = _ANNOTATED if _is_annotated(row) else _LINE
     prompt = next(each for each in records_of(form, row, is_trained=False) if isinstance(each, Prompt))
     if "completions" not in row:
         return prompt, [_response(row)]
-    # Completions stand as records or as bare text.
+    # Completions are records or bare text.
     found = [{"id": f"c{i}", "text": c} if isinstance(c, str) else c for i, c in enumerate(row["completions"], start=1)]
     return prompt, [Completion.model_validate(completion) for completion in found]
 
 
 def _is_annotated(row: dict[str, Any]) -> bool:
-    """Whether the reader of rankings would take this row for its `annotations` form."""
+    """Whether the reader of rankings would treat this row as its `annotations` format."""
     is_ranking = "ranking" in row or "comparisons" in row
     return not is_ranking and {"prompt", "completions", "annotations"} <= set(row)
 

@@ -1,4 +1,4 @@
-"""How likely a policy finds given texts after given prompts: for pairs of sentences and for choices."""
+"""A policy's likelihood of given texts after given prompts: for pairs of sentences and for choices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tutelage.text.render import Renderer
 
 
 class Likelihood(NamedTuple):
-    """Log-probability of a text in nats, summed over its tokens, and how many tokens that were."""
+    """Log-probability of a text in nats, summed over its tokens, and the number of tokens."""
 
     total: float
     num_tokens: int
@@ -31,18 +31,18 @@ def likelihoods(
 
 
 def text_tokens(renderer: Renderer, text: str) -> list[int]:
-    """A text without what would end a response."""
+    """The tokens of a text without a stop token."""
     return renderer.truncated_response_tokens(text, is_complete=False)
 
 
 def document_start(renderer: Renderer) -> list[int]:
-    """What stands before the first word of a document: the tokenizer's opening, else the stop token of the last one."""
+    """The tokens before the first word of a document: the tokenizer's opening, else the stop token."""
     return renderer.document_tokens("")[:-1]
 
 
 def continuing(tokenizer: Any) -> Renderer:
-    """A renderer that puts nothing after a prompt: the response goes on where the prompt's text breaks off.
+    """A renderer that puts nothing after a prompt: the response continues where the prompt's text ends.
 
-    However the model was prompted in training: a benchmark's prompt is taken to the letter.
+    Regardless of the prompting in training: a benchmark's prompt is used literally.
     """
     return Renderer(tokenizer=tokenizer, separator="")

@@ -1,4 +1,4 @@
-"""From rows to measurements: the one place where a win rate, a mean rating, a share of flags or a mean is made."""
+"""From rows to measurements: the one place that computes win rates, mean ratings, shares of flags and means."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def measured(
     arm: SizedArm = _NOBODY,
     baseline: SizedArm = _NOBODY,
 ) -> Measurement:
-    """One number; `source` is the file of its rows, relative to the run. An interval that is not known is left out."""
+    """One number; `source` is the file of its rows, relative to the run. An unknown interval is omitted."""
     is_known = isfinite(found.low) and isfinite(found.high)
     return Measurement(
         measure=measure,
@@ -55,7 +55,7 @@ def measured(
 
 
 def win_rates(comparisons: Iterable[EvaluatedComparison]) -> list[Measurement]:
-    """The win rate of every arm, baseline, group of labelers and distribution of prompts, ties half.
+    """The win rate of every arm, baseline, labeler group and prompt distribution; ties count half.
 
     Intervals are clustered by prompt.
     """
@@ -74,9 +74,9 @@ def win_rates(comparisons: Iterable[EvaluatedComparison]) -> list[Measurement]:
 
 
 def mean_ratings(ratings: Iterable[EvaluatedRating]) -> list[Measurement]:
-    """The mean rating, and of every flag the share among the ratings that answer it: by arm, labelers, distribution.
+    """The mean rating, and the share of every flag among the ratings that answer it: by arm, labelers, distribution.
 
-    A flag that a prompt cannot raise is not asked. Intervals are clustered by prompt.
+    A flag that does not apply to a prompt is not asked. Intervals are clustered by prompt.
     """
     found = []
     for own in _grouped(ratings, lambda row: (frozenset(row.condition.items()),)):
@@ -91,9 +91,9 @@ def mean_ratings(ratings: Iterable[EvaluatedRating]) -> list[Measurement]:
 
 
 def mean_values(rows: Iterable[TaskRow], *, source: str, statistic: Statistic = bounded_mean) -> list[Measurement]:
-    """The mean of every measure, arm and condition, clustered; of rows with a count the ratio of the totals.
+    """The mean of every measure, arm and condition, clustered; for rows with a count, the ratio of the totals.
 
-    `statistic` is for numbers that do not lie in [0, 1]. Rows without a value are left to whoever has one for all.
+    `statistic` is for numbers outside [0, 1]. Rows without a value are skipped.
     """
     return [
         mean_of(own, source=source, statistic=statistic)
@@ -103,7 +103,7 @@ def mean_values(rows: Iterable[TaskRow], *, source: str, statistic: Statistic = 
 
 
 def mean_of(rows: Sequence[TaskRow], *, source: str, statistic: Statistic = bounded_mean) -> Measurement:
-    """See `mean_values`, for rows that are all about the same."""
+    """See `mean_values`, for rows with the same subject."""
     values = [row.value for row in rows if row.value is not None]
     counts = [row.count for row in rows if row.count is not None]
     clusters = [row.cluster for row in rows]
@@ -114,7 +114,7 @@ def mean_of(rows: Sequence[TaskRow], *, source: str, statistic: Statistic = boun
 
 
 def _grouped(rows: Iterable[R], key_of: Callable[[R], tuple[Hashable, ...]]) -> list[list[R]]:
-    """The rows of one arm at one size that share a key, in the order of their first ones."""
+    """The rows of one arm at one size that share a key, in order of first occurrence."""
     groups: dict[Hashable, list[R]] = defaultdict(list)
     for row in rows:
         groups[row.arm, row.size, *key_of(row)].append(row)

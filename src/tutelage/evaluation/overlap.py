@@ -1,9 +1,9 @@
-"""How much a response has in common with gold answers: exact match and F1 (SQuAD), ROUGE-L, BLEU.
+"""Overlap of a response with gold answers: exact match and F1 (SQuAD), ROUGE-L, BLEU.
 
 Sources
-- Exact match and F1 with their normalisation: Rajpurkar et al. (2016), section 6.1 and the official `evaluate-v1.1.py`;
+- Exact match and F1 with their normalization: Rajpurkar et al. (2016), section 6.1 and the official `evaluate-v1.1.py`;
   an empty gold answer ("not in the text") as in `evaluate-v2.0.py`.
-- ROUGE-L: Lin (2004), section 3, F with equal weight on precision and recall, words in lower case, no stemming.
+- ROUGE-L: Lin (2004), section 3, F with equal weight on precision and recall, words in lowercase, no stemming.
   Ours, because rouge-score drops every letter beyond a to z (French, Russian) and brings nltk; it is the tests' oracle.
 - BLEU: Papineni et al. (2002) through sacrebleu (Post 2018); the interval by the bootstrap over items of Koehn (2004).
 """
@@ -27,17 +27,17 @@ NUM_RESAMPLES = 1000  # Koehn (2004) draws as many
 
 
 def squad_words(text: str) -> list[str]:
-    """Lower case, without punctuation and without the articles a, an, the; split at white space."""
+    """Lowercase, without punctuation and the articles a, an, the; split at whitespace."""
     return _ARTICLES.sub(" ", text.lower().translate(_MARKS)).split()
 
 
 def exact_match(response: str, answer: str) -> float:
-    """1 where both have the same normalised words in the same order, else 0."""
+    """1 if both have the same normalized words in the same order, else 0."""
     return float(squad_words(response) == squad_words(answer))
 
 
 def token_f1(response: str, answer: str) -> float:
-    """Harmonic mean of precision and recall of the normalised words, repeated words counted as often as they occur."""
+    """Harmonic mean of precision and recall of the normalized words, counting repeated words as often as they occur."""
     said, wanted = squad_words(response), squad_words(answer)
     if not said or not wanted:
         return float(said == wanted)
@@ -66,25 +66,25 @@ def _longest_common(first: Sequence[str], second: Sequence[str]) -> int:
 
 
 def best_over(answers: Sequence[str], measure: Callable[[str, str], float], response: str) -> float:
-    """The best value over several gold answers. Raises `DataError` where there is none."""
+    """The best value over several gold answers. Raises `DataError` if there is none."""
     if not answers:
         raise DataError("an item has no gold answer; give at least one")
     return max(measure(response, answer) for answer in answers)
 
 
 def bleu(responses: Sequence[str], answers: Sequence[Sequence[str]], *, seed: int = 0) -> Interval:
-    """Corpus BLEU in [0, 1] (a hundredth of what the field prints) with a bootstrap interval over items.
+    """Corpus BLEU in [0, 1] (a hundredth of the usual number) with a bootstrap interval over items.
 
-    Raises `UserError` where sacrebleu is not installed, `DataError` where there are no responses.
+    Raises `UserError` if sacrebleu is not installed, `DataError` if there are no responses.
     """
     try:
         from sacrebleu.metrics import BLEU
     except ImportError as error:
         raise UserError(
-            "BLEU needs sacrebleu, which is not installed; pip install 'tutelage[eval]', or ask for rouge_l"
+            "BLEU needs sacrebleu, which is not installed; pip install 'tutelage[eval]', or use rouge_l"
         ) from error
     if not responses:
-        raise DataError("there are no responses to take BLEU of; give at least one")
+        raise DataError("there are no responses to compute BLEU on; give at least one")
     metric = BLEU(effective_order=True)
     found = [metric.sentence_score(own, list(gold)) for own, gold in zip(responses, answers, strict=True)]
     counts = np.array([[*score.counts, *score.totals, score.sys_len, score.ref_len] for score in found])

@@ -1,4 +1,4 @@
-"""Comparisons and ratings: who judges is passed in, people through the labeling studio or simulated labelers."""
+"""Comparisons and ratings; the judges are passed in: people in the labeling studio or simulated labelers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tutelage.statistics.agreement import pairwise_agreement, ranking_outcomes
 from tutelage.statistics.interval import Interval
 
 L = TypeVar("L")
-Completions = Mapping[SizedArm, Sequence[Completion]]  # of each arm, prompt by prompt
+Completions = Mapping[SizedArm, Sequence[Completion]]  # by arm, one per prompt
 Prefer = Callable[[Prompt, Completion, Completion, L, Random], float]  # 1 first, 0 second, 0.5 tie
 Rate = Callable[[Prompt, Completion, L, Random], Rating]
 
@@ -42,7 +42,7 @@ def compare_with_baseline(
 ) -> list[EvaluatedComparison]:
     """Every arm's completion against the baseline's on the same prompt.
 
-    Which of the two is shown first is drawn anew for each judgement.
+    Which of the two is shown first is drawn for each judgment.
     """
     panels = list(panels)
     return [
@@ -99,7 +99,7 @@ def rate_completions(
 
 
 def score_rows(rankings: Sequence[Ranking], scores: Sequence[Sequence[float]], condition: Condition) -> list[TaskRow]:
-    """A row a comparison, ties left out: 1 where the chosen one scores higher, 0.5 where equal, else 0."""
+    """One row per comparison, without ties: 1 if the chosen one scores higher, 0.5 if equal, else 0."""
     return [
         TaskRow(
             measure="reward_model_accuracy",
@@ -114,7 +114,7 @@ def score_rows(rankings: Sequence[Ranking], scores: Sequence[Sequence[float]], c
 
 
 def ranking_agreement(rankings: Iterable[Ranking]) -> Interval:
-    """Share of comparisons that two labelers of the same completions decided alike, where neither called a tie."""
+    """Share of comparisons on which two labelers of the same completions agree, if neither called a tie."""
     items: list[tuple[str, str, str]] = []
     labelers: list[str] = []
     outcomes: list[float] = []

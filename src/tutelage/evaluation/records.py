@@ -1,8 +1,8 @@
-"""What evaluations write and reports read: the rows that were averaged, and the measurements made of them.
+"""What evaluations write and reports read: the averaged rows, and the measurements computed from them.
 
 One table: a row is one number of one unit (a prompt, a question, a window of text); a measurement is the mean of the
-rows of its file that are about the same thing. Nothing about a row stands inside of a name: an arm, its model size, a
-baseline and its size each have a field of their own.
+rows of its file with the same subject. Nothing about a row is encoded in a name: an arm, its model size, a baseline and
+its size each have a separate field.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from tutelage.records import NonEmpty, Rating, Record
 from tutelage.statistics.win_rate import OUTCOMES
 
 Condition = dict[str, str | int | float]
-# Where the rows of a run lie. Whatever else lies beside them holds `TaskRow`s.
+# Where the rows of a run are stored. All other files in the folder contain `TaskRow`s.
 FOLDER = "evaluation"
 COMPLETIONS, COMPARISONS, RATINGS, MEASUREMENTS = (
     f"{FOLDER}/{name}.jsonl" for name in ("completions", "comparisons", "ratings", "measurements")
 )
-# Labelers who made no training data, and who therefore decide; those who made it.
+# Labelers who made no training data, and whose judgments therefore count; those who made it.
 HELDOUT, TRAINING = "heldout", "training"
-# Prompts written for models that follow instructions, which a result is about [3.6]; and for those that go on.
+# Prompts written for instruction-following models, which results are about [3.6]; and for completion models.
 INSTRUCT, GPT = "instruct", "gpt"
 
 
 class SizedArm(NamedTuple):
-    """An arm at a model size; "" where the run has one size."""
+    """An arm at a model size; "" if the run has one size."""
 
     arm: str
     size: str = ""
@@ -37,9 +37,9 @@ class SizedArm(NamedTuple):
 class Measurement(Record):
     """One number that a run measured: `measure` of `arm` at model `size` under `condition`, with its 95 % interval.
 
-    `arm` is "" where no policy is meant, `size` where the run has one size, `baseline` where nothing was compared. `n`
-    counts what was averaged; `source` is the file of the rows, relative to the run: see `value_for` of each kind of
-    row. Rows of `evaluation/measurements.jsonl`.
+    `arm` is "" if no policy is meant, `size` if the run has one size, `baseline` if nothing was compared. `n` counts
+    what was averaged; `source` is the file of the rows, relative to the run: see `value_for` of each kind of row. Rows
+    of `evaluation/measurements.jsonl`.
     """
 
     measure: NonEmpty
@@ -62,12 +62,12 @@ class Measurement(Record):
     @classmethod
     def _check_condition(cls, condition: Condition) -> Condition:
         if "baseline" in condition:
-            raise ValueError("a baseline has a field of its own and is no condition")
+            raise ValueError("a baseline has its own field and is not a condition")
         return condition
 
 
 class EvaluatedCompletion(Record):
-    """A completion of one arm (at one model size, where the run has several) on one evaluation prompt."""
+    """A completion of one arm (at one model size, if the run has several) on one evaluation prompt."""
 
     prompt_id: str
     prompt: str
@@ -81,7 +81,7 @@ class EvaluatedCompletion(Record):
 
 
 class EvaluatedComparison(Record):
-    """One labeler's judgement of an arm's completion against the baseline's: 1 won, 0.5 tied, 0 lost."""
+    """One labeler's judgment of an arm's completion against the baseline's: 1 won, 0.5 tied, 0 lost."""
 
     prompt_id: str
     use_case: str = ""
@@ -116,7 +116,7 @@ class EvaluatedComparison(Record):
         return SizedArm(self.baseline, self.baseline_size)
 
     def value_for(self, found: Measurement) -> float | None:
-        """The outcome, where `found` averaged it."""
+        """The outcome, if `found` averaged it."""
         is_its = found.measure == "win_rate" and _about(self) == _about(found) and self.against == found.against
         return self.outcome if is_its else None
 
@@ -150,9 +150,9 @@ class EvaluatedRating(Rating):
 class TaskRow(Record):
     """One number of one unit: the verdict on a response to a question, the loss of a window of text.
 
-    `cluster` names the units that were not drawn independently, and what arms are paired on; without it, the unit.
-    `count`: of a quantity per token, how many tokens `value` is the total of; its mean is the ratio of the totals.
-    `value` is None where only all rows together have one (BLEU). Other keys tell how the number came about.
+    `cluster` groups units that were not drawn independently, and is what arms are paired on; default: the unit.
+    `count`: for a per-token quantity, the number of tokens that `value` is the total of; its mean is the ratio of the
+    totals. `value` is None if only all rows together have one (BLEU). Other keys record how the number was obtained.
     """
 
     measure: NonEmpty
@@ -170,11 +170,11 @@ class TaskRow(Record):
         return {**row, "cluster": row.get("cluster") or row.get("unit", "")} if isinstance(row, dict) else row
 
     def value_for(self, found: Measurement) -> float | None:
-        """The number, where `found` averaged it."""
+        """The number, if `found` averaged it."""
         return self.value if self.measure == found.measure and _about(self) == _about(found) else None
 
     def about(self, arm: SizedArm, condition: Mapping[str, str | int | float]) -> TaskRow:
-        """The same number with whom it is about; `condition` is joined to the row's own."""
+        """The same number with its arm; `condition` is merged into the row's own."""
         return self.model_copy(update={"arm": arm.arm, "size": arm.size, "condition": {**condition, **self.condition}})
 
 

@@ -1,8 +1,8 @@
-"""Public benchmarks and anything like them: questions, moods, translations, summaries, zero- and few-shot (paper
+"""Public benchmarks and similar tasks: questions, sentiment, translation, summarization, zero- and few-shot (paper
 sections 3.6 and D.2; the alignment tax of Figures 28 and 29).
 
-A prompt is an instruction, examples in the layout of the query, and the query. A response is what the policy finds
-likeliest (temperature 0), up to its first newline [D].
+A prompt is an instruction, examples in the layout of the query, and the query. A response is greedily decoded
+(temperature 0), up to its first newline [D].
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ METRICS = (*MEASURES, "bleu")
 class SkillItem:
     """One item of a benchmark.
 
-    `query` is the text that the response goes on from ("Passage: ... Question: ... Answer:"); `shots` are the examples
-    before it, each a query with its response. With `choices` the policy does not write but chooses the likeliest of
-    them, and `answers` are the right ones. `cluster` names the items that share a text; "" where it stands alone.
+    `query` is the text that the response continues ("Passage: ... Question: ... Answer:"); `shots` are the examples
+    before it, each a query with its response. With `choices` the policy does not write but selects the most likely one,
+    and `answers` are the right ones. `cluster` groups items that share a text; "" for an item of its own.
     """
 
     id: str
@@ -54,14 +54,14 @@ class SkillItem:
         if not self.answers:
             raise DataError(f"item {self.id!r} has no gold answer; give at least one")
         if self.choices and not set(self.answers) <= set(self.choices):
-            raise DataError(f"item {self.id!r}: an answer of {self.answers} is none of its choices {self.choices}")
+            raise DataError(f"item {self.id!r}: an answer of {self.answers} is not one of its choices {self.choices}")
 
 
 def prompt_text(item: SkillItem, num_shots: int) -> str:
-    """The item as the policy reads it, with `num_shots` of its examples. Raises `DataError` where it has fewer."""
+    """The item as the policy reads it, with `num_shots` of its examples. Raises `DataError` if it has fewer."""
     if num_shots > len(item.shots):
         raise DataError(
-            f"item {item.id!r} has {len(item.shots)} examples, {num_shots} are asked for; ask for fewer, or add some"
+            f"item {item.id!r} has {len(item.shots)} examples, {num_shots} are requested; request fewer, or add some"
         )
     shots = [f"{query}{item.response_opening}{response}" for query, response in item.shots[:num_shots]]
     head = f"{item.instruction}\n\n" if item.instruction else ""
@@ -83,11 +83,11 @@ def skill_rows(
     seed: int = 0,
     device: str = "cpu",
 ) -> list[TaskRow]:
-    """A row of `skill` per item and metric, which is its condition: the best over the gold answers, in [0, 1].
+    """One row of `skill` per item and metric, which is its condition: the best over the gold answers, in [0, 1].
 
-    Beside it the prompt, the policy's response, the gold answers. Of "bleu" there is only one for all items together:
-    `measure_skills`. `device` is where the policy runs; nothing is drawn at random at temperature 0, so `seed` only
-    names the draw. Raises `DataError` for a metric that does not exist.
+    Also the prompt, the policy's response, the gold answers. "bleu" exists only for all items together: see
+    `measure_skills`. `device` is where the policy runs; nothing is random at temperature 0, so `seed` only names the
+    draw. Raises `DataError` for a metric that does not exist.
     """
     for metric in metrics:
         if metric not in METRICS:
@@ -113,7 +113,7 @@ def skill_rows(
 
 
 def measure_skills(rows: Sequence[TaskRow], *, source: str) -> list[Measurement]:
-    """`mean_values` of the rows of `skill_rows`; "bleu" is that of all responses together."""
+    """`mean_values` of the rows of `skill_rows`; "bleu" is computed over all responses together."""
     whole = [row for row in rows if row.value is None]
     found = mean_values(rows, source=source)
     if whole:
@@ -135,7 +135,7 @@ def _written(
 
 
 def _chosen(arm: Arm, items: Sequence[SkillItem], num_shots: int, device: str) -> dict[str, str]:
-    """The choice of highest mean log-probability per token, for each item."""
+    """The choice with the highest mean log-probability per token, for each item."""
     if not items:
         return {}
     policy = Policy.load(arm.model, renderer=continuing(load_tokenizer(arm.model)), device=device)

@@ -24,7 +24,7 @@ def residual_dropout(model: PreTrainedModel, probability: float) -> None:
     if probability == 0:
         return
     found = {name: block for name, block in backbone(model).named_modules() if name.split(".")[-1] in BLOCK_NAMES}
-    # The second matrix of a feed-forward block stands in for it if the layer has no module for the whole block.
+    # The second matrix of a feed-forward block is used instead if the layer has no module for the whole block.
     blocks = [block for name, block in found.items() if not any(name.startswith(f"{other}.") for other in found)]
     drop = _Drop()
     for block in blocks:

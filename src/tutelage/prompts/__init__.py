@@ -1,1 +1,1 @@
-"""Pure rules on prompts: what is private, what repeats, which language, split and purpose. No file, no clock."""
+"""Pure rules for prompts: personal data, repeats, language, split and purpose. No files, no clock."""

@@ -1,7 +1,7 @@
-"""Where a text has numbers with a checksum or a rule: IBANs, payment cards, national numbers of people.
+"""Finds numbers with a checksum or a rule: IBANs, payment cards, national identification numbers.
 
-python-stdnum checks them. Where they stand is ours to find, because it looks through no text; and US social security
-numbers are ours, because it refuses those that were printed on sample cards, which are in texts all the same.
+python-stdnum validates them. Finding them is ours, because it does not search text; and US social security numbers are
+ours, because it rejects those that were printed on sample cards, which occur in texts nevertheless.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from stdnum.se import personnummer
 
 Spans = Iterator[tuple[int, int]]  # (start, end), in any order
 
-# Patterns that begin with a digit are looked for fast; what must stand before it is asked afterwards.
+# Patterns that begin with a digit are fast to search; what must precede it is checked afterward.
 _CHECK_DIGITS = re.compile(r"\d\d(?<=[A-Za-z]{2}\d\d)(?<![A-Za-z0-9][A-Za-z]{2}\d\d)(?=[ -]?[A-Za-z0-9])")
 _GROUPS = re.compile(r"[A-Za-z0-9]+(?:[ -][A-Za-z0-9]+)*")
 _GROUP = re.compile(r"[A-Za-z0-9]+")
@@ -45,7 +45,7 @@ _ISSUERS = re.compile(
 _SSN = re.compile(r"\d(?<![\w.-]\d)\d\d(?<!000)(?<!666)(?<!9\d\d)([- ])(?!00)\d{2}\1(?!0000)\d{4}(?![\w-]|\.\d)")
 _SSN_WORDS = re.compile(r"\b(?:ssn|social\s+security)\b[^\n]{0,24}$", re.IGNORECASE)
 
-# Numbers that look like nothing else as they are printed, beside what checks them.
+# Numbers with an unmistakable printed form, each with its validator.
 _PRINTED: tuple[tuple[str, Callable[[str], bool]], ...] = (
     (r"\d{3}\.\d{3}\.\d{3}-\d\d", cpf.is_valid),
     (r"\d\d\.\d\d\.\d\d-\d{3}[.-]\d\d", nn.is_valid),
@@ -58,10 +58,10 @@ _PRINTED: tuple[tuple[str, Callable[[str], bool]], ...] = (
     (r"\d{6}-\d{7}", rrn.is_valid),
     (r"[A-Z]{4}\d{6}[HM][A-Z]{5}[A-Z0-9]\d", curp.is_valid),
 )
-# One search for all of them: the group that matched says which.
+# One search for all of them: the matching group says which.
 _FORMS = "|".join(f"({form})" for form, _ in _PRINTED)
 _NATIONAL = re.compile(rf"(?<![\w.+-])(?:{_FORMS})(?![\w-]|\.\d)")
-# Numbers that could be any: only where their name stands before them.
+# Numbers that could be anything: only if preceded by their name.
 _NAMED: dict[str, Callable[[str], bool]] = {
     "aadhaar": aadhaar.is_valid,
     "bsn": bsn.is_valid,
@@ -77,7 +77,7 @@ _SAID_NATIONAL = re.compile(
 
 
 def iban_spans(text: str) -> Spans:
-    """Bank account numbers with a right checksum and what their country prescribes: length, letters and digits."""
+    """Bank account numbers with a correct checksum and their country's format: length, letters and digits."""
     end = 0
     for match in _CHECK_DIGITS.finditer(text):
         start = match.start() - 2
@@ -85,7 +85,7 @@ def iban_spans(text: str) -> Spans:
             continue
         groups = _GROUPS.match(text, start, start + _MOST_IBAN)
         for group in _GROUP.finditer(text, start, groups.end() if groups else start):
-            # An account may be at a bank that nobody has listed: its country's check of the bank is not asked.
+            # An account may be at an unlisted bank: the country-specific check of the bank is not applied.
             if iban.is_valid(text[start : group.end()], check_country=False):
                 end = group.end()
                 yield start, end
@@ -93,7 +93,7 @@ def iban_spans(text: str) -> Spans:
 
 
 def card_spans(text: str) -> Spans:
-    """Payment card numbers: an issuer's prefix and length, evenly separated, and a right Luhn digit."""
+    """Payment card numbers: an issuer's prefix and length, evenly separated, and a correct Luhn digit."""
     for match in _CARD.finditer(text):
         digits = re.sub("[ -]", "", match[0])
         separators = set(re.sub(r"\d", "", match[0]))
@@ -102,14 +102,14 @@ def card_spans(text: str) -> Spans:
 
 
 def ssn_spans(text: str) -> Spans:
-    """US social security numbers that can be issued; separated by blanks only where the words stand before them."""
+    """US social security numbers that can be issued; separated by spaces only if their name precedes them."""
     for match in _SSN.finditer(text):
         if match[1] == "-" or _SSN_WORDS.search(text, max(0, match.start() - 48), match.start()):
             yield match.span()
 
 
 def national_spans(text: str) -> Spans:
-    """Numbers by which a state knows a person, of 17 countries, with a right check digit or date."""
+    """National identification numbers of 17 countries, with a correct check digit or date."""
     for match in _NATIONAL.finditer(text):
         is_valid = _PRINTED[(match.lastindex or 0) - 1][1]
         if is_valid(match[0]):

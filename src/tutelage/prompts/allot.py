@@ -1,4 +1,4 @@
-"""What a prompt is for: demonstrations, rankings or rollouts [3.2, Table 6]. Test prompts have no purpose."""
+"""The purpose of a prompt: demonstrations, rankings or rollouts [3.2, Table 6]. Test prompts have none."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Writer = Literal["labeler", "customer"]
 
 
 def writer_of(source: str | None) -> Writer:
-    """Who wrote prompts of this source: "labeler-plain" and its kin are labelers', all others customers'."""
+    """Who wrote prompts of this source: "labeler-plain" and the like are labelers', all others customers'."""
     return "labeler" if (source or "").startswith("labeler") else "customer"
 
 
 def purpose_of(key: str, split: Split, writer: Writer, shares: PurposeShares, seed: int) -> Purpose | None:
-    """The purpose of the prompt whose normalised text has the digest `key`; a hash decides, so it never changes."""
+    """The purpose of the prompt whose normalized text has the digest `key`, by hash, so that it never changes."""
     if split == "test":
         return None
     weights: dict[Purpose, float] = getattr(shares, f"{split}_{writer}").model_dump()

@@ -1,4 +1,4 @@
-"""Draws that depend on content alone: the same outcome on every machine and in every order."""
+"""Draws that depend only on content: the same outcome on every machine and in every order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How raw prompts become the three prompt sets. Paper sections in brackets; what it leaves open has its reason."""
+"""How raw prompts become the three prompt sets. Paper sections in brackets; what it leaves open has a stated reason."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SplitShares(_Strict):
 
 
 class LabelerShares(_Strict):
-    """Weights of the purposes of prompts that labelers wrote. PPO uses prompts of customers only [Table 6]."""
+    """Weights of the purposes of prompts that labelers wrote. PPO uses only customers' prompts [Table 6]."""
 
     sft: float = Field(ge=0)
     reward: float = Field(ge=0)
@@ -42,7 +42,7 @@ class CustomerShares(LabelerShares):
 
 
 class PurposeShares(_Strict):
-    """Weights by split and by who wrote the prompt, as in Table 6. All 0 leaves such prompts without a purpose."""
+    """Weights by split and by writer of the prompt, as in Table 6. All 0 leaves such prompts without a purpose."""
 
     train_labeler: LabelerShares = LabelerShares(sft=11_295, reward=6_623)
     train_customer: CustomerShares = CustomerShares(sft=1_430, reward=26_584, ppo=31_144)
@@ -51,37 +51,38 @@ class PurposeShares(_Strict):
 
 
 class PromptsConfig(_Strict):
-    """Every choice of `tutelage prompts build`."""
+    """Every setting of `tutelage prompts build`."""
 
-    seed: int = 0  # decides splits and purposes, together with the user and the text and nothing else
-    # Twice the 2,048 tokens of context [App. C] at the usual 4 characters a token: what is longer fits nowhere. The
-    # exact limit is in tokens and belongs to the training stages, which know the tokenizer.
+    seed: int = 0  # determines splits and purposes, together with only the user and the text
+    # Twice the 2,048 tokens of context [App. C] at the usual 4 characters per token: anything longer fits nowhere. The
+    # exact limit is in tokens and is applied by the training stages, which know the tokenizer.
     max_characters: int = Field(default=16_384, gt=0)
-    # "Long common prefix" [3.2], length not given. 200 characters are about 50 tokens, near the median prompt
-    # [Table 9]: one-line prompts that merely start alike ("Write a short story about a ...") never meet it.
+    # "Long common prefix" [3.2], length not given. 200 characters are about 50 tokens, near the median prompt [Table
+    # 9]: one-line prompts with a similar beginning ("Write a short story about a ...") never reach it.
     min_common_prefix: int = Field(default=200, gt=0)
-    # And at least this share of the shorter prompt. A template with another passage shares its instruction, well under
-    # half; the same few-shot context with another last line, or the same prompt edited at its end, shares over three
-    # quarters. 0: the length alone decides.
+    # And at least this share of the shorter prompt. A template with a different passage shares its instruction, well
+    # under half; the same few-shot context with a different last line, or a prompt edited at its end, shares over three
+    # quarters. 0: only the length decides.
     min_prefix_share: float = Field(default=0.75, ge=0, le=1)
-    # A prefix this long (about the 1,000 tokens that prompts may have in training [App. C]) is long whatever its share;
-    # it also bounds what is compared.
+    # A prefix this long (about the 1,000 tokens that prompts may have in training [App. C]) counts whatever its share;
+    # it also limits what is compared.
     max_common_prefix: int = Field(default=4_000, gt=0)
     max_prompts_per_user: int = Field(default=200, gt=0)  # [3.2]
     # Cap and prefix rule are stated for prompts sent to the API [3.2]. About 40 labelers wrote 17,918 training prompts
-    # [Table 6], far over 200 each, and variants of a few-shot template are wanted [A.1]. Exact repeats always go.
+    # [Table 6], far over 200 each, and variants of a few-shot template are wanted [A.1]. Exact repeats are always
+    # dropped.
     exempt_labelers: bool = True
     # The paper filters the training split. Labelers read the other two as well, so all three are scrubbed here;
     # ("train",) is the paper's choice.
     scrub_splits: tuple[Split, ...] = ("train", "valid", "test")
     pii: tuple[PiiType, ...] = PII_TYPES
     languages: tuple[str, ...] | None = (
-        None  # None keeps all and only labels them, as the paper does [3.3]; name "und" too
+        None  # None keeps all and only labels them, as the paper does [3.3]; include "und" if listed
     )
-    # Under this probability the language is "und": "hello" gets 0.10, "Write a poem about a frog" 0.87.
+    # Below this probability the language is "und": "hello" gets 0.10, "Write a poem about a frog" 0.87.
     min_language_confidence: float = Field(default=0.5, ge=0, le=1)
-    # Read from the start of each prompt. Of 3,000 prompts of public tasks, 99.97 % got the label that 2,000 characters
-    # give; the time grows with the characters and is the largest part of a build.
+    # Taken from the start of each prompt. Of 3,000 prompts of public tasks, 99.97 % got the same label as with 2,000
+    # characters; the time grows with the characters and is the largest part of a build.
     language_characters: int = Field(default=200, gt=0)
     split_shares: SplitShares = SplitShares()
     purpose_shares: PurposeShares = PurposeShares()
@@ -91,7 +92,7 @@ class PromptsConfig(_Strict):
     def _check(self) -> Self:
         if self.max_common_prefix < self.min_common_prefix:
             raise ValueError(
-                f"max_common_prefix is {self.max_common_prefix}; it must not be under min_common_prefix "
+                f"max_common_prefix is {self.max_common_prefix}; it must not be below min_common_prefix "
                 f"({self.min_common_prefix})"
             )
         return self

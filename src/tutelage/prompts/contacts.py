@@ -1,7 +1,7 @@
-"""Where a text says how to reach a person: telephone numbers and street addresses, where their form is sure.
+"""Finds contact data: telephone numbers and street addresses in an unambiguous form.
 
-phonenumbers knows the numbers of all countries, and finds what begins with a plus. The others are ours: its search for
-them needs the country, and with four to choose from it takes 12 of the tests' 157 counts, dates and ISBNs for numbers.
+phonenumbers knows the numbers of all countries, and finds those with a plus. The others are ours: its search for them
+needs the country, and with four candidates it mistakes 12 of the tests' 157 counts, dates and ISBNs for numbers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from phonenumbers import Leniency, PhoneNumberMatcher, is_valid_number
 
 Spans = Iterator[tuple[int, int]]  # (start, end), in any order
 
-# What every number has, and what every address has: told in a fraction of the time that the whole pattern takes.
+# What every number has, and what every address has: checked in a fraction of the time of the full pattern.
 _SEVEN_DIGITS = re.compile(r"\d(?:[ .()/-]{0,3}\d){6}")
 _PLUS_AND_DIGITS = re.compile(r"[+＋][\s(]{0,2}\d(?:\W{0,4}\d){6}")
 _NUMBER_AND_NAME = re.compile(r"\d[A-Za-z]?\s[A-Z\d]")
@@ -32,10 +32,10 @@ _PHONE = re.compile(
     )(?![\w/]|[.,:-]\d|[ ]?[%€$£])""",
     re.VERBOSE,
 )
-# Where a number with a plus may not stand: in a sum, a link, a name; among money; before a decimal or a percentage.
+# Where a number with a plus must not occur: in a sum, a link, a name; with currency; before a decimal or percentage.
 _ATTACHED = re.compile(r"(?:[\w.+/:=-]|[$€£\d]\ )$")
 _GOES_ON = re.compile(r"[\w/]|[.,:-]\d|[ ]?[%€$£]")
-# A bare run of digits is a telephone number only where the words before it say so.
+# A bare run of digits is a telephone number only if the words before it say so.
 _SAID_TO_BE = re.compile(
     r"""\b(?P<said>(?:tele)?phone | tel | mobile | cell | fax | whatsapp | sms | dial | ring | text\ me | reach\ me
           | call(?:\ (?:me|us|him|her|them|back))?)\b
@@ -43,13 +43,13 @@ _SAID_TO_BE = re.compile(
     (?P<number>[+(]?\d(?:[ ().-]{0,2}\d){6,14})(?![\w%€$£]|[.,:-]\d)""",
     re.VERBOSE | re.IGNORECASE,
 )
-# "call 12345678 functions", "call 4152345678 lines": what is counted follows, in the plural.
+# "call 12345678 functions", "call 4152345678 lines": followed by what is counted, in the plural.
 _COUNTED = re.compile(
     r"[ ]+(?!(?:is|was|as|has|us|this|yes|thanks|always|perhaps|sometimes|besides|unless|across|(?:week)?days|weekends"
     r"|mornings|afternoons|evenings|nights|hours)\b)[a-z]{2,}s\b"
 )
 _ROUND = re.compile(r"\d*0{5}")
-_LONG_RUN = 10  # digits: a number in full, with its area
+_LONG_RUN = 10  # digits: a complete number, with its area code
 _DATE = re.compile(r"(?:(?:19|20)\d\d[ .-]\d{1,2}[ .-]\d{1,2}|\d{1,2}[ .-]\d{1,2}[ .-](?:19|20)\d\d)(?!\d)")
 
 _STREET_NAME = r"(?:[A-Z][\w'’-]+|\d{1,3}(?:st|nd|rd|th))"
@@ -73,7 +73,7 @@ _YEARS = range(1800, 2100)  # "the 1929 Wall Street crash"
 
 
 def phone_spans(text: str) -> Spans:
-    """Telephone numbers written as such (international, North American, common European forms), or said to be one."""
+    """Telephone numbers written as such (international, North American, common European forms), or labeled as one."""
     yield from _international_spans(text)
     if not _SEVEN_DIGITS.search(text):
         return
@@ -93,13 +93,13 @@ def _is_quantity(said: re.Match[str]) -> bool:
     is_power_of_two = int(number) & (int(number) - 1) == 0
     if _COUNTED.match(text, said.end()) or _ROUND.fullmatch(number) or is_power_of_two:
         return True
-    # "call 1234567": nobody is named and nothing is between; a number that begins with 0 is dialed, never counted.
+    # "call 1234567": no person and nothing in between; a number that begins with 0 is dialed, never counted.
     is_bare = " " not in said["said"] and not text[said.end("said") : said.start("number")].strip()
     return is_bare and len(number) < _LONG_RUN and number[0] != "0"
 
 
 def _international_spans(text: str) -> Spans:
-    """Numbers with a plus and a country, of a length that there is; undivided and short only if it was given out."""
+    """Numbers with a plus and a country code, of a valid length; short undivided ones only if assigned."""
     if not _PLUS_AND_DIGITS.search(text):
         return
     for match in PhoneNumberMatcher(text, None, leniency=Leniency.POSSIBLE):
@@ -112,7 +112,7 @@ def _international_spans(text: str) -> Spans:
 
 
 def address_spans(text: str) -> Spans:
-    """Street addresses: a number, a capitalised name and a kind of street (or the German form); post office boxes."""
+    """Street addresses: a number, a capitalized name and a street type (or the German form); post office boxes."""
     if _NUMBER_AND_NAME.search(text):
         yield from (m.span() for m in _STREET.finditer(text) if m["rest"] or int(m["number"]) not in _YEARS)
     if any(ending in text for ending in _STRASSE_ENDINGS):

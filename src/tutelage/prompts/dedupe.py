@@ -1,7 +1,7 @@
 """Which prompts repeat others: exactly, by a long common prefix [3.2], or beyond the cap per user.
 
-Every rule reads prompts in a sorted order, one at a time, and names those to drop: memory does not grow with their
-number, and the order in which they arrived does not matter.
+Every rule reads prompts in sorted order, one at a time, and yields those to drop: memory does not grow with their
+number, and their original order does not matter.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from tutelage.prompts.config import PromptsConfig
 from tutelage.records import Message, flat_text
 
-_DOTTED_I = re.compile("i\u0307+")  # what lower case makes of the Turkish capital I with a dot
+_DOTTED_I = re.compile("i\u0307+")  # the lowercase of the Turkish capital I with a dot
 
 
 def normalised(text: str) -> str:
-    """Text as repeats are judged by: composed characters, no case, white space as single blanks, nothing unseen.
+    """Text as compared for repeats: composed characters, lowercase, whitespace as single spaces, nothing invisible.
 
-    Case is that of `str.lower`: case folding would make ss of ß, and "Maßen" is not "Massen". Of its results two depend
-    on more than the letter and are put right: a final sigma is a sigma, and the Turkish capital İ is an i.
+    Lowercase is that of `str.lower`: case folding would turn ß into ss, but "Maßen" is not "Massen". Two of its
+    results depend on context and are corrected: a final sigma is a sigma, and the Turkish capital İ is an i.
     """
     if text.isascii():
         return " ".join(text.lower().split())
@@ -32,7 +32,7 @@ def normalised(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """The text in composed characters, without those that nobody sees.
+    """The text in composed characters, without invisible ones.
 
     These are of category Cf: byte order marks, zero-width spaces and joiners, soft hyphens.
     """
@@ -43,19 +43,19 @@ def visible(text: str) -> str:
 
 
 def normalised_prompt(text: str | None, messages: tuple[Message, ...] | None) -> str:
-    """A prompt as repeats are judged by: the same as text and as a dialogue of one user turn."""
+    """A prompt as compared for repeats: the same for text and a dialogue of one user turn."""
     if messages is not None and len(messages) == 1 and messages[0].role == "user":
         text, messages = messages[0].content, None
     return normalised(flat_text(text, messages))
 
 
 def text_key(normal: str) -> str:
-    """The digest of a normalised text, 32 hexadecimal digits: equal for exact repeats only."""
+    """The digest of a normalized text, 32 hexadecimal digits: equal only for exact repeats."""
     return hashlib.sha256(normal.encode()).hexdigest()[:32]
 
 
 def repeats(ordered: Iterable[tuple[int, str]]) -> Iterator[int]:
-    """Of (number, key) sorted by key, the numbers after the first of each key."""
+    """Given (number, key) sorted by key, the numbers after the first of each key."""
     previous: str | None = None
     for number, key in ordered:
         if key == previous:
@@ -64,7 +64,7 @@ def repeats(ordered: Iterable[tuple[int, str]]) -> Iterator[int]:
 
 
 def beyond_cap(ordered: Iterable[tuple[int, str]], max_prompts_per_user: int) -> Iterator[int]:
-    """Of (number, user) sorted by user and then by text key, the numbers beyond the first ones of each user."""
+    """Given (number, user) sorted by user, then text key, the numbers beyond the cap of each user."""
     current, count = "", 0
     for number, user in ordered:
         count = count + 1 if user == current else 1
@@ -75,7 +75,7 @@ def beyond_cap(ordered: Iterable[tuple[int, str]], max_prompts_per_user: int) ->
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """How a prompt begins: the first `max_common_prefix` characters of its normalised text, and its whole length."""
+    """The beginning of a prompt: the first `max_common_prefix` characters of its normalized text, and its length."""
 
     number: int
     key: str
@@ -84,7 +84,7 @@ class Opening:
 
     @property
     def rank(self) -> tuple[int, str]:
-        """Of two prompts that share a prefix, the one of higher rank stays: the longer, then the greater digest."""
+        """Of two prompts that share a prefix, the higher-ranked one is kept: the longer, then the greater digest."""
         return (self.length, self.key)
 
 
@@ -95,7 +95,7 @@ def long_prefix(length: int, config: PromptsConfig) -> int:
 
 
 def common_prefix(first: str, second: str) -> int:
-    """The number of leading characters that both have."""
+    """The number of leading characters in common."""
     low, high = 0, min(len(first), len(second))
     while low < high:
         middle = (low + high + 1) // 2
@@ -107,14 +107,14 @@ def common_prefix(first: str, second: str) -> int:
 
 
 def overshadowed(ordered: Iterable[Opening], config: PromptsConfig) -> Iterator[int]:
-    """Of openings sorted by `start`, those that share a long prefix with an EARLIER one of higher rank.
+    """Given openings sorted by `start`, those that share a long prefix with an EARLIER one of higher rank.
 
     Run it on the ascending and on the descending order, and the union is every prompt p for which some higher-ranked q
-    starts with the first `long_prefix(p)` characters of p. `long_prefix` never falls with length, so this relation is
-    transitive: each prompt that is dropped has one that stays, and no prompt's fate depends on the order of arrival.
+    starts with the first `long_prefix(p)` characters of p. `long_prefix` never decreases with length, so this relation
+    is transitive: each dropped prompt has one that is kept, and the result does not depend on the input order.
     """
-    # (shared, rank): an earlier prompt of that rank shares so many characters with the present one. Along the list
-    # `shared` grows and the rank falls: an entry that another one beats in both can never decide.
+    # (shared, rank): an earlier prompt of that rank shares that many characters with the current one. Along the list
+    # `shared` grows and the rank falls: an entry that another one beats in both can never matter.
     seen: list[tuple[int, tuple[int, str]]] = []
     previous = ""
     for opening in ordered:
@@ -133,7 +133,7 @@ def _note(seen: list[tuple[int, tuple[int, str]]], shared: int, rank: tuple[int,
 
 
 def _shorten(seen: list[tuple[int, tuple[int, str]]], shared: int, least: int) -> None:
-    """Now only `shared` characters are common with what came before; under `least` they never count."""
+    """Reduce all entries to at most `shared` common characters; below `least` they never count."""
     best: tuple[int, str] | None = None
     while seen and seen[-1][0] >= shared:
         best = max(best or (0, ""), seen.pop()[1])

@@ -1,4 +1,4 @@
-"""What can be said of one prompt without the others: what it is compared by, why it goes, how it is written."""
+"""What can be determined from one prompt alone: its comparison key, reasons to drop it, its output form."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Reason = Literal["too_long", "language", "repeat", "shared_prefix", "user_cap"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """What the rules on many prompts read of one. Produced by `examine`, kept by the ledger of a build."""
+    """What the rules over many prompts need of one. Produced by `examine`, stored in the ledger of a build."""
 
     id: str
-    line: str  # the record as JSON: language filled in, user under a pseudonym where needed, text not yet scrubbed
-    key: str  # digest of the scrubbed, normalised text: equal for exact repeats
+    line: str  # the record as JSON: language filled in, user pseudonymized if needed, text not yet scrubbed
+    key: str  # digest of the scrubbed, normalized text: equal for exact repeats
     length: int  # characters of that text
     start: str  # its first characters, `min_common_prefix` of them
-    tie: str  # digest of `line`: which of several exact repeats stays
+    tie: str  # digest of `line`: which of several exact repeats is kept
     user: str
     writer: Writer
     hint: Split | None
@@ -38,9 +38,9 @@ class Examined:
 
 
 def examine(prompt: Prompt, config: PromptsConfig) -> Examined:
-    """Label the language, look for personal data and derive what prompts are compared by.
+    """Detect the language and personal data, and derive the comparison keys.
 
-    Raises `DataError` where the extra key `split_hint` is not the name of a split.
+    Raises `DataError` if the extra key `split_hint` is not the name of a split.
     """
     hint = split_hint(prompt)
     text = prompt.flat
@@ -77,12 +77,12 @@ def _described(
 
 
 def compared_text(text: str, is_private: bool, config: PromptsConfig) -> str:
-    """What repeats are judged by: prompts that differ only in case, blanks or a telephone number are one."""
+    """The text compared for repeats: prompts that differ only in case, spaces or a telephone number are equal."""
     return normalised(scrub(text, config.pii)[0] if is_private else text)
 
 
 def opening_of(number: int, key: str, line: str, is_private: bool, config: PromptsConfig) -> Opening:
-    """How the prompt of an `Examined` line begins, as the prefix rule compares it."""
+    """The beginning of the prompt of an `Examined` line, as compared by the prefix rule."""
     normal = compared_text(Prompt.model_validate_json(line).flat, is_private, config)
     return Opening(number=number, key=key, start=normal[: config.max_common_prefix], length=len(normal))
 
@@ -90,9 +90,9 @@ def opening_of(number: int, key: str, line: str, is_private: bool, config: Promp
 def finished(
     line: str, *, split: Split, purpose: Purpose | None, is_private: bool, config: PromptsConfig
 ) -> tuple[Prompt, Counter[str]]:
-    """The prompt as it is written: scrubbed if its split is to be, with split and purpose; and the findings by type.
+    """The prompt as written: scrubbed if its split requires it, with split and purpose; and the findings by type.
 
-    An id that was the digest of the text becomes that of the scrubbed text; an id that was given stays.
+    An id that was the digest of the text becomes that of the scrubbed text; a given id is kept.
     """
     values = json.loads(line)
     findings: Counter[str] = Counter()
@@ -105,7 +105,7 @@ def finished(
 
 
 def split_hint(prompt: Prompt) -> Split | None:
-    """The split that the extra key `split_hint` asks for. Raises `DataError` where that is not a split."""
+    """The split requested by the extra key `split_hint`. Raises `DataError` if it is not a split."""
     hint = (prompt.model_extra or {}).get("split_hint")
     if hint is not None and hint not in SPLITS:
         raise DataError(
@@ -116,7 +116,7 @@ def split_hint(prompt: Prompt) -> Split | None:
 
 
 def pseudonym(user_id: str, config: PromptsConfig) -> str:
-    """The user's id, or a name derived from it where it is itself personal data, such as an e-mail address."""
+    """The user's id, or a pseudonym derived from it if it is personal data, such as an email address."""
     return f"user-{content_id(user_id)}" if scrub(user_id, config.pii)[1] else user_id
 
 

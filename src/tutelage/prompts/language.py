@@ -6,8 +6,8 @@ from functools import cache, lru_cache
 from typing import Any
 
 UNDETERMINED = "und"
-# Small relatives and creoles that short texts of a large language are mistaken for (Nigerian Pidgin for English, Wu and
-# Cantonese for Chinese); langid.py, which the paper used, does not know them either.
+# Related languages and creoles that short texts of a large language are mistaken for (English for Nigerian Pidgin,
+# Chinese for Wu and Cantonese); langid.py, which the paper used, does not know them either.
 CONFUSED: frozenset[str] = frozenset(
     (
         "ace",
@@ -30,17 +30,17 @@ CONFUSED: frozenset[str] = frozenset(
     )
 )
 _NOT_LANGUAGE = "zxx"  # the model's label for text without language: numbers, symbols
-_MEMORY = 4096  # texts remembered: repeats come in runs
+_MEMORY = 4096  # cached texts: repeats come in runs
 
 
 @cache
 def _identifier() -> Any:
-    # Loading takes most of a second and 100 MB: only for those who identify something.
+    # Loading takes most of a second and 100 MB: only on first use.
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     identifier.set_languages([label for label in identifier.labels if label not in CONFUSED])
-    # Stored in 16 bits, which is converted again for every text: with 32, a text takes half the time.
+    # Stored in 16 bits, which are converted for every text: with 32 bits, a text takes half the time.
     identifier.nb_ptc = identifier.nb_ptc.astype("float32")
     return identifier
 
@@ -52,7 +52,7 @@ def _classified(text: str) -> tuple[str, float]:
 
 
 def language_of(text: str, *, min_confidence: float, characters: int) -> str:
-    """The ISO 639 code of the language, or "und" where the first `characters` are too few or too mixed to say."""
+    """The ISO 639 code of the language, or "und" if the first `characters` are too few or too mixed to tell."""
     start = text[:characters]
     if not any(character.isalpha() for character in start):
         return UNDETERMINED

@@ -1,4 +1,4 @@
-"""Where a text has what opens accounts or names machines: e-mail addresses, secrets, credentials, IP addresses."""
+"""Finds credentials and network identifiers: email addresses, secrets, URL credentials, IP addresses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SECRET = re.compile(
     )(?![\w-])""",
     re.VERBOSE | re.DOTALL,
 )
-# Looked for first, because plain text is found far faster than patterns are.
+# Searched first, because plain text is far faster to find than patterns.
 _SECRET_MARKS = (
     *("PRIVATE KEY", "sk-", "k_live_", "k_test_", "ghp_", "gho_", "ghr_", "ghs_", "ghu_", "github_pat_", "glpat-"),
     *("AKIA", "ASIA", "AIza", "xox", "SG.", "hf_", "npm_", "pypi-", "eyJ"),
@@ -40,10 +40,10 @@ _ASSIGNED = re.compile(
 )
 _CREDENTIALS = re.compile(r"\b[a-z][a-z0-9+.-]{1,15}://(?P<user>[^\s/:@\[\]<>{}]+:[^\s/@\[\]<>{}]+)@", re.IGNORECASE)
 
-# Begins with a digit, which is looked for fast; what must stand before it is asked afterwards.
+# Begins with a digit, which is fast to search; what must precede it is checked afterward.
 _IPV4 = re.compile(r"\d(?<![\w.-]\d)\d{0,2}\.(?:\d{1,3}\.){2}\d{1,3}(?![\w-]|\.\d)")
 _IPV6 = re.compile(r"[23](?<![\w:.][23])[0-9a-f]{3}:[0-9a-f:]{3,34}(?![\w:])", re.IGNORECASE)
-# What stands before numbers that are no address: "version 1.2.3.4", version="1.2.3.4", torch==2.10.1.3, ^18.11.9.2,
+# What precedes numbers that are not addresses: "version 1.2.3.4", version="1.2.3.4", torch==2.10.1.3, ^18.11.9.2,
 # nginx/1.24.0.1, libssl 3.0.2.15.
 _NUMBERED = re.compile(
     r"""(?:\b(?:versions?|ver|v|sections?|sect?|chapters?|releases?|builds?|rules?|table|figure|fig|oid|firmware|driver
@@ -52,11 +52,11 @@ _NUMBERED = re.compile(
     |(?:[=<>~!]=|[\^~<>]|[A-Za-z]/)\s?$""",
     re.IGNORECASE | re.VERBOSE,
 )
-_BEFORE = 24  # characters in which that is looked for
+_BEFORE = 24  # number of preceding characters searched
 
 
 def email_spans(text: str) -> Spans:
-    """E-mail addresses; not `icon@2x.png`, nor the `git@host:` of a repository."""
+    """Email addresses; not `icon@2x.png`, nor the `git@host:` of a repository."""
     if "@" not in text:
         return
     for match in _EMAIL.finditer(text):
@@ -66,7 +66,7 @@ def email_spans(text: str) -> Spans:
 
 
 def secret_spans(text: str) -> Spans:
-    """Keys and tokens of a known form, private keys, and values with a digit that are called a password or key."""
+    """Keys and tokens of a known form, private keys, and values with a digit that are labeled as a password or key."""
     if any(mark in text for mark in _SECRET_MARKS):
         yield from (match.span() for match in _SECRET.finditer(text))
     lowered = text.lower()
@@ -75,19 +75,19 @@ def secret_spans(text: str) -> Spans:
 
 
 def credential_spans(text: str) -> Spans:
-    """The `user:password` of a URL that carries them; scheme and host stay."""
+    """The `user:password` of a URL; scheme and host are kept."""
     if "://" in text:
         yield from (match.span("user") for match in _CREDENTIALS.finditer(text))
 
 
 def ip_spans(text: str) -> Spans:
-    """Public IP addresses. Private, local and documentation ones name nobody; 1.2.3.4 is a version or a section,
-    and so is what stands behind a comparison (torch==2.10.1.3) or the name of a program.
+    """Public IP addresses. Private, local and documentation ones identify nobody; 1.2.3.4 is a version or a section,
+    and so is anything after a comparison (torch==2.10.1.3) or the name of a program.
     """
     for match in _IPV4.finditer(text):
         if (
             len(match[0]) > 7
-            # That of a whole network, or a version: 12.1.0.0.
+            # A network address, or a version: 12.1.0.0.
             and not match[0].endswith(".0")
             and _is_public(match[0])
             and not _NUMBERED.search(text[max(0, match.start() - _BEFORE) : match.start()])

@@ -1,7 +1,7 @@
-"""Personal data and secrets, found by shape and checksum and replaced by what they were: [EMAIL], [PHONE], [CARD], ...
+"""Personal data and secrets, found by pattern and checksum and replaced by their type: [EMAIL], [PHONE], [CARD], ...
 
 The paper filters its training prompts for personal data without saying how [3.2, A.2]. These recognizers need no model,
-and would rather miss something than spoil a prompt about numbers, dates or versions. Names of people are not found.
+and favor missing something over corrupting a prompt about numbers, dates or versions. Names of people are not found.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PiiType = Literal["SECRET", "CREDENTIALS", "EMAIL", "IBAN", "CARD", "SSN", "NATI
 PII_TYPES: tuple[PiiType, ...] = get_args(PiiType)
 Spans = Callable[[str], Iterable[tuple[int, int]]]
 
-# In this order: what is longer and surer first, so that no telephone number is found inside an IBAN.
+# In this order: longer and more certain types first, so that no telephone number is found inside an IBAN.
 _RECOGNIZERS: dict[PiiType, Spans] = {
     "SECRET": secret_spans,
     "CREDENTIALS": credential_spans,
@@ -32,7 +32,7 @@ _RECOGNIZERS: dict[PiiType, Spans] = {
     "PHONE": phone_spans,
     "ADDRESS": address_spans,
 }
-# The shortest number of these kinds has seven digits; counting digits costs a fifth of one search.
+# The shortest number of these types has seven digits; counting digits costs a fifth of one search.
 _NUMERIC: frozenset[PiiType] = frozenset(("IBAN", "CARD", "SSN", "NATIONAL_ID", "PHONE"))
 _LEAST_DIGITS = 7
 _DIGIT = re.compile(r"\d")
@@ -40,13 +40,13 @@ _KEPT_AS_THEY_ARE = frozenset(("id", "split", "purpose", "language", "source", "
 
 
 def scrub(text: str, types: Iterable[PiiType] = PII_TYPES) -> tuple[str, Counter[str]]:
-    """The text with a typed placeholder in the place of each finding, and the number of findings by type.
+    """The text with a typed placeholder instead of each finding, and the number of findings by type.
 
-    Scrubbing what was scrubbed changes nothing.
+    Scrubbing is idempotent.
     """
     counts: Counter[str] = Counter()
     num_digits = _num_digits(text)
-    # Every finding has a digit, an @ or a private key's header; most prompts have none of them and are passed at once.
+    # Every finding has a digit, an @ or a private key's header; most prompts have none of them and are skipped at once.
     if not (num_digits or "@" in text or "PRIVATE KEY" in text):
         return text, counts
     chosen = set(types) if num_digits >= _LEAST_DIGITS else set(types) - _NUMERIC
@@ -67,7 +67,7 @@ def _num_digits(text: str) -> int:
 
 
 def _replaced(text: str, spans: Iterable[tuple[int, int]], placeholder: str) -> tuple[str, int]:
-    """The text with each span replaced; of spans that overlap, the one that begins first."""
+    """The text with each span replaced; of overlapping spans, the one that begins first."""
     parts: list[str] = []
     position = 0
     for start, end in sorted(spans):
@@ -82,7 +82,7 @@ def scrub_record(
 ) -> tuple[dict[str, Any], Counter[str]]:
     """A record's values with every text scrubbed, nested ones and unknown keys too, and the findings by type.
 
-    Names that we chose (id, split, purpose, language, source, use_case) stay. A `user_id` is not touched here.
+    Our own fields (id, split, purpose, language, source, use_case) are kept. A `user_id` is not changed here.
     """
     counts: Counter[str] = Counter()
     types = tuple(types)

@@ -13,12 +13,12 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 def user_key(prompt: Prompt) -> str:
-    """The user as splits and the cap count them; a prompt without `user_id` is one of its own, with its repeats."""
+    """The user as counted by splits and the cap; a prompt without `user_id`, with its repeats, is its own user."""
     if prompt.user_id:
         return f"user:{prompt.user_id}"
     return f"prompt:{content_id(normalised_prompt(prompt.text, prompt.messages))}"
 
 
 def split_of(user: str, shares: SplitShares, seed: int) -> Split:
-    """The split of a user: a hash decides, so a user stays where they are when data is added."""
+    """The split of a user, by hash, so that it does not change when data is added."""
     return drawn({split: getattr(shares, split) for split in SPLITS}, "split", seed, user)

@@ -51,12 +51,12 @@ class PromptStatistics(_Frozen):
 
 
 def num_words(text: str) -> int:
-    """Words between white space; for languages written without blanks count tokens instead."""
+    """Words separated by whitespace; for languages written without spaces, count tokens instead."""
     return len(text.split())
 
 
 def set_name(split: str | None, purpose: str | None) -> str:
-    """The name of the set that prompts of this split and purpose make up."""
+    """The name of the set of prompts with this split and purpose."""
     return " ".join(part for part in (split, purpose) if part) or "unsplit"
 
 
@@ -77,7 +77,7 @@ def summarise_lengths(lengths: array[int]) -> LengthSummary:
 
 
 class _Tally:
-    """What one pass over the prompts adds up; 4 bytes a prompt for its length, one number a user."""
+    """Totals of one pass over the prompts; 4 bytes per prompt for its length, one number per user."""
 
     def __init__(self) -> None:
         self.use_cases: dict[str, Counter[str]] = defaultdict(Counter)
@@ -107,14 +107,14 @@ class _Tally:
 
 
 def _number_of(user: str) -> int:
-    # 64 bits: among a million users, two share a number with a chance of 3 in 100 million.
+    # 64 bits: among a million users, the probability that two share a number is 3 in 100 million.
     return int.from_bytes(hashlib.blake2b(user.encode(), digest_size=8).digest(), "big")
 
 
 def prompt_statistics(
     prompts: Iterable[Prompt], length: Length = num_words, *, length_unit: str = "words"
 ) -> PromptStatistics:
-    """Everything that the tables need, in one pass; `length` measures the text of a prompt in `length_unit`."""
+    """Everything that the tables need, in one pass; `length` measures a prompt's text in `length_unit`."""
     tally = _Tally()
     for prompt in prompts:
         tally.add(prompt, length(prompt.flat))
@@ -146,5 +146,5 @@ _ORDER = [
 
 
 def in_order(sets: dict[str, Value]) -> list[tuple[str, Value]]:
-    """Sets in the order of Table 9: purpose by purpose, train before valid, the test set last."""
+    """Sets in the order of Table 9: by purpose, train before valid, the test set last."""
     return sorted(sets.items(), key=lambda item: _ORDER.index(item[0]))

@@ -1,4 +1,4 @@
-"""Reads a run folder and returns text and images; never trains, and never asks the network for anything."""
+"""Reads a run folder and returns text and images; never trains, and never uses the network."""
 
 from tutelage.report.document import write_report
 from tutelage.report.terminal import terminal_table

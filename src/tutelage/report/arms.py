@@ -1,4 +1,4 @@
-"""The policies that a run compares: their order on the page, their names, colours and marks."""
+"""The policies that a run compares: their order on the page, their names, colors and marks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ BASELINE = "sft"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmStyle:
-    """`label` for figures and tables, `long` for sentences, `role`: its colour on the page.
+    """`label` for figures and tables, `long` for sentences, `role`: its color on the page.
 
     `mark` is matplotlib's, `glyph` the same mark as a letter.
     """
@@ -56,7 +56,7 @@ _KNOWN = {
 
 
 def arm_of(key: str) -> ArmStyle:
-    """The arm of that key; one that we do not know keeps its key as its name."""
+    """The arm with that key; an unknown one uses its key as its name."""
     return _KNOWN.get(key) or ArmStyle(key=key, label=key, long=f"the policy {key}", role="other", mark="P", glyph="✚")
 
 

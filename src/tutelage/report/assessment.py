@@ -1,4 +1,4 @@
-"""A claim as data, and what becomes of it in a run."""
+"""A claim as data, and its assessment in a run."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from tutelage.report.rules import Rule, Verdict, overall
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All that claims are judged by: what was measured, and the rows behind it."""
+    """The evidence for claims: the measurements, and the rows behind them."""
 
     measured: Measured
     raw: RawRows
 
 
 class Quantity(Protocol):
-    """A number that a claim is about; None where this run has not measured it."""
+    """A number that a claim is about; None if this run has not measured it."""
 
     def read(self, evidence: Evidence) -> Estimate | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One number of a claim: what it is called in the table, how it is measured, the rule, how it is written."""
+    """One number of a claim: its label in the table, how it is measured, the rule, its format."""
 
     label: str
     quantity: Quantity
     rule: Rule
     form: Form
-    # How else to find out, where this run has not measured it so.
+    # An alternative, if this run has not measured it this way.
     otherwise: Part | None = None
 
     @property
     def rule_words(self) -> str:
-        """The rule as a reader needs it: what the whole interval has to be."""
+        """The rule in words: what the whole interval has to satisfy."""
         return self.rule.words(self.form)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What the paper says (`statement`), what it saw and where (`paper`), and the numbers that decide here.
+    """What the paper claims (`statement`), its evidence (`paper`), and the numbers that decide here.
 
-    `note`: why the rule is what it is, where the paper gives no threshold.
+    `note`: the reason for the rule, if the paper gives no threshold.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Finding:
 
     @property
     def leaning(self) -> str:
-        """Where the number itself points, when its interval leaves the question open."""
+        """What the number itself suggests, if its interval leaves the question open."""
         if self.verdict != "too noisy to say" or self.estimate is None:
             return ""
         alone = self.part.rule.verdict(Estimate(mean=self.estimate.mean, source=self.estimate.source))
@@ -84,7 +84,7 @@ class Assessment:
 
 
 def assess(claims: Sequence[Claim], evidence: Evidence) -> list[Assessment]:
-    """Every claim with its verdict, in the order given, the unmeasured ones too."""
+    """Every claim with its verdict, in the order given, including unmeasured ones."""
     return [_assess(claim, evidence) for claim in claims]
 
 

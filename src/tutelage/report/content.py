@@ -1,4 +1,4 @@
-"""What the page and report.md have in common: the result, claims with their verdicts, figures, every evaluation."""
+"""Shared by the page and report.md: the result, claims with their verdicts, figures, every evaluation."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tutelage.report.tables import GroupedTable, Table
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """Drawn once from a run. `claims` holds the unmeasured ones too; `table_14`: every automatic evaluation.
+    """Computed once from a run. `claims` includes unmeasured ones; `table_14`: every automatic evaluation.
 
-    `note`: what a reader must know to read the result: who judged, and how far to trust them.
+    `note`: what a reader must know about the result: who judged, and how reliable they are.
     """
 
     result: Table | None

@@ -1,4 +1,4 @@
-"""Learning curves, and score against the distance that the policy travelled for it."""
+"""Learning curves, and score against the policy's distance from the reference."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePanel:
-    """What to draw together: a title and the quantities of it, each with its name in the legend and its line style."""
+    """Curves drawn together: a title and its quantities, each with its legend label and line style."""
 
     title: str
     quantities: Mapping[str, str]
@@ -42,7 +42,7 @@ REWARD_LOSS = CurvePanel(
 ACCURACY = CurvePanel(
     title="Mean accuracy per ranking", quantities={"accuracy": "training", "validation_accuracy": "validation"}
 )
-# The lines that stand beside the first of a panel, in the second colour.
+# The additional lines of a panel, in the second color.
 SECOND_LABELS = ("validation", "rejected")
 LOG_RATIOS = CurvePanel(
     title="Log-ratio to the reference, nats per response",
@@ -64,7 +64,7 @@ FIRST_PANELS: Mapping[str, Sequence[CurvePanel]] = {
 
 
 def curves_of(stage: StageRun) -> dict[str, Curve]:
-    """Every metric of a stage that has a finite number somewhere."""
+    """Every metric of a stage with at least one finite number."""
     points: dict[str, list[tuple[float, float]]] = {}
     for row in stage.metrics:
         step: Any = row.get("step")
@@ -83,13 +83,13 @@ def curves_of(stage: StageRun) -> dict[str, Curve]:
 
 
 def stage_kind(stage: StageRun) -> str:
-    """What its metrics are named after: pretrain, sft, reward, ppo, ..."""
+    """The prefix of its metrics: pretrain, sft, reward, ppo, ..."""
     kinds = [metric.split("/")[0] for metric in curves_of(stage) if "/" in metric]
     return kinds[0] if kinds else stage.name
 
 
 def curve_groups(run: RunData) -> dict[tuple[str, str], list[StageRun]]:
-    """Stages that are drawn together, by model size and kind, the largest size first.
+    """Stages drawn together, by model size and kind, largest size first.
 
     PPO and PPO-ptx of one size share their panels, every other stage has its own.
     """
@@ -104,12 +104,12 @@ def curve_groups(run: RunData) -> dict[tuple[str, str], list[StageRun]]:
 
 
 def first_panels(stages: Sequence[StageRun], heading: str = "") -> list[Panel]:
-    """The panels that tell how the stage went, their titles under a `heading` where they stand among others."""
+    """The main panels of the stages, their titles under a `heading` if shown among others."""
     return list(_panels(stages, FIRST_PANELS.get(stage_kind(stages[0]), ()), heading))
 
 
 def further_panels(stages: Sequence[StageRun]) -> list[Panel]:
-    """Every other metric, a panel each."""
+    """Every other metric, one panel each."""
     kind = stage_kind(stages[0])
     drawn = {f"{kind}/{quantity}" for panel in FIRST_PANELS.get(kind, ()) for quantity in panel.quantities}
     others = dict.fromkeys(metric for stage in stages for metric in curves_of(stage) if metric not in drawn)
@@ -134,7 +134,7 @@ def _panels(stages: Sequence[StageRun], panels: Sequence[CurvePanel], heading: s
 
 
 def _within(title: str) -> str:
-    """A title in the middle of a sentence; an abbreviation stays as it is."""
+    """A title in the middle of a sentence; an abbreviation is unchanged."""
     return title if title[1:2].isupper() else title[:1].lower() + title[1:]
 
 
@@ -170,7 +170,7 @@ def _paint_curve(axes: Axes, curve: Curve, *, role: str, label: str, is_sparse: 
 
 
 def smoothed(values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Running mean over a tenth of the curve, centred; at both ends over what there is of it."""
+    """Centered running mean over a tenth of the curve; truncated at both ends."""
     half = max(1, len(values) // 20)
     sums = np.concatenate([[0.0], np.cumsum(values)])
     index = np.arange(len(values))
@@ -179,7 +179,7 @@ def smoothed(values: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def score_against_kl(stages: Sequence[StageRun]) -> Panel | None:
-    """Score over the KL to the reference (square-root axis) as training goes on, a line a policy; None without both."""
+    """Score against KL to the reference (square-root axis) during training, one line per policy; None without both."""
     paths = {stage.name: path for stage in stages if (path := _score_path(stage)) is not None}
     if not paths:
         return None
@@ -210,5 +210,5 @@ def _score_path(stage: StageRun) -> tuple[np.ndarray, np.ndarray] | None:
     if not both:
         return None
     kl, score = np.array(both, dtype=np.float64).T
-    # An estimate of a KL from samples can fall below 0, the KL cannot.
+    # A sampled estimate of the KL can be below 0; the KL cannot.
     return np.maximum(kl, 0.0), score

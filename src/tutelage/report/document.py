@@ -1,4 +1,4 @@
-"""The report: one page of HTML that needs nothing but itself."""
+"""The report: one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ PAGE, MARKDOWN = "report.html", "report.md"
 
 
 def draw_result(run: RunData) -> Content:
-    """The result of a run, and nothing of the paper's."""
+    """Only the result of a run, without the paper's claims and figures."""
     return Content(result=result_table(run))
 
 
 def write_report(run_dir: Path, *, draw: Callable[[RunData], Content] = draw_result, overwrite: bool = False) -> Path:
-    """Write `report.html` into the run folder and return its path: self-contained, the same for the same files.
+    """Write `report.html` to the run folder and return its path: self-contained, deterministic.
 
-    `draw` says what the page shows. Beside it go `report.md` (for a pull request) and the figures as `figures/*.svg`
-    and `*.png`.
-    Raises `DataError` where `run_dir` is no run folder, `RecordError` where its files are broken, `StorageError`
-    where the disk refuses, or where a file of that name was not written by a report and `overwrite` is False.
+    `draw` determines what the page shows. Also writes `report.md` (for a pull request) and the figures as
+    `figures/*.svg` and `*.png`. Raises `DataError` if `run_dir` is not a run folder, `RecordError` if its files are
+    corrupted, `StorageError` if writing fails, or if a file of that name was not written by a report and `overwrite` is
+    False.
     """
     run = read_run(run_dir)
     if not overwrite:
@@ -68,7 +68,7 @@ def write_report(run_dir: Path, *, draw: Callable[[RunData], Content] = draw_res
 
 
 def _require_own(folder: Path) -> None:
-    """Refuse to replace what no report wrote. Figures bear no mark: they are ours where the page is."""
+    """Refuse to replace what no report wrote. Figures have no mark: they are ours if the page is."""
     page = folder / PAGE
     names = [
         name
@@ -79,7 +79,7 @@ def _require_own(folder: Path) -> None:
         names.append(FIGURES)
     if names:
         raise StorageError(
-            f"{folder} holds {', '.join(names)}, which no `tutelage report` of this version wrote. Nothing was "
+            f"{folder} contains {', '.join(names)}, not written by `tutelage report` of this version. Nothing was "
             "changed. Move it away, or replace it with --overwrite."
         )
 
@@ -146,7 +146,7 @@ def _part(name: str) -> Markup:
 
 
 def _script_hash() -> str:
-    """What the page's policy lets run: this script and no other."""
+    """The hash with which the page's policy allows this script and no other."""
     return base64.b64encode(hashlib.sha256(_part("report.js").encode()).digest()).decode()
 
 
@@ -160,8 +160,8 @@ def _judgement_exhibits(run: RunData) -> Iterator[Exhibit]:
     if shares:
         yield Exhibit(
             panels=(panels.reward_model_figure(shares),),
-            title="The reward model beside the labelers",
-            caption="How often the reward model orders a comparison as the labeler did, beside how often two labelers "
+            title="The reward model compared to the labelers",
+            caption="How often the reward model agrees with the labeler on a comparison, and how often two labelers "
             "agree.",
             source=MEASUREMENTS,
         )
@@ -175,7 +175,7 @@ def _cost_exhibits(run: RunData) -> Iterator[tuple[str, Exhibit]]:
             "Alignment tax",
             Exhibit(
                 panels=(panels.arm_dots("pretraining-loss", title, losses, fixed(3)),),
-                caption="What fine-tuning costs on the text that the base model was trained on; less is better.",
+                caption="What fine-tuning costs on the text that the base model was trained on; lower is better.",
                 source=MEASUREMENTS,
             ),
         )
@@ -186,7 +186,7 @@ def _cost_exhibits(run: RunData) -> Iterator[tuple[str, Exhibit]]:
             "Time",
             Exhibit(
                 panels=(panels.time_figure(by_stage),),
-                caption="Wall time of every stage.",
+                caption="Wall time by stage.",
                 source=f"{SUMMARY} → wall_seconds",
             ),
         )

@@ -1,4 +1,4 @@
-"""Every figure of the paper as a file of its own, to be shown where no page can be."""
+"""Every figure as a separate file, for use outside the page."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def figure_files(exhibits: Sequence[Exhibit]) -> Iterator[tuple[str, bytes]]:
 
 
 def _svg(exhibit: Exhibit) -> str:
-    """The panels as they stand on the page, side by side in rows, each row as high as its highest."""
+    """The panels as on the page, side by side in rows, each row as high as its highest panel."""
     panels = exhibit.panels
     columns = columns_in_file(len(panels))
     column = max(_POINTS * panel.drawing.size[0] for panel in panels) + _GAP

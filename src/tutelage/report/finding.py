@@ -1,4 +1,4 @@
-"""The one sentence at the top of the page, said by the numbers."""
+"""The one-sentence finding at the top of the page, generated from the numbers."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tutelage.report.notation import (
 from tutelage.report.results import result, win_rates
 from tutelage.report.run_folder import RunData, StageRun, is_number
 
-# The arm that the paper is about; where a run has not got it, the next.
+# The arm that the paper is about; if a run does not have it, the next.
 _LEADING = ("ppo_ptx", "ppo")
 
 
 def finding(run: RunData) -> Markup | None:
-    """What the run found, in one sentence with traced numbers; None where nothing was compared."""
+    """The result of the run, in one sentence with traced numbers; None if nothing was compared."""
     rates = win_rates(run)
     arm = leading_arm(rates)
     if arm is None:
@@ -35,12 +35,12 @@ def finding(run: RunData) -> Markup | None:
 
 
 def context(run: RunData) -> Markup:
-    """How the other policies did against the same baseline, and the mean ratings; "" where there is nothing to say."""
+    """How the other policies did against the same baseline, and the mean ratings; "" if there is nothing to say."""
     rates = win_rates(run)
     return Markup(" ").join(part for part in (_beside(rates), _ratings(run)) if part)
 
 
-# What tells how a stage went: the first of these that it logged.
+# The key metric of a stage: the first of these that it logged.
 _TELLING = {
     "validation_accuracy": "Mean accuracy per validation ranking",
     "accuracy": "Mean accuracy per training ranking",
@@ -52,7 +52,7 @@ _TELLING = {
 
 def _stage_finding(stage: StageRun) -> Markup | None:
     kind = stage_kind(stage)
-    # The score of SFT responses is an extra there, and what PPO is about.
+    # The score of SFT responses is secondary there, but the objective of PPO.
     telling = [quantity for quantity in _TELLING if kind == "ppo" or quantity != "score"]
     for quantity in telling:
         points = [
@@ -92,7 +92,7 @@ def _verdict(rate: Estimate) -> str:
         return "are preferred to"
     if rate.high < 0.5:
         return "are judged worse than"
-    return "cannot be told apart from"
+    return "are not distinguishable from"
 
 
 def _doubt(rate: Estimate) -> Markup | str:
@@ -115,6 +115,6 @@ def _ratings(run: RunData) -> Markup | str:
     means, leading = result(run, "likert"), leading_arm(win_rates(run))
     if leading not in means or BASELINE not in means:
         return ""
-    return Markup("Mean rating, of 7: {} {}, SFT {}.").format(
+    return Markup("Mean rating (1 to 7): {} {}, SFT {}.").format(
         arm_of(leading).label, number_of(means[leading], fixed(2)), number_of(means[BASELINE], fixed(2))
     )

@@ -16,9 +16,9 @@ from tutelage.report.notation import with_interval
 from tutelage.report.run_folder import RunData
 from tutelage.report.tables import Table
 
-# In every file that a report writes as text, so that the next one may replace it.
+# In every text file that a report writes, so that the next one may replace it.
 MARK = "Written by tutelage report"
-# The figures that are shown at once; the others wait behind a fold.
+# The figures shown at first; the others are collapsed.
 _KEY_FIGURES = ("fig-01-win-rate", "fig-04-metadata", "fig-06-truthfulness", "fig-29-skills-few-shot")
 
 
@@ -32,7 +32,7 @@ def _blocks(run: RunData, content: Content) -> Iterator[str]:
     if (found := finding(run)) is not None:
         yield f"{_text(found)}\n"
     if run.summary.get("simulated_labelers"):
-        yield "The labelers of this run are simulated: a program judged in the place of people.\n"
+        yield "The labelers of this run are simulated: a program judged instead of people.\n"
     if content.result is not None:
         yield "## Result\n"
         yield from _table(content.result)
@@ -45,7 +45,7 @@ def _blocks(run: RunData, content: Content) -> Iterator[str]:
             ("Claim", "In the paper", "Here", "Reproduced if", "Verdict"), (_claim_cells(claim) for claim in measured)
         )
     yield from _figures(content.figures)
-    yield "Every number stands, with its file, in [report.html](report.html)."
+    yield "Every number is in [report.html](report.html), with its file."
 
 
 def _claim_cells(claim: Assessment) -> list[str]:
@@ -95,7 +95,7 @@ def _rows(columns: Iterable[str], rows: Iterable[list[str]]) -> Iterator[str]:
 
 
 def _text(cell: object) -> str:
-    """A cell without its markup; names of the run are data there, too."""
+    """A cell without its markup; names in the run are treated as data here too."""
     shown = str(cell) if not isinstance(cell, Markup) else cell.striptags()
     return _escaped(shown)
 

@@ -1,4 +1,4 @@
-"""What a run measured, as one table that can be asked. Every figure, every claim and every result is a view of it."""
+"""The measurements of a run as one table to query. Every figure, claim and result is a view of it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ ANY, LARGEST, SMALLEST = "(any)", "(largest)", "(smallest)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A number, its 95 % interval and count where there are any, and its source.
+    """A number, its 95 % interval and count if available, and its source.
 
-    `source` is `file` where the report computed it from that file, `file#/path` (a JSON pointer) where it was read
-    there; `interval_source` likewise, "" where it is the same. `raw`: the file of the rows that were averaged, where
-    another file sums them up.
+    `source` is `file` if the report computed it from that file, `file#/path` (a JSON pointer) if it was read there;
+    `interval_source` likewise, "" if it is the same. `raw`: the file of the averaged rows, if another file contains
+    their summary.
     """
 
     mean: float
@@ -35,7 +35,7 @@ class Estimate:
 
 
 class Row(Measurement):
-    """A measurement and where it stands: `entry` is a pointer into its file, "" where the report computed it."""
+    """A measurement and its location: `entry` is a pointer into its file, "" if the report computed it."""
 
     entry: str = ""
 
@@ -54,7 +54,7 @@ class Row(Measurement):
 
 
 class Measured:
-    """The rows of one run, with its model sizes from small to large (none where it has one size)."""
+    """The rows of one run, with its model sizes from small to large (empty if it has one size)."""
 
     def __init__(self, rows: Iterable[Row], sizes: Iterable[str]) -> None:
         self.rows = tuple(rows)
@@ -69,10 +69,10 @@ class Measured:
         size: str = ANY,
         baseline: SizedArm | None = None,
     ) -> list[Row]:
-        """The rows of `measure` that meet everything asked, in the order of the file.
+        """The rows of `measure` that match all conditions, in file order.
 
         `size` and the size of `baseline` may be `LARGEST` or `SMALLEST`. A row that does not state a condition is not
-        left out for it.
+        excluded by it.
         """
         size = self.resolved(size)
         other, other_size = (baseline.arm, self.resolved(baseline.size)) if baseline is not None else (ANY, ANY)
@@ -97,25 +97,25 @@ class Measured:
         size: str = ANY,
         baseline: SizedArm | None = None,
     ) -> Row | None:
-        """The first such row."""
+        """The first matching row."""
         return next(iter(self.where(measure, condition, arm=arm, size=size, baseline=baseline)), None)
 
     def by_arm(
         self, measure: str, condition: Where | None = None, *, size: str = ANY, baseline: SizedArm | None = None
     ) -> dict[str, Row]:
-        """The first such row of every arm, in the paper's order."""
+        """The first matching row of every arm, in the paper's order."""
         found: dict[str, Row] = {}
         for row in self.where(measure, condition, size=size, baseline=baseline):
             found.setdefault(row.arm, row)
         return {arm: found[arm] for arm in in_order(found)}
 
     def values(self, measure: str, key: str, condition: Where | None = None) -> list[str | int | float]:
-        """What `key` was in the rows of `measure`, each once, in the order of the file."""
+        """The distinct values of `key` in the rows of `measure`, in file order."""
         rows = self.where(measure, condition)
         return list(dict.fromkeys(row.condition[key] for row in rows if key in row.condition))
 
     def resolved(self, size: str) -> str:
-        """A size by its name."""
+        """The name of a size."""
         if size not in (LARGEST, SMALLEST):
             return size
         return self.sizes[-1 if size == LARGEST else 0] if self.sizes else ""

@@ -1,4 +1,4 @@
-"""How numbers are written, and how each carries the place that it comes from."""
+"""Number formatting; every number carries its source."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def whole_percent(share: float) -> str:
 
 
 def fixed(digits: int) -> Form:
-    """A number with so many decimals and a true minus sign."""
+    """A number with this many decimals and a true minus sign."""
     return lambda value: f"{value:.{digits}f}".replace("-", "\u2212")
 
 
@@ -35,12 +35,12 @@ def signed_points(difference: float) -> str:
 
 
 def signed(digits: int) -> Form:
-    """A difference with its sign and so many decimals."""
+    """A difference with its sign and this many decimals."""
     return lambda value: f"{value:+z.{digits}f}".replace("-", "\u2212")
 
 
 def significant(value: float) -> str:
-    """Four significant digits, for a number of unknown size."""
+    """Four significant digits, for a number of unknown magnitude."""
     return f"{value:.4g}".replace("-", "\u2212")
 
 
@@ -67,13 +67,13 @@ def readable(key: str) -> str:
 
 
 def _bare(form: Form) -> Form:
-    """The same form without its unit, for the ends of an interval."""
+    """The same format without its unit, for the ends of an interval."""
     return lambda value: form(value).split("\u202f")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Number:
-    """A number on the page: its value, how it is written, its source and raw rows (see `Estimate`)."""
+    """A number on the page: its value, its formatting, its source and raw rows (see `Estimate`)."""
 
     value: float
     form: Form
@@ -90,20 +90,20 @@ class Number:
 
 
 def number_of(estimate: Estimate, form: Form) -> Number:
-    """The mean alone."""
+    """Only the mean."""
     pointer = "/mean" if estimate.has_interval and "#" in estimate.source and not estimate.interval_source else ""
     return Number(value=estimate.mean, form=form, source=estimate.source + pointer, raw=estimate.raw)
 
 
 def with_interval(estimate: Estimate, form: Form) -> Number | Markup:
-    """The mean and, where there is one, its interval in smaller type."""
+    """The mean and, if there is one, its interval in smaller type."""
     if not estimate.has_interval:
         return number_of(estimate, form)
     return Markup('{} <span class="interval">{}</span>').format(number_of(estimate, form), interval_of(estimate, form))
 
 
 def interval_of(estimate: Estimate, form: Form) -> Markup | str:
-    """[57.2, 65.4] in the unit of the mean, each end traced; or a dash."""
+    """[57.2, 65.4] in the unit of the mean, each end with its source; or a dash."""
     if estimate.low is None or estimate.high is None:
         return MISSING
     source = estimate.interval_source or estimate.source
@@ -115,7 +115,7 @@ def interval_of(estimate: Estimate, form: Form) -> Markup | str:
 
 
 def count_of(estimate: Estimate) -> Number | str:
-    """How many judgements stand behind the estimate, or a dash."""
+    """The number of judgments behind the estimate, or a dash."""
     if estimate.n is None:
         return MISSING
     source = estimate.interval_source or estimate.source

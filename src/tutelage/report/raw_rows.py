@@ -20,7 +20,7 @@ from tutelage.evaluation.records import (
 from tutelage.store.jsonl import is_record_file, read_records
 
 _KINDS: Mapping[str, type[EvaluatedRow]] = {COMPARISONS: EvaluatedComparison, RATINGS: EvaluatedRating}
-# How near the mean of rows must come to the measured one: a file may have been changed since.
+# Tolerance between the mean of rows and the measured one: a file may have been changed since.
 _SAME_MEAN = 1e-9
 Means = Mapping[Hashable, float]
 
@@ -35,13 +35,13 @@ class RawRows:
     def means(self, found: Measurement) -> Means | None:
         """The mean of each cluster (prompt, question, window) behind a measurement.
 
-        None where its file is missing or is not one of rows, and where its rows do not average to it: then they are
-        not the ones that were averaged, and nothing may be paired on them.
+        None if its file is missing or does not contain rows, or if its rows do not average to it: then they are not the
+        ones that were averaged, and must not be used for pairing.
         """
         rows = self._of_arm(found)
         valued = [(row, value) for row in rows if (value := row.value_for(found)) is not None]
         counts = [row.count for row, _ in valued if isinstance(row, TaskRow) and row.count is not None]
-        # What makes the plain mean of totals the mean per token: all policies read the same tokens.
+        # This makes the plain mean of totals the mean per token: all policies are evaluated on the same tokens.
         scale = len(counts) / sum(counts) if counts else 1.0
         gathered: dict[Hashable, list[float]] = defaultdict(list)
         for row, value in valued:
@@ -59,7 +59,7 @@ class RawRows:
     def _read(self, source: str) -> dict[tuple[str, str], list[EvaluatedRow]]:
         path = (self._run / source).resolve()
         by_arm: dict[tuple[str, str], list[EvaluatedRow]] = defaultdict(list)
-        # A source is data of the run: it may point nowhere, or out of the folder; completions have no numbers.
+        # A source is untrusted data: it may point nowhere, or out of the folder; completions have no numbers.
         is_of_run = path.is_relative_to((self._run / FOLDER).resolve()) and source != COMPLETIONS
         if is_of_run and is_record_file(path) and path.is_file():
             kind = _KINDS.get(source, TaskRow)

@@ -1,4 +1,4 @@
-"""When a claim counts as reproduced: rules on an estimate and its interval, each able to say itself in words."""
+"""When a claim counts as reproduced: rules on an estimate and its interval, each with a description."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Verdict = Literal[
 
 
 class Rule(Protocol):
-    """Judges an estimate; `words` says what it asks of the whole interval, in the form of the number."""
+    """Judges an estimate; `words` describes what it requires of the whole interval, in the number's format."""
 
     def verdict(self, estimate: Estimate) -> Verdict: ...
 
@@ -29,15 +29,15 @@ class Rule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """The number lies within [low, high]; None: open on that side."""
+    """The number is within [low, high]; None: open on that side."""
 
     low: float | None
     high: float | None
 
     def verdict(self, estimate: Estimate) -> Verdict:
-        """Reproduced with the whole interval inside, not reproduced with all of it outside on one side, or too noisy.
+        """Reproduced if the whole interval is inside, not reproduced if all of it is on one side outside, or too noisy.
 
-        Without an interval only whether the number agrees.
+        Without an interval, only whether the number agrees.
         """
         if estimate.low is None or estimate.high is None:
             holds = self._is_inside(estimate.mean)
@@ -52,7 +52,7 @@ class Between:
         return (self.low is None or value > self.low) and (self.high is None or value < self.high)
 
     def words(self, form: Form) -> str:
-        """As in "above 50 %"."""
+        """For example "above 50 %"."""
         if self.high is None and self.low is not None:
             return f"above {_bound(self.low, form)}"
         if self.low is None and self.high is not None:
@@ -76,7 +76,7 @@ def below(threshold: float) -> Between:
 
 
 def overall(verdicts: list[Verdict]) -> Verdict:
-    """The verdict on a claim of several parts: one that fails fails it, all that hold are needed to reproduce it."""
+    """The verdict on a claim with several parts: it fails if one fails, and is reproduced if all are."""
     for decisive in ("not reproduced", "disagrees, without interval"):
         if decisive in verdicts:
             return decisive

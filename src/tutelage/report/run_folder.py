@@ -1,4 +1,4 @@
-"""A run folder as it lies on the disk, read with patience: of one stage or of the whole loop, finished or not."""
+"""Reading a run folder leniently: of one stage or of the whole loop, finished or not."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ from tutelage.report.measured import Measured, Row
 from tutelage.store.jsonl import SkipLog, Skipped, read_records, read_rows, record_error
 from tutelage.store.runs import RunFolder
 
-# The order in which the whole loop runs them; other folders follow by name.
+# In the order of the whole loop; other folders follow by name.
 STAGE_ORDER = ("pretrain", "sft_first", "sft", "ppo_init", "reward", "ppo", "ppo_ptx", "dpo")
 STAGE_FILES = ("metrics.jsonl", "summary.json")
 SUMMARY = "summary.json"
-# Folders of a whole run that are no stage, whatever lies in them: side runs would crowd the learning curves.
+# Folders of a whole run that are not stages, whatever they contain: side runs would clutter the learning curves.
 _NO_STAGES = (FOLDER, "sweeps", "figures")
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value out of a file is a finite number."""
+    """Whether a value from a file is a finite number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageRun:
-    """What one stage left behind. `folder`: relative to the run, "" where the run is this one stage.
+    """The files of one stage. `folder`: relative to the run, "" if the run is this one stage.
 
-    `size`: the model size whose folder it lies in, "" where the run has one size.
+    `size`: the model size whose folder it is in, "" if the run has one size.
     """
 
     name: str
@@ -71,7 +71,7 @@ class StageRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunData:
-    """Everything that the report draws from. `warnings`: what could not be read, in words for the reader."""
+    """Everything that the report uses. `warnings`: what could not be read, as messages for the reader."""
 
     path: Path
     summary: dict[str, Any]
@@ -96,17 +96,17 @@ class RunData:
 
     @property
     def sizes(self) -> tuple[str, ...]:
-        """The model sizes, smallest first; none where the run has one size."""
+        """The model sizes, smallest first; empty if the run has one size."""
         return self.measured.sizes
 
     @property
     def largest(self) -> str:
-        """The size that the result is about; "" where the run has one size."""
+        """The size that the result is about; "" if the run has one size."""
         return self.sizes[-1] if self.sizes else ""
 
     @property
     def result_completions(self) -> list[EvaluatedCompletion]:
-        """Completions of the largest size to prompts written for instructed models."""
+        """Completions of the largest size for prompts written for instruction-following models."""
         return [row for row in self.completions if self._is_of_result(row)]
 
     @property
@@ -117,7 +117,7 @@ class RunData:
 
     @property
     def result_ratings(self) -> list[EvaluatedRating]:
-        """Ratings of the largest size's completions by the labelers who decide: held out where there are such."""
+        """Ratings of the largest size's completions by the labelers who count: held-out ones, if there are any."""
         rows = [row for row in self.ratings if self._is_of_result(row)]
         return [row for row in rows if row.labeler_group == HELDOUT] or rows
 
@@ -126,10 +126,10 @@ class RunData:
 
 
 def read_run(path: Path | str) -> RunData:
-    """Read a run folder: of the whole loop (one folder a stage, `evaluation/`, `summary.json`) or of a single stage.
+    """Read a run folder: of the whole loop (one folder per stage, `evaluation/`, `summary.json`) or a single stage.
 
-    What is missing is left out. Raises `DataError` where `path` is no run folder or its summary is not JSON,
-    `RecordError` where metrics are broken before their last line.
+    Missing parts are omitted. Raises `DataError` if `path` is not a run folder or its summary is not JSON,
+    `RecordError` if metrics are corrupted before their last line.
     """
     path = Path(path)
     if not path.is_dir():
@@ -146,7 +146,7 @@ def read_run(path: Path | str) -> RunData:
     ratings = _read_evaluation(path / RATINGS, EvaluatedRating, skipped)
     rows = _read_measurements(path / MEASUREMENTS, skipped)
     if rows is None:
-        # A run that has not come to its measurements: what its judgements say already.
+        # A run that has not reached its measurements: computed from its judgments so far.
         rows = [Row(**found.model_dump()) for found in (*win_rates(comparisons), *mean_ratings(ratings))]
     return RunData(
         path=path,
@@ -156,12 +156,12 @@ def read_run(path: Path | str) -> RunData:
         comparisons=comparisons,
         ratings=ratings,
         measured=Measured(rows, _sizes(summary, rows)),
-        warnings=tuple(f"Left out a record: {skip.message}" for skip in skipped),
+        warnings=tuple(f"Skipped a record: {skip.message}" for skip in skipped),
     )
 
 
 def _sizes(summary: dict[str, Any], rows: Sequence[Row]) -> tuple[str, ...]:
-    """As the summary counts their parameters, or else as they were measured."""
+    """By the parameter counts in the summary, or else in the order measured."""
     declared = summary.get("sizes")
     entries = [entry for entry in declared if isinstance(entry, dict)] if isinstance(declared, list) else []
     named = {str(entry["name"]): entry.get("parameters") for entry in entries if "name" in entry}
@@ -220,7 +220,7 @@ def _read_summary(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise DataError(f"{file} is not JSON ({error}). Restore it, or remove it and run the stage again.") from error
     if not isinstance(summary, dict):
-        raise DataError(f"{file} holds {type(summary).__name__}; it must be one JSON object. Restore it or remove it.")
+        raise DataError(f"{file} is a {type(summary).__name__}; it must be one JSON object. Restore it or remove it.")
     return summary
 
 

@@ -1,4 +1,4 @@
-"""Completions of all arms on the same prompts, with what the labelers made of them."""
+"""Completions of all arms on the same prompts, with the labelers' judgments."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class JudgedCompletion:
 
     @property
     def outcome(self) -> str:
-        """better, worse or even in the judges' eyes; "" where nobody compared it."""
+        """better, worse or even according to the judges; "" if it was not compared."""
         if not self.is_compared:
             return ""
         return "better" if self.won > self.lost else "worse" if self.won < self.lost else "even"
@@ -52,7 +52,7 @@ class JudgedPrompt:
 
 
 def judged_prompts(run: RunData, *, max_prompts: int = MAX_PROMPTS) -> list[JudgedPrompt]:
-    """The first prompts of every use case in turn, in the order of the file, whatever was judged."""
+    """The first prompts of every use case in turn, in file order, whether or not they were judged."""
     by_prompt: dict[str, list[EvaluatedCompletion]] = defaultdict(list)
     for completion in run.result_completions:
         by_prompt[completion.prompt_id].append(completion)
@@ -106,7 +106,7 @@ class _Judgements:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSample:
-    """One line of a stage's samples.jsonl: its prompt and response, and whatever else stands there."""
+    """One line of a stage's samples.jsonl: its prompt and response, and any other keys."""
 
     prompt: str
     response: str
@@ -134,5 +134,5 @@ def _short(value: Any) -> str:
 
 
 def use_cases(prompts: Iterable[JudgedPrompt]) -> list[str]:
-    """The use cases that are shown, in order of appearance."""
+    """The use cases shown, in order of appearance."""
     return list(dict.fromkeys(prompt.use_case for prompt in prompts if prompt.use_case))

@@ -1,4 +1,4 @@
-"""The tables of the page: every number that a figure draws, and where it stands in the run's files."""
+"""The tables of the page: every number in a figure, with its location in the run's files."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupedTable:
-    """Columns in groups (a policy over its model sizes), rows in blocks (a data set over its prompts or metrics)."""
+    """Columns in groups (a policy over its model sizes), rows in blocks (a dataset over its prompts or metrics)."""
 
     groups: tuple[tuple[str, tuple[str, ...]], ...]
     blocks: tuple[tuple[str, tuple[tuple[str, tuple[Cell, ...]], ...]], ...]
 
 
 def result_table(run: RunData) -> Table | None:
-    """A row an arm: win rate against SFT, mean rating, KL to the reference, pretraining loss; no empty columns."""
+    """One row per arm: win rate against SFT, mean rating, KL to the reference, pretraining loss; no empty columns."""
     columns: list[tuple[str, Mapping[str, Estimate], Form]] = [
         ("Win rate vs SFT", win_rates(run), percent),
         ("Mean rating", result(run, "likert"), fixed(2)),
@@ -74,7 +74,7 @@ def _cell(arm: str, title: str, estimate: Estimate | None, form: Form) -> Cell:
 
 
 def grouped_table(groups: Mapping[str, Mapping[str, Estimate]], form: Form, *, head: str) -> Table:
-    """A row a group, a column an arm."""
+    """One row per group, one column per arm."""
     arms = in_order(arm for estimates in groups.values() for arm in estimates)
     rows = tuple(
         (readable(group), *(with_interval(estimates[arm], form) if arm in estimates else MISSING for arm in arms))
@@ -91,7 +91,7 @@ _REWARD_MODEL = {
 
 
 def reward_model_shares(run: RunData) -> dict[str, Estimate]:
-    """Accuracy of the reward model on both groups of labelers, and the labelers' own agreement."""
+    """Accuracy of the reward model on both labeler groups, and the labelers' own agreement."""
     found = {
         label: [row for row in run.measured.where(measure) if row.condition == {"labelers": labelers}]
         for label, (measure, labelers) in _REWARD_MODEL.items()
@@ -116,7 +116,7 @@ def seconds_by_stage(run: RunData) -> dict[str, Estimate]:
 
 
 def facts(run: RunData) -> list[tuple[str, Cell]]:
-    """What ran: seed, time, memory, versions, each with its name."""
+    """Facts of the run: seed, time, memory, versions, each with its name."""
     return [*_numeric_facts(run), *_versions(run)]
 
 
@@ -153,7 +153,7 @@ def _versions(run: RunData) -> Iterator[tuple[str, Cell]]:
 
 
 def summary_table(run: RunData) -> Table | None:
-    """Every plain number of a single stage's summary, by its name."""
+    """Every plain number of a single stage's summary, by name."""
     stage = run.stages[0] if run.is_single_stage else None
     if stage is None:
         return None

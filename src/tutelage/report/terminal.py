@@ -19,9 +19,9 @@ from tutelage.report.tables import reward_model_shares
 
 
 def terminal_table(run_dir: Path) -> RenderableType:
-    """A row an arm (win rate against SFT with its interval, rating, KL, pretraining loss), and what else matters.
+    """One row per arm (win rate against SFT with its interval, rating, KL, pretraining loss), and other key facts.
 
-    Raises what `read_run` raises.
+    Raises like `read_run`.
     """
     run = read_run(run_dir)
     lines = [Text(line, style="dim") for line in _lines(run)]
@@ -70,5 +70,5 @@ def _lines(run: RunData) -> list[str]:
     if run.summary.get("simulated_labelers"):
         lines.append("The labelers are simulated: a program judged, not people.")
     if not run.is_finished:
-        lines.append("This run has not ended: it has no summary.json.")
+        lines.append("This run is not finished: it has no summary.json.")
     return lines

@@ -1,4 +1,4 @@
-"""Matplotlib figures as SVG with the colours and fonts of the page, and as files of their own in its light colours."""
+"""Matplotlib figures as SVG with the page's colors and fonts, and as separate files in its light colors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-# Colours that stand for a role and are replaced by the page's variable of that name after drawing.
+# Placeholder colors for roles, replaced by the page's variable of that name after drawing.
 ROLES = (
     "ink",
     "muted",
@@ -41,7 +41,7 @@ ROLES = (
 _COLOUR_OF = {role: f"#0102{index + 16:02x}" for index, role in enumerate(ROLES)}
 _FONT_SIZE = 9.5
 _SETTINGS: dict[str, Any] = {
-    # A dollar sign in somebody's text is a dollar sign.
+    # A dollar sign in text is a dollar sign.
     "text.parse_math": False,
     "font.size": _FONT_SIZE,
     "axes.titlesize": _FONT_SIZE + 0.5,
@@ -77,15 +77,15 @@ _palette: ContextVar[Mapping[str, str]] = ContextVar("palette", default=_COLOUR_
 
 
 def colour(role: str) -> str:
-    """The colour to draw with so that the page shows its own colour of that role."""
+    """The placeholder color that the page replaces with its own color for that role."""
     return _palette.get()[role]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """What one panel draws: `name` prefixes its ids, `description` is read to those who do not see it.
+    """What one panel draws: `name` prefixes its ids, `description` is for screen readers.
 
-    `size` is width and height in inches at 72 units an inch; the page scales it to its column.
+    `size` is width and height in inches at 72 units per inch; the page scales it to its column.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Drawing:
 
 @contextmanager
 def _settings(name: str, palette: Mapping[str, str], **further: Any) -> Iterator[None]:
-    # The salt makes the ids of one figure the same in every run and different from another figure's.
+    # The salt makes the ids of a figure the same in every run and different from other figures'.
     settings: Any = _SETTINGS | {"svg.hashsalt": name} | further
     settings |= {key: palette[role] for key, role in _SETTINGS_OF_ROLE.items()}
     token = _palette.set(palette)
@@ -123,18 +123,18 @@ def draw(drawing: Drawing) -> Markup:
     return Markup(_themed(drawn.getvalue(), drawing.name, drawing.description))
 
 
-# Dots an inch of a PNG: twice what a screen shows.
+# Dots per inch of a PNG: twice the screen resolution.
 _FILE_DPI = 144
 
 
 def columns_in_file(num_panels: int) -> int:
-    """How many panels stand beside each other: three, but four stand two by two, as on the page."""
+    """The number of panels per row: three, but four are arranged two by two, as on the page."""
     return 2 if num_panels == 4 else min(num_panels, 3)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry:
-    """One entry of a legend that several panels share."""
+    """One entry of a legend shared by several panels."""
 
     label: str
     role: str
@@ -142,11 +142,11 @@ class KeyEntry:
 
 
 def draw_png(drawings: Sequence[Drawing], key: Sequence[KeyEntry]) -> bytes:
-    """The panels of one figure together, with their legend, in the page's light colours on white."""
+    """The panels of one figure together, with their legend, in the page's light colors on white."""
     columns = columns_in_file(len(drawings))
     rows = [drawings[start : start + columns] for start in range(0, len(drawings), columns)]
     heights = [max(drawing.size[1] for drawing in row) for row in rows]
-    # A legend has to fit beside a single panel, too.
+    # A legend also has to fit next to a single panel.
     width = max(max(drawing.size[0] for drawing in drawings) * columns, 1.15 * len(key))
     with _settings(drawings[0].name, light_colours()):
         figure = Figure(figsize=(width, sum(heights) + (0.35 if key else 0)), layout="constrained", facecolor="white")
@@ -162,7 +162,7 @@ def draw_png(drawings: Sequence[Drawing], key: Sequence[KeyEntry]) -> bytes:
 
 
 def standalone(svg: Markup) -> str:
-    """An element of the page for a file of its own: the light colours and a plain font in place of the page's."""
+    """An SVG element of the page as a standalone file: light colors and a plain font instead of the page's."""
     text = str(svg)
     for role, code in light_colours().items():
         text = text.replace(f"var(--{role})", code)
@@ -171,7 +171,7 @@ def standalone(svg: Markup) -> str:
 
 @cache
 def light_colours() -> Mapping[str, str]:
-    """The colours of every role as the page's style gives them for light screens."""
+    """The color of every role in the page's light theme."""
     style = files("tutelage.report").joinpath("templates", "report.css").read_text(encoding="utf-8")
     light = style[: style.index("@media")]
     found = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", light))
@@ -179,7 +179,7 @@ def light_colours() -> Mapping[str, str]:
 
 
 def _flush_title(figure: Figure, axes: Axes) -> None:
-    """The title begins at the panel's edge, so that long row labels leave it room."""
+    """Start the title at the panel's edge, so that long row labels leave it room."""
     title = axes.get_title(loc="left")
     if title:
         axes.set_title("")
@@ -187,7 +187,7 @@ def _flush_title(figure: Figure, axes: Axes) -> None:
 
 
 def _themed(svg: str, name: str, description: str) -> str:
-    """Matplotlib's file as an element of the page: no declarations, no addresses, its own ids, the page's colours."""
+    """Matplotlib's SVG as an element of the page: no declarations, no URLs, unique ids, the page's colors."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'\s(xmlns(:\w+)?|version|width|height)="[^"]*"', "", svg[: svg.index(">")]) + svg[svg.index(">") :]
     svg = svg.replace("xlink:href", "href")

@@ -1,4 +1,4 @@
-"""How training went: learning curves by stage, and, in a run of several model sizes, by size."""
+"""The training section: learning curves by stage, and, in a run with several model sizes, by size."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tutelage.report.run_folder import RunData, StageRun
 _TITLES = {
     "pretrain": "Pretraining of the base model",
     "sft": "Supervised fine-tuning (SFT)",
-    "sft_first": "First SFT, which wrote the completions to compare",
-    "ppo_init": "Initialisation of PPO",
+    "sft_first": "First SFT, which sampled the completions to compare",
+    "ppo_init": "Initialization of PPO",
     "reward": "Reward model",
     "ppo": "PPO",
     "ppo_ptx": "PPO-ptx",
@@ -24,7 +24,7 @@ _SHORT = _TITLES | {"pretrain": "Pretraining", "sft": "SFT", "sft_first": "First
 
 
 def training_exhibits(run: RunData) -> Iterator[tuple[str, Exhibit]]:
-    """Titled figures: one a stage, or, where there are several sizes, one a size with its stages, the largest first."""
+    """Titled figures: one per stage, or, with several sizes, one per size with its stages, largest first."""
     groups = curve_groups(run)
     for (size, name), stages in groups.items():
         if not size:
@@ -52,7 +52,7 @@ def _stage_exhibit(stages: Sequence[StageRun]) -> Exhibit:
 
 
 def _size_exhibit(groups: dict[str, list[StageRun]], *, is_largest: bool) -> Exhibit:
-    """Every other metric is there for the largest size alone: those of all sizes would make the page heavy."""
+    """The curves of one size. Additional metrics are shown only for the largest: all would make the page heavy."""
     drawn = [panel for name, stages in groups.items() for panel in _shown(stages, _SHORT.get(name, readable(name)))]
     further = [panel for stages in groups.values() for panel in further_panels(stages)] if is_largest else []
     return Exhibit(

@@ -1,7 +1,7 @@
-"""Pure math on human numbers: how often, how sure, how much people agree. No file, no clock, no random state.
+"""Pure math on human data: rates, intervals, agreement. No file, no clock, no random state.
 
-Judgements of one prompt are not independent of each other (the same responses, often the same labeler), so every
-interval here is clustered: the prompt, not the judgement, is the unit that was drawn.
+Judgments of one prompt are not independent of each other (the same responses, often the same labeler), so every
+interval here is clustered: the prompt, not the judgment, is the sampling unit.
 """
 
 from tutelage.statistics.agreement import pairwise_agreement, ranking_outcomes

@@ -1,8 +1,8 @@
-"""Agreement between labelers: how often two of them judge one comparison alike (paper 3.4: about 73 %).
+"""Agreement between labelers: how often two of them judge a comparison the same way (paper 3.4: about 73 %).
 
 Sources
-- The variance of a mean over pairs of labelers, where pairs with a labeler in common go together: Aronow, Samii and
-  Assenova (2015), "Cluster-Robust Variance Estimation for Dyadic Data"; joined with the clusters of items as by
+- The variance of a mean over pairs of labelers, in which pairs with a common labeler are correlated: Aronow, Samii and
+  Assenova (2015), "Cluster-Robust Variance Estimation for Dyadic Data"; combined with clusters of items as in
   Cameron, Gelbach and Miller (2011), "Robust Inference with Multiway Clustering".
 - Degrees of freedom of a sum of variances: Satterthwaite (1946).
 """
@@ -20,10 +20,10 @@ from tutelage.statistics.interval import Interval, bounded_interval
 from tutelage.statistics.spread import Numbers, Spread, cluster_indices, spread_of_mean
 
 Judgement = TypeVar("Judgement")
-# The paper does not say how its 72.6 % counts ties, so the choice has a name.
-#   "category"  a tie is a third judgement: it agrees with a tie and with nothing else
-#   "half"      a tie against a preference agrees by half; a tie agrees fully with a tie
-#   "exclude"   a pair of judgements with a tie in it is left out
+# The paper does not say how its 72.6 % counts ties, so this is an explicit option.
+#   "category"  a tie is a third judgment: it agrees only with a tie
+#   "half"      a tie against a preference is half agreement; a tie agrees fully with a tie
+#   "exclude"   a pair of judgments that includes a tie is excluded
 TieRule = Literal["category", "half", "exclude"]
 
 
@@ -35,14 +35,14 @@ def pairwise_agreement(
     clusters: Sequence[Hashable] | None = None,
     ties: TieRule = "category",
 ) -> Interval:
-    """Share of pairs of labelers that judged the same item alike, with its 95 % interval.
+    """Share of pairs of labelers that judged the same item the same way, with its 95 % interval.
 
-    One entry a judgement: the comparison judged, who judged it, and 1, 0.5 (tie) or 0, seen from the same side by
-    everybody. `clusters`: the prompt of each judgement (default: the item itself), since the comparisons of one
-    prompt share their responses. The mean is over pairs of judgements, and `n` counts them: an item that everybody
-    judged weighs as many pairs as there are, and the interval answers for it. With three labelers or more it speaks of
-    other labelers like these on other prompts (with fewer than ten it still is too narrow where labelers differ much);
-    with two alone, of these two on other prompts. Raises ValueError where no item was judged twice.
+    One entry per judgment: the comparison judged, the labeler, and 1, 0.5 (tie) or 0, always seen from the same side.
+    `clusters`: the prompt of each judgment (default: the item itself), since the comparisons of one prompt share their
+    responses. The mean is over pairs of judgments, and `n` counts them: an item judged by many has the weight of all
+    its pairs, which the interval accounts for. With three or more labelers it generalizes to other labelers like these
+    on other prompts (with fewer than ten it is still too narrow if labelers differ a lot); with only two, to these two
+    on other prompts. Raises ValueError if no item was judged twice.
     """
     if ties not in ("category", "half", "exclude"):
         raise ValueError(f"ties is {ties!r}; choose 'category', 'half' or 'exclude'")
@@ -63,7 +63,7 @@ def pairwise_agreement(
 def _spread_of_pairs(
     agreed: Numbers, clusters: Sequence[Hashable], labelers: Sequence[tuple[Hashable, Hashable]]
 ) -> Spread:
-    """The spread by clusters, and what pairs of different clusters have in common because of a labeler."""
+    """The spread by clusters, and the covariance of pairs in different clusters that share a labeler."""
     spread = spread_of_mean(agreed, clusters)
     ends, num_labelers = cluster_indices([labeler for pair in labelers for labeler in pair])
     if num_labelers < 3 or spread.num_effective == 1.0:
@@ -73,7 +73,7 @@ def _spread_of_pairs(
     places = cluster_indices(clusters)[0]
     within = _squared_sums(np.repeat(residuals, 2), (places[:, None] * num_labelers + ends).ravel())
     across = _squared_sums(np.repeat(residuals, 2), ends.ravel()) - within
-    # Residuals around the mean of few labelers are too small: by this much where each judged every item.
+    # Residuals around the mean of few labelers are too small: by this factor if each judged every item.
     correction = num_labelers * (num_labelers - 1) / (num_labelers - 2) ** 2
     of_labelers = max(0.0, correction * across / agreed.size**2)
     counts = np.bincount(ends.ravel())
@@ -94,7 +94,7 @@ def _squared_sums(residuals: Numbers, keys: np.ndarray) -> float:
 
 
 def ranking_outcomes(ranking: Sequence[Sequence[str]]) -> dict[tuple[str, str], float]:
-    """Every comparison of one ranking (tie groups of completion ids, best first), the same key whoever ranked.
+    """Every comparison of one ranking (tie groups of completion ids, best first), with the same keys for every labeler.
 
     The key is the pair of ids in sorted order; the outcome is seen from its first: 1 higher, 0 lower, 0.5 the same.
     """
@@ -108,12 +108,12 @@ def ranking_outcomes(ranking: Sequence[Sequence[str]]) -> dict[tuple[str, str], 
 def judgements_by_item(
     items: Sequence[Hashable], labelers: Sequence[Hashable], outcomes: Sequence[Judgement]
 ) -> dict[Hashable, dict[Hashable, Judgement]]:
-    """What each labeler said of each item. Raises ValueError where one judged an item twice."""
+    """Each labeler's judgment of each item. Raises ValueError if one judged an item twice."""
     of_item: dict[Hashable, dict[Hashable, Judgement]] = defaultdict(dict)
     for item, labeler, outcome in zip(items, labelers, outcomes, strict=True):
         own = of_item[item]
         if labeler in own:
-            raise ValueError(f"labeler {labeler!r} judged item {item!r} twice; keep one judgement of each labeler")
+            raise ValueError(f"labeler {labeler!r} judged item {item!r} twice; keep one judgment per labeler")
         own[labeler] = outcome
     return of_item
 

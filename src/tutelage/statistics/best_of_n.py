@@ -1,10 +1,10 @@
-"""Best-of-n: what the best of n completions scores, and how far that choice is from the policy that was sampled.
+"""Best-of-n: the score of the best of n completions, and its KL from the sampled policy.
 
 Sources
 - The unbiased estimator from N >= n completions of a prompt: Nakano et al. 2021 (WebGPT), appendix I; for curves of
   score against KL as in Gao et al. 2022, "Scaling Laws for Reward Model Overoptimization".
-- KL of best-of-n to the policy, log n - (n - 1) / n: Stiennon et al. 2020, appendix G.3. It is exact where no two
-  completions tie; where a completion is likely enough to be drawn twice it is an upper bound (Beirami et al. 2024,
+- KL of best-of-n to the policy, log n - (n - 1) / n: Stiennon et al. 2020, appendix G.3. It is exact if no two
+completions tie; if a completion is likely enough to be drawn twice it is an upper bound (Beirami et al. 2024,
   "Theoretical guarantees on the best-of-n alignment policy").
 """
 
@@ -35,7 +35,7 @@ def best_of_n_kl(n: int) -> float:
     """log n - (n - 1) / n, in nats per response: an upper bound of KL(best-of-n || policy), exact without ties.
 
     0 for n = 1. A small vocabulary, a low temperature or short responses make equal completions likely, and then the
-    true KL is smaller. Raises ValueError where n is below 1.
+    true KL is smaller. Raises ValueError if n is below 1.
     """
     if n < 1:
         raise ValueError(f"n is {n}; best-of-n needs at least one completion to choose from")
@@ -46,9 +46,9 @@ def expected_best_of_n(scores: Sequence[float], n: int, *, values: Sequence[floa
     """Unbiased estimate of the mean value of the best-scored of n completions, from N >= n `scores` of one prompt.
 
     The mean over all subsets of n: the completion of rank i from below (i = 1 ... N) is the best of C(i - 1, n - 1) of
-    the C(N, n) subsets. `values` (N,): what is wanted of the chosen completion, such as its true quality; without
-    them, its score. Among equal scores each is chosen as often as the others. Raises ValueError where n is not between
-    1 and N, a number is not finite, or there are not as many values as scores.
+    the C(N, n) subsets. `values` (N,): the quantity to average over the chosen completions, such as true quality;
+    default: the score. Equal scores are chosen equally often. Raises ValueError if n is not between 1 and N, a number
+    is not finite, or the numbers of values and scores differ.
     """
     own, wanted = _checked(scores, scores if values is None else values)
     return float(_chances(own, n) @ wanted)
@@ -62,10 +62,10 @@ def best_of_n_curve(
 ) -> list[BestOfN]:
     """The mean value of the best of n over prompts, for every n of `sizes`, against its analytic KL.
 
-    `scores` and `values`: a row a prompt, each with at least max(sizes) completions. To recentre the curve, so that the
-    policy itself has mean 0, take the mean at n = 1 from all of them. Intervals: 95 %, Student's t over prompts, whose
-    estimates are independent; unknown (NaN) with one prompt. Raises ValueError where there is no prompt, and as
-    `expected_best_of_n` does.
+    `scores` and `values`: one row per prompt, each with at least max(sizes) completions. To recenter the curve, so that
+    the policy itself has mean 0, subtract the mean at n = 1 from all of them. Intervals: 95 %, Student's t over
+    prompts, whose estimates are independent; unknown (NaN) with one prompt. Raises ValueError if there is no prompt,
+    and like `expected_best_of_n`.
     """
     if not scores:
         raise ValueError("no prompts; a best-of-n curve needs the scores of at least one")
@@ -80,7 +80,7 @@ def best_of_n_curve(
 
 
 def _chances(scores: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """How likely each completion is the best of n that are drawn without replacement; equal scores share."""
+    """The probability that each completion is the best of n drawn without replacement; equal scores share it."""
     total = scores.size
     if not 1 <= n <= total:
         raise ValueError(f"n is {n}, but the prompt has {total} completions; sample more of them or lower n")
@@ -105,5 +105,5 @@ def _checked(scores: Sequence[float], values: Sequence[float]) -> tuple[NDArray[
     if own.shape != wanted.shape:
         raise ValueError(f"{own.size} scores but {wanted.size} values; give every completion both")
     if not (np.isfinite(own).all() and np.isfinite(wanted).all()):
-        raise ValueError("a score or value is NaN or infinite; leave out what was not scored")
+        raise ValueError("a score or value is NaN or infinite; omit what was not scored")
     return own, wanted

@@ -1,8 +1,8 @@
 """Calibration of a reward model: is it right as often as its margins claim?
 
 The reward model's loss (equation 1 of the paper) says that the chosen response wins with probability sigmoid(margin),
-where the margin is the chosen score minus the rejected score. Among comparisons with margins of about m in size, a
-calibrated model is right sigmoid(m) of the time.
+where the margin is the chosen score minus the rejected score. Among comparisons with margins of magnitude about m, a
+calibrated model is right with frequency sigmoid(m).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tutelage.statistics.interval import Interval, bounded_mean
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationBin:
-    """Comparisons with margins of `low` to `high` in size: what the model claimed and how often it was right."""
+    """Comparisons with margins of magnitude `low` to `high`: what the model claimed and how often it was right."""
 
     low: float
     high: float
@@ -29,10 +29,10 @@ class CalibrationBin:
 def calibration_bins(
     margins: Sequence[float], clusters: Sequence[Hashable], *, num_bins: int = 10
 ) -> list[CalibrationBin]:
-    """Accuracy of the reward model by the size of its margin, in `num_bins` bins of (nearly) equally many comparisons.
+    """Accuracy of the reward model by the magnitude of its margin, in `num_bins` bins of (nearly) equal counts.
 
-    `margins`: chosen score minus rejected score of each comparison; negative where the model is wrong, and 0 counts
-    as half right. `clusters`: the prompt of each. Equal margins stay in one bin, so there may be fewer bins. Raises
+    `margins`: chosen score minus rejected score of each comparison; negative if the model is wrong, and 0 counts as
+    half right. `clusters`: the prompt of each. Equal margins stay in one bin, so there may be fewer bins. Raises
     ValueError on no margins.
     """
     if num_bins < 1:

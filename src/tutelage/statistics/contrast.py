@@ -1,7 +1,7 @@
 """Weighted sums of means, with intervals: a difference of two policies, "at least halved", "more than half recovered".
 
-A contrast is sum_k w_k m_k. Where every term was measured on the same prompts it is taken prompt by prompt
-(`paired_contrast`); where only means with intervals are known, the intervals are combined (`combined_contrast`).
+A contrast is sum_k w_k m_k. If every term was measured on the same prompts it is computed per prompt
+(`paired_contrast`); if only means with intervals are known, the intervals are combined (`combined_contrast`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ def paired_contrast(
 ) -> Interval:
     """Mean over the clusters that all terms share of sum_k w_k x_k, with its 95 % interval; `n` counts those clusters.
 
-    `terms`: weight and mean by cluster (prompt, question, fold). `bounds`: the range of the measured number; None where
-    it has none (a loss), and then the interval is Student's t on the clusters less one. Raises ValueError where no
-    cluster is shared, or one alone without bounds: nothing is known then about how clusters differ.
+    `terms`: weight and mean by cluster (prompt, question, fold). `bounds`: the range of the measured number; None if it
+    has none (a loss), and then the interval is Student's t with clusters minus one degrees of freedom. Raises
+    ValueError if no cluster is shared, or only one without bounds: nothing is then known about how clusters differ.
     """
     clusters = [cluster for cluster in terms[0][1] if all(cluster in values for _, values in terms[1:])]
     if not clusters:
@@ -29,7 +29,7 @@ def paired_contrast(
     if bounds is not None:
         lower = sum(weight * bounds[0 if weight > 0 else 1] for weight, _ in terms)
         upper = sum(weight * bounds[1 if weight > 0 else 0] for weight, _ in terms)
-        # A sum may leave its range by a rounding error.
+        # A sum may exceed its range by a rounding error.
         return bounded_mean([min(max(value, lower), upper) for value in sums], clusters, lower=lower, upper=upper)
     if len(clusters) < 2:
         raise ValueError("one cluster alone has no spread; give at least two, or the bounds of the number")
@@ -37,12 +37,12 @@ def paired_contrast(
 
 
 def combined_contrast(terms: Sequence[tuple[float, Interval]]) -> Interval:
-    """Sum of weighted means whose intervals were measured apart (method of variance estimates recovery, MOVER).
+    """Sum of weighted means whose intervals were measured separately (method of variance estimates recovery, MOVER).
 
-    The lower end lies sqrt(sum_k (w_k m_k - smaller end of w_k times the interval)^2) below the sum, the upper end
+    The lower end is sqrt(sum_k (w_k m_k - smaller end of w_k times the interval)^2) below the sum, the upper end
     likewise above: Zou and Donner (2008), "Construction of confidence limits about effect measures", section 2. It
-    keeps the skew of each interval and takes the terms as independent: where prompts are shared it is too wide, never
-    too narrow, for a difference of positively related terms. `n` is the smallest of the terms'.
+    keeps the skew of each interval and treats the terms as independent: if prompts are shared it is too wide, never too
+    narrow, for a difference of positively correlated terms. `n` is the smallest of the terms'.
     """
     mean = sum(weight * found.mean for weight, found in terms)
     down = sum((weight * found.mean - min(weight * found.low, weight * found.high)) ** 2 for weight, found in terms)

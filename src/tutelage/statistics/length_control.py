@@ -1,14 +1,14 @@
-"""A win rate with what length alone decides taken out of it.
+"""A win rate with the effect of length removed.
 
-Judges prefer longer responses, so that a policy can win by writing more. The length-controlled win rate answers: how
-often would it win if both responses were as long?
+Judges prefer longer responses, so a policy can win by writing more. The length-controlled win rate answers: how often
+would it win if both responses had the same length?
 
 Source: Dubois, Galambosi, Liang and Hashimoto (2024), "Length-Controlled AlpacaEval: A Simple Way to Debias Automatic
 Evaluators" (AlpacaEval 2), section 3. Theirs is a logistic regression of the preference on the model, on the
 instruction's difficulty, and on tanh of the difference of lengths over its standard deviation; the rate is its
-prediction with the length term at 0. Ours leaves the difficulty out: it is estimated there over many models on 805
-fixed prompts, and averages out within one pair of policies. Their interval is that of fitted values, which knows
-nothing of the fit; ours is of the fit, clustered by prompt.
+prediction with the length term at 0. Ours omits the difficulty: it is estimated there over many models on 805 fixed
+prompts, and averages out within one pair of policies. Their interval is that of fitted values, which ignores the
+uncertainty of the fit; ours is of the fit, clustered by prompt.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from tutelage.statistics.interval import CONFIDENCE, Interval
 from tutelage.statistics.spread import cluster_indices
 from tutelage.statistics.win_rate import win_rate
 
-# Of the length coefficient, in squared logits: it keeps a preference that length decides without exception finite, and
-# moves an estimate from a hundred comparisons by a thousandth.
+# Penalty on the length coefficient, in squared logits: it keeps the fit finite if length decides every comparison, and
+# changes an estimate from a hundred comparisons by a thousandth.
 _PENALTY = 0.01
 _NUM_STEPS = 100
 
@@ -36,12 +36,13 @@ def length_controlled_win_rate(
     """The win rate at equal lengths, with its 95 % interval clustered by prompt.
 
     Fits P(win) = sigmoid(a + b tanh(d / s)) by maximum likelihood, ties as half a win, where d is the policy's length
-    less the baseline's and s the standard deviation of d; the rate is sigmoid(a). The interval is that of a, from
-    the larger of its cluster-robust and its model-based variance, and Student's t on the clusters less one.
+    minus the baseline's and s the standard deviation of d; the rate is sigmoid(a). The interval is that of a, from the
+    larger of its cluster-robust and its model-based variance, and Student's t with clusters minus one degrees of
+    freedom.
 
-    Where all differences are 0, or all outcomes are the same, it is `win_rate`; where all differences are another one
-    number, or there is one cluster, length cannot be told apart from quality, and the interval is everything. Raises
-    ValueError for outcomes that are none, or where the three differ in number.
+    If all differences are 0, or all outcomes are the same, it is `win_rate`; if all differences are the same other
+    number, or there is one cluster, length cannot be separated from quality, and the interval is [0, 1]. Raises
+    ValueError for invalid outcomes, or if the three differ in number.
     """
     plain = win_rate(outcomes, clusters)
     numbers = np.asarray(outcomes, dtype=np.float64)
@@ -61,8 +62,8 @@ def length_controlled_win_rate(
     np.add.at(by_cluster, indices, scores)
     bread = np.linalg.inv(curvature)
     robust = (bread @ (by_cluster.T @ by_cluster) @ bread)[0, 0] * num_clusters / (num_clusters - 1)
-    # Where length decides nearly everything, the residuals are next to nothing and say nothing of `a`; the curvature
-    # knows that.
+    # If length decides nearly everything, the residuals are close to 0 and carry no information on `a`; the curvature
+    # reflects that.
     variance = max(robust, bread[0, 0])
     half = float(stdtrit(num_clusters - 1, (1.0 + CONFIDENCE) / 2.0)) * sqrt(variance)
     mean, low, high = expit(np.array([0.0, -half, half]) + coefficients[0]).tolist()
@@ -70,14 +71,14 @@ def length_controlled_win_rate(
 
 
 def _fit(design: NDArray[np.float64], outcomes: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The coefficients of the penalised likelihood, by Newton's method, and its curvature there."""
+    """The coefficients of the penalized likelihood, by Newton's method, and its curvature there."""
     penalty = np.diag([0.0, _PENALTY])
     coefficients = np.zeros(2)
     for _ in range(_NUM_STEPS):
         chances = expit(design @ coefficients)
         curvature = design.T @ (design * (chances * (1.0 - chances))[:, None]) + penalty
         step = np.linalg.solve(curvature, design.T @ (outcomes - chances) - penalty @ coefficients)
-        # A step of Newton's from afar may overshoot: no coefficient moves by more than 2 logits at once.
+        # A Newton step from far away may overshoot: no coefficient moves by more than 2 logits at once.
         coefficients = coefficients + step * min(1.0, 2.0 / max(np.abs(step).max(), 1e-12))
         if np.abs(step).max() < 1e-10:
             break

@@ -6,8 +6,8 @@ Sources
 - Fleiss (1971), "Measuring Nominal Scale Agreement Among Many Raters".
 - Kendall (1945), "The Treatment of Ties in Ranking Problems".
 
-Ours, because the packages `krippendorff` and scipy raise or return nan where we say why, and take several times as
-long on a studio's few values; they are the tests' oracles. statsmodels has Fleiss' kappa, and needs pandas.
+Ours, because the packages `krippendorff` and scipy raise or return nan where we give the reason, and take several times
+as long on a studio's few values; they are the tests' oracles. statsmodels has Fleiss' kappa, and needs pandas.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ Ranked = Sequence[Sequence[str]]
 """Tie groups of completion ids, best first."""
 
 _NOBODY_TWICE = "no item was judged by two labelers"
-_ALL_EQUAL = "all judgements are the same, so that chance alone would agree as well"
+_ALL_EQUAL = "all judgments are the same, so chance alone would agree as well"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coefficient:
-    """A coefficient, 1 where all agree and 0 where they agree as chance would; or None and the reason.
+    """A coefficient, 1 for full agreement and 0 for chance agreement; or None and the reason.
 
-    `num_items` counts the items that two or more judged, `num_judgements` what was said about them.
+    `num_items` counts the items that two or more judged, `num_judgements` their judgments.
     """
 
     value: float | None
@@ -48,11 +48,11 @@ class Coefficient:
 def krippendorff_alpha(
     items: Sequence[Hashable], labelers: Sequence[Hashable], values: Sequence[float], *, level: Level = "nominal"
 ) -> Coefficient:
-    """Krippendorff's alpha of judgements that may be missing anywhere; items judged once are left out.
+    """Krippendorff's alpha of judgments, any of which may be missing; items judged once are excluded.
 
-    `level`: how far two values are apart. "nominal" (flags, preferences): equal or not. "ordinal" (ranks, Likert): by
-    how many judgements lie between them. "interval": by their difference. Raises ValueError for another level, and
-    where a labeler judged an item twice.
+    `level`: the distance of two values. "nominal" (flags, preferences): equal or not. "ordinal" (ranks, Likert): by the
+    number of judgments between them. "interval": by their difference. Raises ValueError for another level, and if a
+    labeler judged an item twice.
     """
     return krippendorff_alphas(items, labelers, values, levels=(level,))[level]
 
@@ -60,7 +60,7 @@ def krippendorff_alpha(
 def krippendorff_alphas(
     items: Sequence[Hashable], labelers: Sequence[Hashable], values: Sequence[float], *, levels: Sequence[Level]
 ) -> dict[Level, Coefficient]:
-    """`krippendorff_alpha` of the same judgements at several levels."""
+    """`krippendorff_alpha` of the same judgments at several levels."""
     for level in levels:
         if level not in LEVELS:
             raise ValueError(f"level is {level!r}; choose {', '.join(map(repr, LEVELS))}")
@@ -71,11 +71,11 @@ def krippendorff_alphas(
 def krippendorff_alpha_of_orders(
     items: Sequence[Hashable], labelers: Sequence[Hashable], outcomes: Sequence[float]
 ) -> Coefficient:
-    """Krippendorff's nominal alpha of comparisons: 1, 0.5 (tie) or 0, seen from the same side by everybody.
+    """Krippendorff's nominal alpha of comparisons: 1, 0.5 (tie) or 0, always seen from the same side.
 
-    Which of two things is seen first is arbitrary: of the same judgements, 90 % alike, the plain alpha is -0.03 where
-    the better one always has the first name and 0.80 where names alternate. So each comparison is pooled from both
-    sides, and chance knows no better side: without ties alpha is about twice the agreement, less one.
+    Which of two completions comes first is arbitrary: for the same judgments with 90 % agreement, the plain alpha is
+    -0.03 if the better one always comes first and 0.80 if they alternate. So each comparison is pooled from both sides,
+    which makes chance symmetric: without ties alpha is about twice the agreement minus one.
     """
     units = _units(items, labelers, outcomes)
     mirrored = Counter[tuple[float, ...]]()
@@ -102,7 +102,7 @@ def _alpha(units: Counter[tuple[float, ...]], level: Level) -> Coefficient:
 
 
 def fleiss_kappa(items: Sequence[Hashable], labelers: Sequence[Hashable], values: Sequence[Hashable]) -> Coefficient:
-    """Fleiss' kappa of categories, where every item was judged by equally many; undefined where it was not."""
+    """Fleiss' kappa of categories; undefined unless every item was judged by equally many labelers."""
     units = [Counter(of_item.values()) for of_item in judgements_by_item(items, labelers, values).values()]
     pooled = sum(units, Counter[Hashable]())
     sizes = {unit.total() for unit in units}
@@ -110,7 +110,7 @@ def fleiss_kappa(items: Sequence[Hashable], labelers: Sequence[Hashable], values
     if sizes - {1} == set():
         return Coefficient(value=None, reason=_NOBODY_TWICE, num_items=0, num_judgements=0)
     if len(sizes) > 1:
-        reason = f"items have {min(sizes)} to {max(sizes)} judgements, and kappa needs equally many; use alpha"
+        reason = f"items have {min(sizes)} to {max(sizes)} judgments, but kappa needs equally many; use alpha"
         return found(value=None, reason=reason)
     size = sizes.pop()
     by_chance = sum((count / pooled.total()) ** 2 for count in pooled.values())
@@ -121,21 +121,21 @@ def fleiss_kappa(items: Sequence[Hashable], labelers: Sequence[Hashable], values
 
 
 def kendall_tau_b(first: Ranked, second: Ranked) -> Coefficient:
-    """Kendall's tau-b of two rankings of the same completions: 1 the same order, -1 the reverse; ties are allowed.
+    """Kendall's tau-b of two rankings of the same completions: 1 for the same order, -1 for the reverse; allows ties.
 
-    Undefined where one of them ties everything. Raises ValueError where they do not rank the same completions.
+    Undefined if one of them ties everything. Raises ValueError if they do not rank the same completions.
     """
     one, two = ranking_outcomes(first), ranking_outcomes(second)
     if one.keys() != two.keys():
         raise ValueError("the two rankings are not of the same completions")
-    # From 1, 0.5, 0 to 1, 0, -1: the product is 1 where both order a pair alike and -1 where they contradict.
+    # From 1, 0.5, 0 to 1, 0, -1: the product is 1 if both order a pair the same way and -1 if they contradict.
     signs = [(2 * one[pair] - 1, 2 * two[pair] - 1) for pair in one]
     untied = [sum(abs(sign) for sign in of_one) for of_one in zip(*signs)] if signs else [0.0, 0.0]
     found = partial(
         Coefficient, num_items=len({identity for group in first for identity in group}), num_judgements=len(signs)
     )
     if 0 in untied:
-        return found(value=None, reason="a ranking ties everything, or has one completion only")
+        return found(value=None, reason="a ranking ties everything, or has only one completion")
     return found(value=sum(a * b for a, b in signs) / sqrt(untied[0] * untied[1]))
 
 
@@ -144,7 +144,7 @@ def ranking_concordance(
 ) -> Interval | None:
     """Mean tau-b over all pairs of labelers of one item, with its 95 % interval clustered by item.
 
-    Pairs in which it is undefined are left out; None where none is left. `n` counts pairs of rankings.
+    Pairs for which it is undefined are excluded; None if none is left. `n` counts pairs of rankings.
     """
     found = [
         (tau.value, item)
@@ -160,16 +160,16 @@ def ranking_concordance(
 def _units(
     items: Sequence[Hashable], labelers: Sequence[Hashable], values: Sequence[float]
 ) -> Counter[tuple[float, ...]]:
-    """The values, sorted, that were given to an item which has two or more; and how many items were given them.
+    """The sorted values of each item that has two or more, and the number of items with them.
 
-    Thousands of items are given few different ones, and each is reckoned with once.
+    Thousands of items have few distinct ones, and each is computed once.
     """
     of_items = judgements_by_item(items, labelers, values)
     return Counter(tuple(sorted(of_item.values())) for of_item in of_items.values() if len(of_item) > 1)
 
 
 def _disagreement(counts: Counter[float], distance: Callable[[float, float], float]) -> float:
-    """The distance summed over all ordered pairs of what was counted."""
+    """The distance summed over all ordered pairs of the counted values."""
     return 2.0 * sum(counts[a] * counts[b] * distance(a, b) for a, b in combinations(counts, 2))
 
 
@@ -178,7 +178,7 @@ def _distance(level: Level, pooled: Counter[float]) -> Callable[[float, float], 
         return lambda a, b: 1.0
     if level == "interval":
         return lambda a, b: (a - b) ** 2
-    # Each value stands in the middle of its own judgements, in the order of all of them.
+    # Each value is placed in the middle of its own judgments, in the order of all of them.
     middle: dict[float, float] = {}
     below = 0
     for value in sorted(pooled):

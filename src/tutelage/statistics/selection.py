@@ -1,12 +1,12 @@
-"""Honest numbers for what was chosen because it measured best: chosen on one half of the data, measured on the other.
+"""Unbiased results for what was selected because it measured best: selected on one half, measured on the other.
 
-The best of several noisy means is too good: its own noise helped it to be chosen. Where all epochs
-are truly alike, an interval that takes the best of eight as given finds the last one worse in 17 of 100 runs.
+The best of several noisy means is too good: its own noise helped it to be selected. If all epochs are truly equal, an
+interval that ignores the selection of the best of eight finds the last one worse in 17 of 100 runs.
 
 Sources
-- Choosing on one half and measuring on the other, then the other way around: Stone (1974), "Cross-Validatory Choice
+- Selecting on one half and measuring on the other, then the other way around: Stone (1974), "Cross-Validatory Choice
   and Assessment of Statistical Predictions"; as cross-fitting, Chernozhukov et al. (2018), section 3.
-- An interval that holds for all that could have been chosen: Bonferroni.
+- An interval that is valid for all possible selections: Bonferroni.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from tutelage.statistics.spread import CONFIDENCE
 
 Means = Mapping[Hashable, float]
 MIN_UNITS = 4
-# The half that chooses for the other is in turn measured under the other's choice, so that the two are not independent.
-# For normal means that are truly alike their correlation is greatest with two candidates, E[max(a, b)]^2 = 1 / pi.
+# The half that selects for the other is in turn measured under the other's selection, so the two are not independent.
+# For equal normal means their correlation is largest with two candidates, E[max(a, b)]^2 = 1 / pi.
 _HALVES_FACTOR = sqrt(1.0 + 1.0 / pi)
 
 
 def choose_by_halves(candidates: Sequence[Means], *, is_lowest: bool, seed: int) -> dict[Hashable, float]:
-    """For each unit (prompt, item) its number under the candidate that is best on the half that it is not in.
+    """For each unit (prompt, item) its number under the candidate that is best on the other half.
 
-    Units that all candidates share are split into halves by `seed`, whatever their order. Best is the highest mean,
-    or the lowest; the first of equals. Raises ValueError with fewer than four shared units, or no candidate.
+    Units that all candidates share are split into halves by `seed`, whatever their order. Best is the highest mean, or
+    the lowest; ties go to the first. Raises ValueError with fewer than four shared units, or no candidate.
     """
     units = sorted(set.intersection(*map(set, candidates)) if candidates else (), key=repr)
     if len(units) < MIN_UNITS:
@@ -48,15 +48,15 @@ def choose_by_halves(candidates: Sequence[Means], *, is_lowest: bool, seed: int)
 
 
 def contrast_of_choices(terms: Sequence[tuple[float, Means]]) -> Interval:
-    """`paired_contrast` of numbers without bounds, of which some were chosen by halves of the same seed.
+    """`paired_contrast` of unbounded numbers, some of which were selected by halves with the same seed.
 
-    Its interval is a seventh wider, since the halves chose for each other. Raises ValueError as `paired_contrast` does.
+    Its interval is a seventh wider, since the halves selected for each other. Raises ValueError like `paired_contrast`.
     """
     return _widened(paired_contrast(terms, bounds=None), _HALVES_FACTOR)
 
 
 def widen_for_choice(found: Interval, num_choices: int) -> Interval:
-    """The interval of a difference from the best of `num_choices`, wide enough for whichever was chosen (Bonferroni).
+    """The interval of a difference from the best of `num_choices`, wide enough for any selection (Bonferroni).
 
     For normal means: each half is multiplied by z(1 - 0.025 / num_choices) / z(0.975). Raises ValueError below 1.
     """

@@ -1,7 +1,7 @@
-"""How far the mean of clustered numbers may lie from the truth, honest with few clusters and with very unequal ones.
+"""The uncertainty of a mean of clustered numbers, reliable with few clusters and with very unequal ones.
 
-One large cluster drags the mean towards itself, so that its residual looks small, and it leaves fewer independent
-numbers than there are clusters. Both are answered here: CR2, the bias-reduced cluster-robust variance, and
+One large cluster pulls the mean toward itself, so that its residual looks small, and it leaves fewer independent
+numbers than there are clusters. Both are handled here: by CR2, the bias-reduced cluster-robust variance, and by
 Satterthwaite's degrees of freedom for it.
 
 Sources
@@ -28,9 +28,9 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """Variance of a mean, the degrees of freedom of that variance, and how many equal clusters would weigh the same.
+    """Variance of a mean, the degrees of freedom of that variance, and the effective number of equal clusters.
 
-    `variance` is infinite, with 1 degree and 1 cluster, where there are fewer than two clusters: nothing is known then
+    `variance` is infinite, with 1 degree and 1 cluster, if there are fewer than two clusters: nothing is then known
     about how clusters differ.
     """
 
@@ -40,7 +40,7 @@ class Spread:
 
     @property
     def quantile(self) -> float:
-        """Student's t that 95 % lie within."""
+        """The two-sided 95 % quantile of Student's t."""
         return float(stdtrit(self.degrees, (1.0 + CONFIDENCE) / 2.0))
 
 
@@ -54,10 +54,10 @@ def cluster_indices(clusters: Sequence[Hashable]) -> tuple[NDArray[np.intp], int
 def cluster_spread(residuals: NDArray[Any], sizes: NDArray[Any]) -> Spread:
     """The spread of a mean of records from the summed residual and the size of each cluster, both (G,).
 
-    With h_g the share of cluster g in all records and e_g its summed residual, the variance is the sum of
-    e_g^2 / (1 - h_g) over the squared number of records. Its degrees of freedom are 1 / (sum h_g^2 + (sum c_g)^2 -
-    sum c_g^2) with c_g = h_g^2 / (1 - h_g); for equal clusters they are G - 1, and the variance has the usual factor
-    G / (G - 1). `num_effective` is 1 / sum h_g^2 (Kish 1965).
+    With h_g the share of cluster g in all records and e_g its summed residual, the variance is the sum of e_g^2 / (1 -
+    h_g) over the squared number of records. Its degrees of freedom are 1 / (sum h_g^2 + (sum c_g)^2 - sum c_g^2) with
+    c_g = h_g^2 / (1 - h_g); for equal clusters they are G - 1, and the variance has the usual factor G / (G - 1).
+    `num_effective` is 1 / sum h_g^2 (Kish 1965).
     """
     shares = sizes / sizes.sum()
     if np.count_nonzero(shares) < 2:
@@ -72,7 +72,7 @@ def cluster_spread(residuals: NDArray[Any], sizes: NDArray[Any]) -> Spread:
 
 
 def spread_of_mean(numbers: Numbers, clusters: Sequence[Hashable]) -> Spread:
-    """The spread of the mean of `numbers` (N,), each of its cluster."""
+    """The spread of the mean of `numbers` (N,), given each one's cluster."""
     indices, count = cluster_indices(clusters)
     sizes = np.bincount(indices, minlength=count)
     return cluster_spread(np.bincount(indices, weights=numbers - numbers.mean(), minlength=count), sizes)

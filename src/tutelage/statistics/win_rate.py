@@ -13,10 +13,10 @@ OUTCOMES = (0.0, 0.5, 1.0)
 def win_rate(outcomes: Sequence[float], clusters: Sequence[Hashable]) -> Interval:
     """Share of comparisons won, with its 95 % interval clustered by prompt.
 
-    `outcomes`: 1 won, 0 lost, 0.5 tied, one a comparison. The paper allows ties and does not say how they count; here
-    a tie is half a win, so that swapping policy and baseline turns the rate p into 1 - p. `clusters`: the prompt of
-    each comparison. For the interval see `tutelage.statistics.interval`. Raises ValueError on any other outcome, or
-    on none.
+    `outcomes`: 1 won, 0 lost, 0.5 tied, one per comparison. The paper allows ties and does not say how they count; here
+    a tie is half a win, so swapping policy and baseline turns the rate p into 1 - p. `clusters`: the prompt of each
+    comparison. For the interval see `tutelage.statistics.interval`. Raises ValueError for any other outcome, or if
+    there are none.
     """
     for outcome in outcomes:
         if outcome not in OUTCOMES:
@@ -32,10 +32,10 @@ def win_rate_difference(
 ) -> Interval:
     """Win rate of one policy minus that of another against the same baseline, paired on the prompts they share.
 
-    Each shared prompt gives one difference of mean outcomes, in [-1, 1]; `n` counts those prompts. Pairing takes away
-    what both policies owe to the prompt (and to the baseline's response), so the interval is narrower than the gap
-    between two separate ones suggests. Numbers other than outcomes may be given where they lie in [0, 1] (a flag of a
-    rating, say). Raises ValueError where no prompt is shared.
+    Each shared prompt gives one difference of mean outcomes, in [-1, 1]; `n` counts those prompts. Pairing removes the
+    effect of the prompt (and of the baseline's response) common to both policies, so the interval is narrower than two
+    separate ones suggest. Numbers other than outcomes are allowed if they are in [0, 1] (a flag of a rating, say).
+    Raises ValueError if no prompt is shared.
     """
     means, other_means = _cluster_means(outcomes, clusters), _cluster_means(other_outcomes, other_clusters)
     shared = [cluster for cluster in means if cluster in other_means]

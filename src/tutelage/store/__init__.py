@@ -1,1 +1,1 @@
-"""The only code that touches disk: records, other people's forms of data, and run folders. No torch."""
+"""The only code that touches the disk: records, external data formats, and run folders. No torch."""

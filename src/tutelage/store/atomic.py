@@ -1,4 +1,4 @@
-"""Writes that happen whole or not at all, and the message when the disk refuses one."""
+"""Atomic writes, and the message when one fails."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _REFUSED = _FULL | {
     errno.EEXIST,
     errno.ENAMETOOLONG,
 }
-# Writers in other languages (Rust, C++) report a full disk in their own exceptions, in words only.
+# Writers in other languages (Rust, C++) report a full disk with their own exceptions, as text only.
 _FULL_IN_WORDS = re.compile(
     r"No space left|StorageFull|Disk quota exceeded|QuotaExceeded|File too large|FileTooLarge"
     r"|PytorchStreamWriter failed|inline_container\S* .*unexpected pos"
 )
 
-# One process writes under one token, so that what a killed process of the same id left behind can be told apart.
+# Each process uses its own token, so that files left by a killed process with the same id can be distinguished.
 _TOKEN = secrets.token_hex(4)
 _COUNTER = itertools.count()
 _PARTIAL = re.compile(r"^\..+\.partial-(?P<pid>\d+)-(?P<token>[0-9a-f]{8})-\d+$")
@@ -42,7 +42,7 @@ def _partial_beside(path: Path) -> Path:
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Whether `error` says that the disk or the quota is full, whichever library raised it."""
+    """Whether `error` means that the disk or quota is full, whichever library raised it."""
     if isinstance(error, OSError) and error.errno in _FULL:
         return True
     return isinstance(error, Exception) and bool(_FULL_IN_WORDS.search(str(error)))
@@ -56,18 +56,16 @@ def _reason(error: BaseException) -> str:
 
 @contextmanager
 def storage_refusals(path: Path, survives: str) -> Iterator[None]:
-    """Turn a refusal of the operating system (full, quota, read-only, forbidden) into a `StorageError`.
+    """Turn an error of the operating system (full, quota, read-only, forbidden) into a `StorageError`.
 
-    `survives` ends the message: what is still on the disk after this failure.
+    `survives` is added to the message: what is still on the disk after this failure.
     """
     try:
         yield
     except OSError as error:
         if isinstance(error, StorageError) or (error.errno not in _REFUSED and not is_full_disk(error)):
             raise
-        remedy = (
-            "Free some space or choose another place." if is_full_disk(error) else "Choose a place that can be written."
-        )
+        remedy = "Free some space or choose another location." if is_full_disk(error) else "Choose a writable location."
         raise StorageError(f"cannot write {path}: {_reason(error)}. {survives} {remedy}") from error
 
 
@@ -81,9 +79,9 @@ def _sync_directory(path: Path) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A binary file that takes the place of `path` when the block ends well; otherwise `path` stays as it was.
+    """A binary file that replaces `path` if the block succeeds; otherwise `path` is unchanged.
 
-    Raises `StorageError` where the disk refuses the write.
+    Raises `StorageError` if the write fails.
     """
     survives = f"The previous {path.name} is intact." if path.exists() else "Nothing was written."
     partial = _partial_beside(path)
@@ -111,10 +109,10 @@ def _sync_tree(root: Path) -> None:
 
 @contextmanager
 def atomic_directory(final_path: Path | str, *, survives: str = "Nothing was written.") -> Iterator[Path]:
-    """A folder to fill, which becomes `final_path` when the block ends well and vanishes otherwise.
+    """A folder to fill, which becomes `final_path` if the block succeeds and is removed otherwise.
 
     Raises `StorageError` if `final_path` exists (nothing is ever replaced), or if the disk is full, whichever library
-    noticed; `survives` tells its reader what is still on the disk then.
+    noticed; `survives` says in the message what is still on the disk then.
     """
     final_path = Path(final_path)
     _refuse_existing(final_path)
@@ -131,7 +129,7 @@ def atomic_directory(final_path: Path | str, *, survives: str = "Nothing was wri
         shutil.rmtree(partial, ignore_errors=True)
         if is_full_disk(error) and not isinstance(error, StorageError):
             message = (
-                f"cannot write {final_path}: {_reason(error)}. {survives} Free some space or choose another place."
+                f"cannot write {final_path}: {_reason(error)}. {survives} Free some space or choose another location."
             )
             raise StorageError(message) from error
         raise
@@ -140,7 +138,7 @@ def atomic_directory(final_path: Path | str, *, survives: str = "Nothing was wri
 def _refuse_existing(path: Path) -> None:
     if path.exists():
         raise StorageError(
-            f"{path} exists already, and what was saved is never replaced. Remove it or choose another place."
+            f"{path} already exists, and saved files are never replaced. Remove it or choose another location."
         )
 
 
@@ -155,9 +153,9 @@ def _is_running(pid: int) -> bool:
 
 
 def clean_partial(folder: Path | str) -> list[Path]:
-    """Remove what killed processes left half written in `folder`; returns what was removed.
+    """Remove what killed processes left half-written in `folder`; returns what was removed.
 
-    What a live process of this machine is writing now stays.
+    What a running process on this machine is currently writing is kept.
     """
     removed = []
     for path in sorted(Path(folder).glob(".*.partial-*")):

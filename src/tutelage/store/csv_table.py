@@ -8,14 +8,14 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO
 
-# What spreadsheets take for the beginning of a formula (OWASP, "CSV injection"), their full-width forms included.
+# What spreadsheets interpret as the start of a formula (OWASP, "CSV injection"), including full-width forms.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def cell_of(value: object) -> str:
-    """What stands in a cell: numbers as they are, nested values as JSON, text that could be a formula behind a '.
+    """The content of a cell: numbers unchanged, nested values as JSON, text that could be a formula prefixed with '.
 
-    Spreadsheets show the rest of such a cell as text. Whoever reads it back takes one ' away from the beginning.
+    Spreadsheets show the rest of such a cell as text. When reading it back, remove one leading '.
     """
     if value is None:
         return ""
@@ -28,9 +28,9 @@ def cell_of(value: object) -> str:
 
 
 def write_csv(handle: BinaryIO, rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> None:
-    """Write rows with a line of names before them; every cell is quoted, so that no text ends its own.
+    """Write a header line and rows; every cell is quoted, so that no text can end its cell.
 
-    UTF-8 with a byte order mark, without which spreadsheets take it for something else.
+    UTF-8 with a byte order mark, without which spreadsheets assume another encoding.
     """
     text = io.TextIOWrapper(handle, encoding="utf-8-sig", newline="")
     names = list(columns)

@@ -1,4 +1,4 @@
-"""What files hold, as a digest: the same content is the same input, wherever it lies and whatever it is called."""
+"""Digests of file contents: the same content is the same input, whatever its location and name."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def hash_file(path: Path) -> str:
 
 
 def is_same(before: str, now: str) -> bool:
-    """Whether two fingerprints can be of the same content; a hub id whose revision is not known is not doubted."""
+    """Whether two fingerprints can be of the same content; a hub id with an unknown revision is accepted."""
     return before == now or (before.startswith("hub:") and now.startswith("hub:") and "hub:?" in (before, now))
 
 

@@ -1,4 +1,4 @@
-"""Hugging Face datasets: a hub id, a folder written by `save_to_disk`, a folder of parquet or JSON lines files."""
+"""Hugging Face datasets: a hub id, a folder written by `save_to_disk`, a folder of Parquet or JSON lines files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SPLIT_NAME = re.compile(r"^(train|test|validation|valid|dev|eval)(?![a-z])")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubId:
-    """A data set on the hub: owner/name, with a configuration and a split where they are given."""
+    """A dataset on the hub: owner/name, with a configuration and a split if given."""
 
     name: str
     config: str | None
@@ -28,7 +28,7 @@ class HubId:
 def parse_hub_id(source: str) -> HubId | None:
     """`hf:owner/name`, `hf:owner/name/config:split`, or the same without `hf:`; else None.
 
-    Without `hf:`, what is a local path or could be a mistyped one (its first folder exists) is not taken for a hub id.
+    Without `hf:`, a local path, or what could be a mistyped one (its first folder exists), is not treated as a hub id.
     """
     text = source.removeprefix("hf:")
     if text == source and (Path(source.split("/")[0]).exists() or is_record_file(Path(source))):
@@ -44,16 +44,16 @@ def _datasets(source: str) -> Any:
         import datasets
     except ImportError:
         raise DataError(
-            f"{source!r} is read through the package datasets, which is not installed. "
+            f"{source!r} is read with the datasets package, which is not installed. "
             "Run: pip install 'tutelage[data]', or give the path of a .jsonl or .parquet file."
         ) from None
     return datasets
 
 
 def hub_rows(hub_id: HubId, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a data set on the hub with their numbers from 1, streamed.
+    """The rows of a dataset on the hub with their numbers from 1, streamed.
 
-    `split` is taken where the id names none. Raises `DataError`.
+    `split` is used if the id names none. Raises `DataError`.
     """
     datasets = _datasets(hub_id.name)
     split, number = hub_id.split or split, 0
@@ -63,7 +63,7 @@ def hub_rows(hub_id: HubId, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, without_nulls(row)
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(
-            f"data set {hub_id.name!r} (split {split!r}) cannot be read after row {number}: "
+            f"dataset {hub_id.name!r} (split {split!r}) cannot be read after row {number}: "
             f"{_first_line(error)}. Check its name, its split and the connection, or give a local path."
         ) from error
 
@@ -73,17 +73,17 @@ def _first_line(error: BaseException) -> str:
 
 
 def is_saved_dataset(folder: Path) -> bool:
-    """Whether `folder` was written by `save_to_disk` of the package datasets."""
+    """Whether `folder` was written by `save_to_disk` of the datasets package."""
     return (folder / "state.json").exists() or (folder / "dataset_dict.json").exists()
 
 
 def saved_rows(folder: Path, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a folder written by `save_to_disk`; of several splits, those of `split`. Raises `DataError`."""
+    """The rows of a folder written by `save_to_disk`; with several splits, those of `split`. Raises `DataError`."""
     datasets = _datasets(str(folder))
     try:
         loaded = datasets.load_from_disk(str(folder))
     except (OSError, ValueError) as error:
-        raise DataError(f"{folder} cannot be read: {_first_line(error)}. Write the data set again.") from error
+        raise DataError(f"{folder} cannot be read: {_first_line(error)}. Write the dataset again.") from error
     if isinstance(loaded, dict):
         if split not in loaded:
             raise DataError(
@@ -97,8 +97,8 @@ def saved_rows(folder: Path, split: str) -> Iterator[tuple[int, dict[str, Any]]]
 def files_in(folder: Path, split: str) -> list[Path]:
     """The files of records under `folder`, in order.
 
-    Of files that are named for a split (train-..., test-...) only those of `split` are taken.
-    Raises `DataError` where there are none.
+    Of files named after a split (train-..., test-...) only those of `split` are used. Raises `DataError` if there are
+    none.
     """
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and is_record_file(path)]
     kept = [path for path in files if (match := _SPLIT_NAME.match(path.name)) is None or match[1] == split]

@@ -1,4 +1,4 @@
-"""Files of records: JSON lines (plain, gz or xz), a JSON array, parquet. Read as a stream, written whole or not."""
+"""Files of records: JSON lines (plain, gz or xz), a JSON array, Parquet. Read as a stream, written atomically."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """A record that was left out, where it stands (first line is 1) and why.
+    """A record that was skipped, its location (the first line is 1) and the reason.
 
-    `num_annotations`: how many of a labeling tool's annotations it took with it; None in all other forms.
+    `num_annotations`: how many of a labeling tool's annotations were lost with it; None in all other formats.
     """
 
     path: str
@@ -45,20 +45,20 @@ OnSkip = Callable[[Skipped], None]
 
 
 class SkipLog:
-    """Raises what is wrong with a record, or passes it on as `Skipped`; what nobody collects ends in a warning."""
+    """Raises errors in records, or passes them on as `Skipped`; if nobody collects them, a warning is logged."""
 
     def __init__(self, path: Path | str, *, skip_bad: bool, on_skip: OnSkip | None) -> None:
         self.path, self.skip_bad, self.on_skip = str(path), skip_bad, on_skip
         self._reasons = Reasons()
 
     def refuse(self, error: RecordError) -> None:
-        """A record that breaks the rules: an error, unless the caller chose to skip such records."""
+        """A malformed record: an error, unless the caller chose to skip such records."""
         if not self.skip_bad:
             raise error
         self.leave_out(error.line, str(error))
 
     def leave_out(self, line: int, message: str, num_annotations: int | None = None) -> None:
-        """A record that is left out whatever the caller chose: it is well formed but holds nothing to use."""
+        """A record that is skipped whatever the caller chose: it is well formed but contains nothing usable."""
         if self.on_skip is not None:
             skipped = Skipped(path=self.path, line=line, message=message, num_annotations=num_annotations)
             self.on_skip(skipped)
@@ -72,12 +72,12 @@ class SkipLog:
 
 
 def is_record_file(path: Path) -> bool:
-    """Whether the name ends as a file of records does."""
+    """Whether the name has the suffix of a file of records."""
     return path.name.endswith(SUFFIXES)
 
 
 def open_binary(path: Path) -> BinaryIO:
-    """Open for reading, decompressing by suffix. Raises `DataError` where there is no such file."""
+    """Open for reading, decompressing by suffix. Raises `DataError` if there is no such file."""
     try:
         if path.suffix == ".gz":
             return cast(BinaryIO, gzip.open(path, "rb"))
@@ -85,13 +85,13 @@ def open_binary(path: Path) -> BinaryIO:
             return cast(BinaryIO, lzma.open(path, "rb"))
         return path.open("rb")
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist. Give the path of a file that does.") from None
+        raise DataError(f"{path} does not exist. Give the path of an existing file.") from None
     except (IsADirectoryError, PermissionError) as error:
         raise DataError(f"{path} cannot be read: {error.strerror}. Give a file that can be read.") from None
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file with their numbers from 1. Raises `RecordError` where a compressed file breaks off."""
+    """The lines of a file with their numbers from 1. Raises `RecordError` if a compressed file is truncated."""
     number = 0
     with open_binary(path) as handle:
         try:
@@ -103,8 +103,8 @@ def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
                 line=number + 1,
                 field="(compressed file)",
                 value=str(error),
-                rule="the file is damaged or was cut off here",
-                remedy="Fetch or write the file again.",
+                rule="the file is corrupted or truncated here",
+                remedy="Download or write the file again.",
             ) from None
 
 
@@ -148,7 +148,7 @@ def _line_rows(path: Path, log: SkipLog) -> Iterator[tuple[int, dict[str, Any]]]
                 continue
             yield number, row
     except RecordError as error:
-        # Nothing can be read after the place where a compressed file breaks off.
+        # Nothing can be read after the point where a compressed file is truncated.
         log.refuse(error)
 
 
@@ -177,7 +177,7 @@ def _array_rows(path: Path, log: SkipLog) -> Iterator[tuple[int, dict[str, Any]]
 def read_rows(path: Path | str, log: SkipLog | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
     """Every object of a file of records with its line (or row) number, unvalidated.
 
-    What is no object goes to `log`; without one the first of them raises `RecordError`.
+    Non-objects go to `log`; without one the first of them raises `RecordError`.
     """
     path = Path(path)
     log = SkipLog(path, skip_bad=False, on_skip=None) if log is None else log
@@ -186,7 +186,7 @@ def read_rows(path: Path | str, log: SkipLog | None = None) -> Iterator[tuple[in
             f"{path} is not a file of records: its name must end in {', '.join(SUFFIXES)}. Rename or convert it."
         )
     if not path.exists():
-        raise DataError(f"{path} does not exist. Give the path of a file that does.")
+        raise DataError(f"{path} does not exist. Give the path of an existing file.")
     if path.suffix == ".parquet":
         yield from read_parquet_rows(path)
     elif not path.name.endswith((".json", ".json.gz")) or not _is_array(path):
@@ -196,7 +196,7 @@ def read_rows(path: Path | str, log: SkipLog | None = None) -> Iterator[tuple[in
 
 
 def record_error(path: Path | str, line: int, error: ValidationError) -> RecordError:
-    """All that is wrong with one record as one error: its first fault named in full, the others after it."""
+    """All faults of one record as one error: the first one in full, then the others."""
     faults = [
         (
             ".".join(str(part) for part in fault["loc"]) or "(record)",
@@ -216,9 +216,8 @@ def read_records(
 ) -> Iterator[Model]:
     """Stream the records of a file, validated.
 
-    Raises `RecordError` at the first bad record, or, with `skip_bad`, leaves it out and tells `on_skip` (one warning at
-    the end if there is none).
-    Raises `DataError` for a file that is missing or of another kind.
+    Raises `RecordError` at the first bad record, or, with `skip_bad`, skips it and passes it to `on_skip` (or logs one
+    warning at the end if that is None). Raises `DataError` for a file that is missing or of another type.
     """
     log = SkipLog(path, skip_bad=skip_bad, on_skip=on_skip)
     for number, row in read_rows(path, log):
@@ -232,14 +231,14 @@ def read_records(
 
 
 def record_line(record: BaseModel) -> str:
-    """One record as one line of JSON, fields at their defaults left out; read again it is the same record."""
+    """One record as one line of JSON, omitting fields at their defaults; reading it gives the same record."""
     return json.dumps(record.model_dump(exclude_defaults=True), ensure_ascii=False, default=str)
 
 
 @contextmanager
 def _compressed(path: Path, handle: BinaryIO) -> Iterator[BinaryIO]:
     if path.suffix == ".gz":
-        # No name and no time in the header: the same records give the same bytes.
+        # No name or time in the header: the same records give the same bytes.
         with gzip.GzipFile(filename="", fileobj=handle, mode="wb", mtime=0) as compressed:
             yield cast(BinaryIO, compressed)
     elif path.suffix == ".xz":
@@ -250,10 +249,9 @@ def _compressed(path: Path, handle: BinaryIO) -> Iterator[BinaryIO]:
 
 
 def write_records(path: Path | str, records: Iterable[BaseModel]) -> int:
-    """Write records in the place of `path`, whole or not at all; gz, xz and parquet by suffix. Returns how many.
+    """Write records to `path` atomically; gz, xz and Parquet by suffix. Returns how many.
 
-    Raises `StorageError` where the disk refuses, `DataError` for a suffix that no reader knows. Parquet is collected in
-    memory first.
+    Raises `StorageError` if writing fails, `DataError` for an unknown suffix. Parquet is collected in memory first.
     """
     path = Path(path)
     if not path.name.endswith((".jsonl", ".jsonl.gz", ".jsonl.xz", ".parquet")):
@@ -267,9 +265,9 @@ def write_records(path: Path | str, records: Iterable[BaseModel]) -> int:
 
 
 def write_rows(path: Path | str, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Write plain objects as JSON lines in the place of `path`, whole or not at all; gz and xz by suffix.
+    """Write plain objects as JSON lines to `path` atomically; gz and xz by suffix.
 
-    `read_rows` gives them back. Returns how many. Raises `StorageError` where the disk refuses.
+    `read_rows` reads them back. Returns how many. Raises `StorageError` if writing fails.
     """
     return _write_lines(Path(path), (json.dumps(row, ensure_ascii=False) for row in rows))
 

@@ -1,4 +1,4 @@
-"""One process at a time in a run's folder; the lock dies with its process, however that ends."""
+"""One process at a time in a run's folder; the lock ends with its process, however that ends."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ LOCK_NAME = "run.lock"
 
 
 class FolderLock:
-    """The lock of `folder`, held from the making of this object until `release` or the end of the process.
+    """The lock of `folder`, held from the creation of this object until `release` or the end of the process.
 
-    The operating system keeps it (flock), so that one left by a killed process holds nobody up. The file says who has
-    it. Raises `StorageError` where another process, or another run in this one, has it.
+    The operating system manages it (flock), so a killed process leaves no stale lock. The file says who holds it.
+    Raises `StorageError` if another process, or another run in this one, holds it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -43,7 +43,7 @@ class FolderLock:
                 holder = self._describe_holder(file)
                 os.close(file)
                 raise StorageError(holder) from None
-            # Whoever had it may have removed the file between our opening and our locking it.
+            # The previous holder may have removed the file between our opening and locking it.
             if self.path.exists() and os.path.samestat(os.fstat(file), self.path.stat()):
                 return file
             os.close(file)
@@ -57,7 +57,7 @@ class FolderLock:
         return f"{self.path.parent} is in use by {who}. Nothing was changed. Wait for it, or choose another folder."
 
     def release(self) -> None:
-        """Give the lock back; a second call does nothing."""
+        """Release the lock; a second call does nothing."""
         if self._file is not None:
             self.path.unlink(missing_ok=True)
             os.close(self._file)

@@ -1,4 +1,4 @@
-"""What a verb may write over: nothing that it did not make itself, unless it is told to."""
+"""What a command may overwrite: nothing, unless told to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tutelage.errors import StorageError
 
 
 def require_free_file(path: Path, *, inputs: Iterable[Path | str] = (), overwrite: bool) -> None:
-    """Refuse to write `path` where something is: before the work, so that none is lost.
+    """Refuse to write to an existing `path`; checked before the work, so that no work is lost.
 
     One of the `inputs` is refused even with `overwrite`. Raises `StorageError`.
     """
@@ -20,6 +20,6 @@ def require_free_file(path: Path, *, inputs: Iterable[Path | str] = (), overwrit
         raise StorageError(f"cannot write {path}: it is a folder. Nothing was changed. Give the name of a file.")
     if path.exists() and not overwrite:
         raise StorageError(
-            f"cannot write {path}: there is such a file. Nothing was changed. Choose another --out, or replace it with "
+            f"cannot write {path}: the file exists. Nothing was changed. Choose another --out, or replace it with "
             "--overwrite."
         )

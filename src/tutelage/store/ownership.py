@@ -1,4 +1,4 @@
-"""Whose folder it is: what a run was started with stands in run.json, and nothing that it did not write is replaced."""
+"""Ownership of folders: run.json records what a run was started with, and only files it wrote are ever replaced."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NUM_SHOWN = 5
 
 
 def require_unowned_inputs(out: Path, inputs: Mapping[str, Path | str]) -> None:
-    """Refuse inputs that lie in the folder to write, by their key. Raises `StorageError`."""
+    """Refuse inputs inside the output folder, naming their key. Raises `StorageError`."""
     folder = out.resolve()
     for key, source in inputs.items():
         path = Path(source)
@@ -31,10 +31,10 @@ def require_unowned_inputs(out: Path, inputs: Mapping[str, Path | str]) -> None:
 def require_own_folder(
     out: Path, own_names: Collection[str] = (), *, may_hold_others: bool = False, how_else: str = ""
 ) -> None:
-    """Refuse to begin where there are files that this program did not write. Raises `StorageError`.
+    """Refuse to start in a folder with files that this program did not write. Raises `StorageError`.
 
-    With `may_hold_others`, only files under the names that the run itself will write are refused. `how_else` ends the
-    message with another remedy than another folder.
+    With `may_hold_others`, only files with names that the run itself will write are refused. `how_else` adds a remedy
+    to the message besides another folder.
     """
     if not out.exists():
         return
@@ -45,24 +45,24 @@ def require_own_folder(
     if foreign:
         more = f" and {len(foreign) - _NUM_SHOWN} more" if len(foreign) > _NUM_SHOWN else ""
         raise StorageError(
-            f"{out} holds files that no run wrote: {', '.join(foreign[:_NUM_SHOWN])}{more}. Nothing was changed. "
+            f"{out} contains files that no run wrote: {', '.join(foreign[:_NUM_SHOWN])}{more}. Nothing was changed. "
             f"Choose an empty or new folder{how_else}."
         )
 
 
 def new_identity(**facts: Any) -> dict[str, Any]:
-    """What run.json will hold: `facts`, and an id that no other run has."""
+    """The contents of run.json: `facts`, and a unique id."""
     return {"run_id": secrets.token_hex(8), **facts}
 
 
 def write_identity(out: Path, identity: Mapping[str, Any]) -> None:
-    """Write run.json, whole or not at all."""
+    """Write run.json atomically."""
     with atomic_file(out / IDENTITY_NAME) as handle:
         handle.write(json.dumps(identity, indent=1, ensure_ascii=False).encode() + b"\n")
 
 
 def read_identity(out: Path, keys: Iterable[str]) -> dict[str, Any] | None:
-    """What run.json holds; None where there is none. Raises `CheckpointError` where it cannot be ours."""
+    """The contents of run.json; None if there is none. Raises `CheckpointError` if it cannot be ours."""
     path = out / IDENTITY_NAME
     if not path.exists():
         return None
@@ -72,7 +72,7 @@ def read_identity(out: Path, keys: Iterable[str]) -> dict[str, Any] | None:
         found = None
     if not isinstance(found, dict) or any(key not in found for key in ("run_id", *keys)):
         raise CheckpointError(
-            f"{path} is corrupted or was not written by this program, so that nobody knows what {out} was started "
+            f"{path} is corrupted or was not written by this program, so it is unknown what {out} was started "
             "with. Restore it, or start a new run in another folder."
         )
     return found

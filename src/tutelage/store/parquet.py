@@ -1,4 +1,4 @@
-"""Rows from and to parquet, through pyarrow where it is installed."""
+"""Rows from and to Parquet, with pyarrow if it is installed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _pyarrow() -> Any:
 
 def without_nulls(value: Any) -> Any:
     """The value without keys that are null, at every depth."""
-    # A column has a cell for every row: where a record had no such key, the cell is null.
+    # A column has a cell for every row: if a record had no such key, the cell is null.
     if isinstance(value, dict):
         return {key: without_nulls(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
@@ -33,7 +33,7 @@ def without_nulls(value: Any) -> Any:
 
 
 def read_parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a parquet file with their numbers from 1, in batches; null cells are left out. Raises `DataError`."""
+    """The rows of a parquet file with their numbers from 1, in batches; null cells are omitted. Raises `DataError`."""
     pyarrow = _pyarrow()
     number = 0
     try:
@@ -45,7 +45,7 @@ def read_parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     except (pyarrow.ArrowInvalid, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
-            f"{path} cannot be read as parquet after row {number}: {reason}. Fetch or write the file again."
+            f"{path} cannot be read as parquet after row {number}: {reason}. Download or write the file again."
         ) from None
 
 
@@ -59,7 +59,7 @@ def _without_empty_mappings(value: Any) -> Any:
 
 
 def write_parquet(handle: BinaryIO, rows: list[dict[str, Any]], path: Path) -> int:
-    """Write all rows to an open file; returns how many. Raises `DataError` where a key has values of several types."""
+    """Write all rows to an open file; returns how many. Raises `DataError` if a key has values of several types."""
     pyarrow = _pyarrow()
     rows = [_without_empty_mappings(row) for row in rows]
     try:

@@ -19,7 +19,7 @@ __all__ = ["RunFolder", "atomic_directory", "clean_partial", "versions"]
 
 
 def _plain(value: Any) -> Any:
-    """Numbers of other libraries as Python's; what JSON has no word for (NaN, infinities) as null."""
+    """Numbers of other libraries as Python's; what JSON cannot represent (NaN, infinities) as null."""
     if hasattr(value, "item") and callable(value.item) and getattr(value, "ndim", 0) == 0:
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
@@ -36,10 +36,10 @@ def _json(value: Any) -> bytes:
 
 
 class RunFolder:
-    """One run on disk. Metrics and samples are appended line by line, all else is written whole or not at all."""
+    """One run on disk. Metrics and samples are appended line by line, everything else is written atomically."""
 
     def __init__(self, path: Path | str, *, trackers: Sequence[Tracker] = ()) -> None:
-        """Create the folder where it is missing and remove what a killed run left half written."""
+        """Create the folder if it is missing and remove what a killed run left half-written."""
         self._place(path, trackers)
         with storage_refusals(self.path, "Nothing was written."):
             self.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path | str) -> RunFolder:
-        """A run to read: nothing on disk is changed. Raises `DataError` where there is no run."""
+        """Open a run for reading: nothing on disk is changed. Raises `DataError` if there is no run."""
         run = cls.__new__(cls)
         run._place(path, ())
         if not run.metrics_path.exists() and not run.summary_path.exists():
@@ -74,7 +74,7 @@ class RunFolder:
             handle.write(text.encode())
 
     def read_config(self) -> dict[str, Any]:
-        """The resolved configuration, {} where there is none."""
+        """The resolved configuration, {} if there is none."""
         if not self.config_path.exists():
             return {}
         return yaml.safe_load(self.config_path.read_text(encoding="utf-8")) or {}
@@ -90,23 +90,23 @@ class RunFolder:
         return json.dumps(_plain(summary), ensure_ascii=False, allow_nan=False, indent=2).encode() + b"\n"
 
     def read_summary(self) -> dict[str, Any]:
-        """The outcome of the run, {} where it has not ended."""
+        """The outcome of the run, {} if it has not finished."""
         return json.loads(self.summary_path.read_bytes()) if self.summary_path.exists() else {}
 
     def log_metrics(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Append {"step": step, **metrics} and pass it to the trackers. Non-finite numbers are written as null."""
-        assert "step" not in metrics, "the step is given beside the metrics"
+        assert "step" not in metrics, "the step is passed separately from the metrics"
         self._append(self.metrics_path, [{"step": step, **metrics}])
         for tracker in self.trackers:
             tracker.log(step, metrics)
 
     def log_samples(self, samples: Iterable[Mapping[str, Any]], *, step: int | None = None) -> None:
-        """Append one line a sample, marked with `step` where given; `truncate_to` cuts only lines with a step."""
+        """Append one line per sample, marked with `step` if given; `truncate_to` removes only lines with a step."""
         marked = [{"step": step, **sample} if step is not None else dict(sample) for sample in samples]
         self._append(self.samples_path, marked)
 
     def log_timings(self, step: int, timings: Mapping[str, Any]) -> None:
-        """Append what a step took, apart from the metrics: a run that is repeated gives other seconds."""
+        """Append a step's timings, separate from the metrics: a repeated run gives different timings."""
         self._append(self.timings_path, [{"step": step, **timings}])
         for tracker in self.trackers:
             tracker.log(step, timings)
@@ -120,7 +120,7 @@ class RunFolder:
             handle.write(b"".join(_json(row) + b"\n" for row in rows))
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Every line of metrics.jsonl; a last line that was cut off by a kill is left out. Raises `RecordError`."""
+        """Every line of metrics.jsonl; a last line truncated by a kill is skipped. Raises `RecordError`."""
         return list(_lines(self.metrics_path))
 
     def read_samples(self) -> list[dict[str, Any]]:
@@ -128,12 +128,12 @@ class RunFolder:
         return list(_lines(self.samples_path))
 
     def close(self) -> None:
-        """Close the trackers; the files need no closing."""
+        """Close the trackers; the files do not need closing."""
         for tracker in self.trackers:
             tracker.close()
 
     def truncate_to(self, step: int) -> None:
-        """Drop what was logged after `step`, as a run that resumes from there will write it again."""
+        """Remove what was logged after `step`, since a run that resumes from there will write it again."""
         for path in (self.metrics_path, self.samples_path, self.timings_path):
             if path.exists():
                 with atomic_file(path) as handle:
@@ -161,7 +161,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _cut_half_line(path: Path) -> None:
-    """Cut what follows the last newline: a kill in the middle of a write must not spoil the next line."""
+    """Remove what follows the last newline: a kill in the middle of a write must not corrupt the next line."""
     if not path.exists():
         return
     with path.open("r+b") as handle:

@@ -1,4 +1,4 @@
-"""Mirrors of the metrics where the user asks for them: TensorBoard, Weights & Biases. metrics.jsonl is the source."""
+"""Optional mirrors of the metrics: TensorBoard, Weights & Biases. metrics.jsonl is the source."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tutelage.errors import ConfigError
 
 
 class Tracker(Protocol):
-    """What a run passes its metrics to, beside its own file."""
+    """What a run passes its metrics to, in addition to its own file."""
 
     def log(self, step: int, metrics: Mapping[str, Any]) -> None: ...
 
@@ -25,7 +25,7 @@ def _require(module: str, tracker: str) -> Any:
     except ImportError:
         raise ConfigError(
             f"tracker {tracker!r} needs a package that is not installed. "
-            "Run: pip install 'tutelage[track]', or leave the tracker out."
+            "Run: pip install 'tutelage[track]', or omit the tracker."
         ) from None
 
 
@@ -57,7 +57,7 @@ class TensorBoardTracker:
 
 
 class WandbTracker:
-    """Metrics as a Weights & Biases run; the only part that talks to a network, and only when asked for."""
+    """Metrics as a Weights & Biases run; the only part that uses the network, and only on request."""
 
     def __init__(self, folder: Path, *, config: Mapping[str, Any], name: str) -> None:
         wandb = _require("wandb", "wandb")

@@ -1,4 +1,4 @@
-"""What a run ran on: versions of everything that can change its numbers."""
+"""The environment of a run: versions of everything that can change its results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PACKAGES = ("tutelage", "torch", "transformers", "tokenizers", "safetensors", "
 
 
 def versions() -> dict[str, str]:
-    """Python, platform, installed packages and, in a checkout, the git commit ("+changes" where files differ)."""
+    """Python, platform, installed packages and, in a checkout, the git commit ("+changes" if files differ)."""
     facts = {"python": platform.python_version(), "platform": platform.platform(), "cpus": str(os.cpu_count())}
     for package in _PACKAGES:
         try:
@@ -35,7 +35,7 @@ def git_commit(folder: Path) -> str | None:
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
-    # A package installed inside somebody's project is not tracked by that project's commit.
+    # A package installed inside another project is not tracked by that project's commit.
     if not git("ls-files", "."):
         return None
     commit = git("rev-parse", "HEAD")

@@ -155,7 +155,7 @@ class ArgillaReader:
         return Demonstration(prompt=prompt.text, messages=prompt.messages, response=value)
 
     def _require_sole(self, question: str, ranks: Iterable[str]) -> None:
-        """Raise UnusableRow if another question ranks the same, whoever answered it: it may be the one that counts."""
+        """Raise UnusableRow if another question ranks the same, answered by anyone: it may be the one that counts."""
         others = [*self.questions.items(), *(self.settings.ranked.items() if self.settings else ())]
         if any(name != question and len(names.intersection(ranks)) > 1 for name, names in others):
             raise UnusableRow(RIVALS)

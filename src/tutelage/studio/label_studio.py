@@ -165,7 +165,7 @@ class LabelStudioReader:
         return self._sides(data, result) if kind == "pairwise" else (self._list_key(data, result),)
 
     def _require_sole(self, row: Row, result: Row, judged: tuple[str, ...]) -> None:
-        """Raise UnusableRow if another control may judge the same, whoever answered it: it may be what counts."""
+        """Raise UnusableRow if another control may judge the same, answered by anyone: it may be what counts."""
         if self.config is not None and result.get("from_name") not in self.config.controls:
             raise UnusableRow(f"the configuration has no control named {result.get('from_name')!r}")
         for name, control in self._controls(row).items():

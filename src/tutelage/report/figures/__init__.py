@@ -1,1 +1,1 @@
-"""What figures are made of: panels, lines, an exhibit of a page."""
+"""Building blocks of figures: panels, lines, exhibits."""

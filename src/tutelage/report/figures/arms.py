@@ -1,4 +1,4 @@
-"""Panels that compare policies: a row each where the run has one model size, a line each over several sizes."""
+"""Panels that compare policies: a row each if the run has one model size, else a line each over sizes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BySize = Mapping[str, Mapping[str, Estimate]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AxisScale:
-    """How numbers are written on the axis and beside marks, what the axis spans, and where a dashed line stands."""
+    """The format of numbers on the axis and next to marks, the axis range, and the position of a dashed line."""
 
     form: Form
     tick_form: Form
@@ -31,7 +31,7 @@ class AxisScale:
 def span(
     estimates: Sequence[Estimate], *, baseline: float | None = None, floor: float | None = None
 ) -> tuple[float, float]:
-    """Limits that hold every interval of `estimates` (and the baseline) with some air, the same for all panels."""
+    """Limits that contain every interval of `estimates` (and the baseline) with a margin, the same for all panels."""
     ends = [end for found in estimates for end in (found.low, found.mean, found.high) if end is not None]
     ends += [baseline] if baseline is not None else []
     low, high = min(ends), max(ends)
@@ -41,7 +41,7 @@ def span(
 
 
 def arms_panel(name: str, title: str, found: BySize, scale: AxisScale, *, is_alone: bool = False) -> Panel:
-    """One panel: policies by model size, or one below the other. `is_alone`: it has the whole measure to itself."""
+    """One panel: policies by model size, or one below the other. `is_alone`: it takes the full width."""
     make = _size_drawing if len(found) > 1 else _row_drawing
     drawing = make(name, title, found, scale)
     if not is_alone:

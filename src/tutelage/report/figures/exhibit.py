@@ -1,4 +1,4 @@
-"""A figure of the page: panels, what the paper saw, what this run saw, the numbers, the files."""
+"""A figure of the page: panels, the paper's result, this run's result, the numbers, the files."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tutelage.report.figures.panels import Panel
 from tutelage.report.measured import Row
 from tutelage.report.tables import Table
 
-# Rows at places along an axis, in order.
+# Rows along an axis, in order.
 Along = list[tuple[float, Row]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exhibit:
-    """Panels with one caption; `further`: panels that wait behind a click; `source`: the files drawn from.
+    """Panels with one caption; `further`: panels shown on a click; `source`: the files used.
 
-    `arms`: the legend that all panels share. `saw`: what the paper saw, `here`: what this run saw, a sentence each;
-    `after`: the paper's own figure. `name`: of its files, "" where it has none.
+    `arms`: the legend shared by all panels. `saw`: the paper's result, `here`: this run's, one sentence each; `after`:
+    the paper's own figure. `name`: of its files, "" if it has none.
     """
 
     panels: tuple[Panel, ...]
@@ -38,7 +38,7 @@ class Exhibit:
 
 
 def source_of(rows: Iterable[Row]) -> str:
-    """The files that the rows stand in, and those of the raw rows that they average."""
+    """The files that contain the rows, and those of the raw rows that they average."""
     rows = list(rows)
     files = list(dict.fromkeys(row.estimate.source.split("#")[0] for row in rows))
     raw = [file for file in dict.fromkeys(row.estimate.raw for row in rows) if file and file not in files]

@@ -1,4 +1,4 @@
-"""Panels of one number along a coefficient, an epoch or a distance: marks with intervals, a line between them."""
+"""Panels of one number against a coefficient, an epoch or a distance: marks with intervals, joined by a line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tutelage.report.themed_svg import Drawing, colour
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """Estimates at places along the axis, in order; `is_hollow`: drawn as outlines, for a second kind of number."""
+    """Estimates along the axis, in order; `is_hollow`: drawn as outlines, for a second kind of number."""
 
     label: str
     role: str
@@ -28,7 +28,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """A curve beside the points: values at distances."""
+    """A fitted curve through the points: values at distances."""
 
     role: str
     places: np.ndarray
@@ -36,7 +36,7 @@ class Fitted:
 
 
 def steps_panel(name: str, title: str, axis: str, series: Sequence[Series], tick_form: Form) -> Panel:
-    """Series over evenly spaced places, each labelled: coefficients lie on no common scale, and 0 is one of them."""
+    """Series over evenly spaced, labeled positions: coefficients have no common scale, and 0 is one of them."""
     places = sorted({place for shown in series for place, _ in shown.points})
 
     def paint(axes: Axes) -> None:
@@ -63,7 +63,7 @@ def distance_panel(name: str, title: str, series: Sequence[Series], curves: Sequ
             axes.plot(curve.places, curve.values, color=colour(curve.role), linewidth=1, linestyle=(0, (1, 1.5)))
         square_root_axis(axes, max(place for shown in series for place, _ in shown.points))
         axes.legend(loc="best", handlelength=1.4)
-        _finish(axes, title, "KL to the initial policy, nats a response (square-root axis)", tick_form)
+        _finish(axes, title, "KL to the initial policy, nats per response (square-root axis)", tick_form)
 
     size = (WIDE_WIDTH, PANEL[1] + 0.6)
     wide = Drawing(name=name, description=_description(title, series), size=size, paint=paint)
@@ -99,7 +99,7 @@ def _finish(axes: Axes, title: str, axis: str, tick_form: Form) -> None:
 
 
 def square_root_axis(axes: Axes, largest: float) -> None:
-    """The x axis from 0, evenly spaced in the square root, over which score against KL is nearly straight."""
+    """An x axis from 0, evenly spaced in the square root, on which score against KL is nearly straight."""
     axes.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0.0)), np.square))
     end = max(largest, 1e-3) * 1.05
     axes.set_xlim(0, end)

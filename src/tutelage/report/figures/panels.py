@@ -1,4 +1,4 @@
-"""The figures of a run's outcome: who is preferred, how responses are rated, what the reward model knows, the cost."""
+"""The figures of a run's results: win rates, ratings, reward-model accuracy, cost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tutelage.report.measured import Estimate
 from tutelage.report.notation import Form, duration, percent, readable
 from tutelage.report.themed_svg import Drawing, colour, draw
 
-# Inches at 72 units; the page gives a panel one column and a wide panel the whole measure.
+# Inches at 72 units; on the page a panel takes one column and a wide panel the full width.
 PANEL = (3.9, 2.75)
 WIDE_WIDTH, NARROW_WIDTH = 8.2, 4.3
 _PERCENT_TICKS = FuncFormatter(lambda value, _: f"{100 * value:.0f} %")
@@ -23,9 +23,9 @@ _PERCENT_TICKS = FuncFormatter(lambda value, _: f"{100 * value:.0f} %")
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One drawing; `narrow` takes its place on a small screen where the wide one would become too small to read.
+    """One drawing; `narrow` replaces it on small screens, where the wide one would be too small to read.
 
-    Each is drawn once, when it is first asked for.
+    Each is drawn once, on first use.
     """
 
     drawing: Drawing
@@ -46,7 +46,7 @@ def panel(name: str, description: str, size: tuple[float, float], paint: Callabl
 
 
 def arm_dots(name: str, title: str, estimates: Mapping[str, Estimate], form: Form) -> Panel:
-    """One dot an arm, for quantities whose zero means nothing: the axis shows only the range that they span."""
+    """One dot per arm, for quantities without a meaningful zero: the axis covers only their range."""
 
     def paint(axes: Axes) -> None:
         means = [estimate.mean for estimate in estimates.values()]
@@ -74,7 +74,7 @@ def _row_labels(axes: Axes, labels: Sequence[str]) -> None:
 
 
 def reward_model_figure(shares: Mapping[str, Estimate]) -> Panel:
-    """How often the reward model agrees with labelers, beside how often labelers agree with each other."""
+    """How often the reward model agrees with labelers, and how often labelers agree with each other."""
     roles = {"Training labelers": "training", "Held-out labelers": "held-out"}
 
     def paint(axes: Axes) -> None:
