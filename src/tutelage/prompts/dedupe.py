@@ -22,8 +22,8 @@ _DOTTED_I = re.compile("i\u0307+")  # the lowercase of the Turkish capital I wit
 def normalised(text: str) -> str:
     """Text as compared for repeats: composed characters, lowercase, whitespace as single spaces, nothing invisible.
 
-    Lowercase is that of `str.lower`: case folding would turn ß into ss, but "Maßen" is not "Massen". Two of its
-    results depend on context and are corrected: a final sigma is a sigma, and the Turkish capital İ is an i.
+    Lowercase is that of `str.lower`: case folding would turn ß into ss, but "Maßen" is not "Massen". Two of its results
+    depend on context and are corrected: a final sigma is a sigma, and the Turkish capital İ is an i.
     """
     if text.isascii():
         return " ".join(text.lower().split())
