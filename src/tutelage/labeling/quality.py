@@ -144,7 +144,7 @@ class Week:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """One labeler over time: each week, and the first half of their judgements against the second.
+    """One labeler over time: each week, and the first half of their judgments against the second.
 
     `has_drifted` only if the 95 % intervals of the two halves do not overlap.
     """
