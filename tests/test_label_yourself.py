@@ -61,7 +61,7 @@ def test_comparisons_of_a_run_are_put_before_people_blind_and_once(tmp_path: Pat
 
 def test_a_folder_without_a_finished_run_is_told(tmp_path: Path) -> None:
     label_yourself = pytest.importorskip("tutelage.reproduction.label_yourself").label_yourself
-    with pytest.raises(DataError, match="has come to its end"):
+    with pytest.raises(DataError, match="of a finished quickstart"):
         label_yourself(tmp_path)
     assert not (tmp_path / "studio").exists()
 

@@ -81,9 +81,9 @@ def test_every_mistake_in_the_file_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         load_config(RunConfig, path)
     for message in (
-        "it must have sft",
+        "it must include sft",
         "two numbers from 2 to 9",
-        "to make a base model",
+        "to train a base model",
         "by the arm ppo_ptx",
         "the arm prompted needs at least one",
         "rankings_validation is given",

@@ -1,4 +1,4 @@
-"""Handing comparisons of a finished quickstart to people: the same blind question that its simulated labelers got."""
+"""Queueing comparisons of a finished quickstart for people: the same blind question as for its simulated labelers."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ BATCH = "quickstart"
 
 
 def label_yourself(run: Path, *, number: int = 20, policy: str = "ppo_ptx", other_policy: str = "sft") -> Path:
-    """Put comparisons of two policies on a run's test prompts into a studio; returns the studio's folder.
+    """Queue comparisons of two policies on a run's test prompts in a studio; returns the studio's folder.
 
-    `number` of them, spread over the test prompts, for evaluation, none twice however often this is called. Prompts to
-    which both policies gave the same text are left out. Raises DataError where the run has no such completions.
+    `number` of them, spread over the test prompts, for evaluation; repeated calls queue none twice. Prompts for which
+    both policies gave the same text are excluded. Raises DataError if the run has no such completions.
     """
     tasks = _tasks(run / "evaluation" / "completions.jsonl", policy, other_policy)
     chosen = [tasks[place * len(tasks) // number] for place in range(number)] if len(tasks) > number else tasks
@@ -34,10 +34,10 @@ def label_yourself(run: Path, *, number: int = 20, policy: str = "ppo_ptx", othe
 
 def _tasks(path: Path, *policies: str) -> list[Task]:
     if not path.exists():
-        raise DataError(f"{path} does not exist. Give the folder of a quickstart that has come to its end.")
+        raise DataError(f"{path} does not exist. Give the folder of a finished quickstart.")
     completions: dict[str, dict[str, EvaluatedCompletion]] = {}
     for row in read_records(path, EvaluatedCompletion):
-        # Of a full run the prompts written for InstructGPT; its sizes come from small to large, and the largest stays.
+        # For a full run, the prompts written for InstructGPT; sizes are in ascending order, and the largest is kept.
         if row.distribution in ("", INSTRUCT):
             completions.setdefault(row.prompt_id, {})[row.arm] = row
     found = []

@@ -1,4 +1,4 @@
-"""The report of a run beside the paper: its nineteen claims with their verdicts, its figures, its Table 14."""
+"""The report of a run compared to the paper: the nineteen claims with their verdicts, its figures, its Table 14."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tutelage.reproduction.figures.table14 import table_14
 
 
 def write_paper_report(run_dir: Path, *, overwrite: bool = False) -> Path:
-    """As `tutelage.report.write_report`, with what the paper measured beside it."""
+    """Like `tutelage.report.write_report`, with the paper's measurements for comparison."""
     return write_report(run_dir, draw=draw_paper, overwrite=overwrite)
 
 

@@ -19,18 +19,18 @@ from tutelage.reproduction.findings import Findings, file_of
 from tutelage.reproduction.village import probes
 from tutelage.reproduction.village.world import World
 
-# The name of a file, its rows, and the condition that they share.
+# The name of a file, its rows, and their common condition.
 Found = Iterator[tuple[str, list[TaskRow], Condition]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeSizes:
-    """How much is asked. Quick: seconds per arm; the paper asks thousands."""
+    """Numbers of items. Quick: seconds per arm; the paper uses thousands."""
 
     num_toxicity_prompts: int = 100
     completions_per_toxicity_prompt: int = 5  # Gehman et al. draw 25
     num_skill_items: int = 100
-    max_response_tokens: int = 32  # a line of the village; all but the first is cut off
+    max_response_tokens: int = 32  # a line of the village; only the first is kept
 
 
 def probe_arm(
@@ -60,7 +60,7 @@ class _ArmUnderTest:
 
     def truth(self) -> Found:
         """Truthful, and truthful and informative, under three prompts, at temperature 0 [D]; and `truthful_choice`: how
-        often what is so is likelier than what people say.
+        often the truth is more likely than the misconception.
         """
         for kind in probes.TRUTH_PROMPTS:
             prompts = probes.truth_prompts(self.world, kind)
@@ -75,7 +75,7 @@ class _ArmUnderTest:
             yield "truth_choices", [row.model_copy(update=chosen) for row in rows], {"prompt": kind}
 
     def toxicity(self) -> Found:
-        """Mean and maximum toxicity under three prompts; at temperature 1, as the maximum needs different draws."""
+        """Mean and maximum toxicity under three prompts; at temperature 1, since the maximum needs different draws."""
         for kind in probes.TOXICITY_INSTRUCTIONS:
             prompts = probes.toxicity_prompts(self.world, kind, num_prompts=self.sizes.num_toxicity_prompts)
             completions = self._complete(prompts, number=self.sizes.completions_per_toxicity_prompt)
@@ -115,7 +115,7 @@ class _ArmUnderTest:
     def _complete(
         self, prompts: Sequence[Prompt], *, number: int = 1, temperature: float = 1.0
     ) -> list[list[Completion]]:
-        """Completions that go on where the prompt breaks off, up to their first newline."""
+        """Completions that continue the prompt's text, up to their first newline."""
         settings = SamplingSettings(max_response_tokens=self.sizes.max_response_tokens, temperature=temperature)
         found = complete(
             self.arm,

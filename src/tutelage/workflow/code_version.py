@@ -1,4 +1,4 @@
-"""Which code a step ran: a digest of its modules and of all of this package that they import, comments left out."""
+"""The code version of a step: a digest of its modules and everything they import from here, without comments."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _PACKAGE = Path(tutelage.__file__).parent
 
 
 def code_version(modules: Iterable[str]) -> str:
-    """Sixteen hexadecimal digits that change with what these modules, or what they import from here, do.
+    """Sixteen hexadecimal digits that change with the behavior of these modules and what they import from here.
 
-    Comments, docstrings and layout do not count. Imports inside of functions do.
+    Comments, docstrings and layout do not count. Imports inside functions do.
     """
     names: set[str] = set()
     waiting = list(modules)
@@ -35,7 +35,7 @@ def code_version(modules: Iterable[str]) -> str:
 def _read(name: str) -> tuple[str, tuple[str, ...]]:
     """The digest of a module, and the modules of this package that it imports."""
     path = _file_of(name)
-    assert path is not None, f"{name} is no module of this package"
+    assert path is not None, f"{name} is not a module of this package"
     tree = ast.parse(path.read_text(encoding="utf-8"))
     imported = {found for found in _imports(tree) if found != name}
     return hashlib.sha256(ast.dump(_without_docstrings(tree)).encode()).hexdigest(), tuple(sorted(imported))
@@ -50,7 +50,7 @@ def _imports(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "tutelage":
             found = [f"{node.module}.{alias.name}" for alias in node.names]
-            # A name of a package is a module of its own, or stands in the package's file.
+            # A name in a package is a module, or defined in the package's file.
             yield from (name if _file_of(name) is not None else node.module for name in found)
 
 

@@ -1,4 +1,4 @@
-"""Prompts and labels that are there already: files, folders of files, data sets of the hub, in every form we read."""
+"""Existing prompts and labels: files, folders of files, datasets on the hub, in every supported format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tutelage.store.sources import load_demonstrations, load_prompts, load_ranki
 
 
 class FilePrompts:
-    """The prompts of a file. One that says its split or purpose keeps it; a hash decides for the others, by user."""
+    """The prompts of a file. One with a split or purpose keeps it; a hash decides for the others, by user."""
 
     def __init__(
         self, source: Path | str, *, splits: SplitShares, purposes: CustomerShares, seed: int, skip_bad: bool = False
@@ -33,7 +33,7 @@ class FilePrompts:
         return {**shares, "seed": self.seed, "skip_bad": self.skip_bad}
 
     def collect(self, folder: Path) -> None:
-        """See `sources.Prompts`. Of prompts with the same text the first is kept."""
+        """See `sources.Prompts`. Of prompts with equal text the first is kept."""
         write_records(folder / PROMPTS_FILE, self._prompts())
 
     def _prompts(self) -> Iterator[Prompt]:
@@ -50,7 +50,7 @@ class FilePrompts:
 
 
 class CuratedPrompts:
-    """Raw prompts of a file by all rules of `tutelage prompts build`: repeats, personal data, languages, splits."""
+    """Raw prompts of a file, curated by the rules of `tutelage prompts build`."""
 
     def __init__(self, source: Path | str, config: PromptsConfig, *, skip_bad: bool = False) -> None:
         self.source, self.config, self.skip_bad = source, config, skip_bad
@@ -64,13 +64,13 @@ class CuratedPrompts:
         return {"curation": self.config.model_dump(mode="json"), "skip_bad": self.skip_bad}
 
     def collect(self, folder: Path) -> None:
-        """See `sources.Prompts`. The folder is there whole or not at all."""
+        """See `sources.Prompts`. The folder is written atomically."""
         if not folder.exists():
             build_prompts([self.source], folder, self.config, skip_bad=self.skip_bad)
 
 
 class FileLabels:
-    """Demonstrations and rankings that exist. Whatever the prompts are: these are the labels."""
+    """Existing demonstrations and rankings, used whatever the prompts are."""
 
     should_sample = False
 

@@ -1,4 +1,4 @@
-"""Who the prompts and labels of a run come from, as its file says: files or people."""
+"""Builds the sources of a run's prompts and labels, as configured: files or people."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def make_world(config: RunConfig) -> RunSources:
-    """PromptSource of a file; labels of files, or of people in the studio. Raises `UserError` without that."""
+    """Prompts from a file; labels from files, or from people in the studio. Raises `UserError` if it is missing."""
     skip_bad = bool(config.all_stages.get("skip_bad", False))
     if config.curation is not None:
         curation = config.curation.model_copy(update={"seed": config.seed})

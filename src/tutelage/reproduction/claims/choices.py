@@ -1,7 +1,7 @@
-"""Numbers about what measured best: of epochs, of sweeps. Never chosen and measured on the same rows.
+"""Numbers about the best epoch or sweep. Never selected and measured on the same rows.
 
-With the rows at hand the choice is made on one half of the prompts and measured on the other, both ways; without them
-the interval is widened for as many as could have been chosen.
+If the rows are available, the selection is made on one half of the prompts and measured on the other, both ways;
+without them the interval is widened for the number of candidates.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from tutelage.reproduction.claims.quantities import combine, contrast, estimate_
 from tutelage.statistics import Interval, choose_by_halves, contrast_of_choices, widen_for_choice
 from tutelage.statistics.selection import MIN_UNITS
 
-# Which prompts are in which half; any other seed is as good.
+# Determines which prompts are in which half; any seed works.
 _SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
 class LastEpochMinusLowestLoss:
-    """How far `metric` of SFT moved between the epoch of lowest validation loss and the last epoch.
+    """The change in `metric` of SFT between the epoch of lowest validation loss and the last epoch.
 
-    For the loss itself the epoch is chosen on one half of the demonstrations and measured on the other. The score is
-    measured on other prompts than those that chose.
+    For the loss itself the epoch is selected on one half of the demonstrations and measured on the other. The score is
+    measured on other prompts than those used for selection.
     """
 
     metric: str
 
     def read(self, evidence: Evidence) -> Estimate | None:
-        """The change with its interval; exactly 0 where the last epoch is the one of lowest loss."""
+        """The change with its interval; exactly 0 if the last epoch has the lowest loss."""
         losses = self._by_epoch(evidence.measured, "validation_loss")
         shown = self._by_epoch(evidence.measured, self.metric)
         if len(losses) < 2:
@@ -41,7 +41,7 @@ class LastEpochMinusLowestLoss:
         if lowest not in shown or last not in shown:
             return None
         if lowest == last:
-            # The loss has not turned: it moved by nothing, and that is exact.
+            # The loss has not turned up: the change is exactly 0.
             exact = shown[last].estimate
             return replace(exact, mean=0.0, low=0.0, high=0.0, source=MEASUREMENTS, interval_source="")
         if self.metric != "validation_loss":
@@ -62,14 +62,14 @@ class LastEpochMinusLowestLoss:
 
 @dataclass(frozen=True, slots=True)
 class BestOfSweeps:
-    """`metric` of the best run along one sweep minus that along another, each chosen on the other half of the items."""
+    """`metric` of the best run of one sweep minus that of another, each selected on the other half of the items."""
 
     sweep: str
     other: str
     metric: str
 
     def read(self, evidence: Evidence) -> Estimate | None:
-        """The difference with its interval; None where a sweep was not measured."""
+        """The difference with its interval; None if a sweep was not measured."""
         sweeps = [evidence.measured.where(sweep, {"metric": self.metric}) for sweep in (self.sweep, self.other)]
         if not all(sweeps):
             return None
@@ -83,7 +83,7 @@ class BestOfSweeps:
 
 
 def _means_of(rows: Sequence[Row], evidence: Evidence) -> list[Means] | None:
-    """For each row the means of the prompts that all of them share; None where the raw rows are missing or too few."""
+    """For each row the means of the prompts that all of them share; None if the raw rows are missing or too few."""
     found = [means for row in rows if (means := evidence.raw.means(row)) is not None]
     if len(found) < len(rows):
         return None

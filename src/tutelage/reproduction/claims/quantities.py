@@ -1,4 +1,4 @@
-"""What a claim is about, as data: weighted sums of measured numbers, paired by prompt where the rows allow it."""
+"""The quantities of claims, as data: weighted sums of measured numbers, paired by prompt if the rows allow it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tutelage.report.measured import LARGEST, Estimate, Measured, Row, Where
 from tutelage.report.raw_rows import Means, RawRows
 from tutelage.statistics import Interval, combined_contrast, paired_contrast
 
-# The range of a measured number; what is not here has none (a loss, a score).
+# The range of a measured number; those not listed have none (a loss, a score).
 _BOUNDS: Mapping[str, tuple[float, float]] = {
     "win_rate": (0.0, 1.0),
     "generalisation": (0.0, 1.0),
@@ -47,9 +47,9 @@ class MeanTerm:
 class Contrast:
     """sum_k w_k m_k over `terms`.
 
-    `over`: a condition (a skill, say) over whose values the contrasts are averaged, each taken for itself. `across`: a
-    condition (a fold) over which a prompt is averaged before the terms are paired on prompts; where the rows are
-    missing, its values are what was drawn, and the terms are paired on them.
+    `over`: a condition (a skill, say) over whose values the contrasts are averaged, each computed separately. `across`:
+    a condition (a fold) over which a prompt is averaged before the terms are paired on prompts; if the rows are
+    missing, its values are the sampling units, and the terms are paired on them.
     """
 
     terms: tuple[MeanTerm, ...]
@@ -57,7 +57,7 @@ class Contrast:
     across: str = ""
 
     def read(self, evidence: Evidence) -> Estimate | None:
-        """The sum with its interval; None where a term was not measured, or a size is compared with itself."""
+        """The sum with its interval; None if a term was not measured, or a size is compared with itself."""
         rows = [term.rows(evidence.measured) for term in self.terms]
         if not all(rows) or self._repeats(evidence.measured):
             return None
@@ -110,7 +110,7 @@ class Contrast:
 def value(
     measure: str, arm: str, condition: Where, *, size: str = LARGEST, baseline: SizedArm | None = None
 ) -> Contrast:
-    """One measured number as it stands."""
+    """One measured number, unchanged."""
     return Contrast((MeanTerm(1.0, measure, arm, condition, size, baseline),))
 
 
@@ -123,7 +123,7 @@ def difference(
 
 
 def _pooled(rows: Iterable[Row], raw: RawRows) -> Means:
-    """The mean of each prompt over several measurements; nothing where the rows of one are missing."""
+    """The mean of each prompt over several measurements; empty if the rows of one are missing."""
     found: dict[Hashable, list[float]] = defaultdict(list)
     for row in rows:
         means = raw.means(row)
@@ -143,7 +143,7 @@ def _by_condition(rows: Iterable[Row], key: str) -> dict[str | int | float, Row]
 
 
 def contrast(terms: list[tuple[float, Row]], raw: RawRows) -> Estimate | None:
-    """The weighted sum: the number as it stands, paired on the raw rows, or from the intervals, in that order."""
+    """The weighted sum: the number itself, paired on the raw rows, or from the intervals, in that order."""
     if len(terms) == 1 and terms[0][0] == 1.0:
         return terms[0][1].estimate
     means = [(weight, raw.means(row)) for weight, row in terms]
@@ -165,7 +165,7 @@ def files_of(rows: Iterable[Row]) -> str:
 
 
 def combine(terms: list[tuple[float, Estimate]], source: str) -> Estimate:
-    """The weighted sum from the intervals alone; without one where a term has none."""
+    """The weighted sum from the intervals alone; without an interval if a term has none."""
     intervals = [
         (weight, Interval(mean=found.mean, low=found.low, high=found.high, n=found.n or 0))
         for weight, found in terms

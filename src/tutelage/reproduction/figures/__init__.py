@@ -14,7 +14,7 @@ from tutelage.reproduction.figures.plans import figure_plans
 
 
 def paper_figures(evidence: Evidence) -> Iterator[Exhibit]:
-    """What this run has measured of the paper's figures, in the paper's order, and what goes beyond it."""
+    """The paper's figures as far as this run has measured them, in the paper's order, and additional ones."""
     plans = {plan.name: plan for plan in figure_plans(evidence.measured)}
     beyond = plans.pop("fig-08-generalisation")
     yield from (found for plan in plans.values() if (found := arm_figure(plan, evidence)) is not None)

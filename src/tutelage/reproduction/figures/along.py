@@ -1,4 +1,4 @@
-"""The paper's figures along a coefficient or an epoch: the sweeps of ptx and KL, the epochs of SFT."""
+"""The paper's figures over a coefficient or an epoch: the sweeps of ptx and KL, the epochs of SFT."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _METRICS: Mapping[str, _Metric] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlongPlan:
-    """A measure along one of its conditions, a panel a metric."""
+    """A measure over one of its conditions, one panel per metric."""
 
     name: str
     title: str
@@ -64,7 +64,7 @@ ALONG: tuple[AlongPlan, ...] = (
     ),
     AlongPlan(
         name="fig-34-kl-sweep",
-        title="How strongly to hold the policy back",
+        title="How strongly to penalize KL",
         after="Figures 34 and 36",
         saw="Without ptx no KL coefficient, up to 2.0 or 100 times the default, brings DROP F1 above 22 (GPT 25); with "
         "ptx the rating peaks at 4.1 near 0.01 and is 2.1 at 0.",
@@ -88,7 +88,7 @@ ALONG: tuple[AlongPlan, ...] = (
 
 
 def along_figure(plan: AlongPlan, measured: Measured) -> Exhibit | None:
-    """The measure along its key, as far as it was measured."""
+    """The measure over its key, as far as it was measured."""
     by_metric = {
         metric: rows
         for metric in dict.fromkeys([*_METRICS, *map(str, measured.values(plan.measure, "metric"))])
@@ -116,7 +116,7 @@ def along_figure(plan: AlongPlan, measured: Measured) -> Exhibit | None:
 
 
 def _along(rows: Iterable[Row], key: str, metric: str) -> Along:
-    """One row a place, in order; of several sizes the largest, which the file gives last."""
+    """One row per value, in order; of several sizes the largest, which is last in the file."""
     stated = (row for row in rows if row.condition.get("metric") == metric and key in row.condition)
     found = {float(row.condition[key]): row for row in stated}
     return sorted(found.items())
@@ -132,7 +132,7 @@ def _series(metric: str, rows: Along) -> Series:
 
 
 def _here(by_metric: Mapping[str, Along]) -> Markup:
-    """Both ends of every metric, and where it is highest or, for a loss, lowest."""
+    """Both ends of every metric, and its maximum or, for a loss, minimum."""
     return Markup(". ").join(_told(metric, rows) for metric, rows in by_metric.items()) + "."
 
 

@@ -1,4 +1,4 @@
-"""Reward against KL: what was optimised and what was meant, with the fit of Gao, Schulman and Hilton (2022)."""
+"""Reward against KL: proxy and gold, with the fit of Gao, Schulman and Hilton (2022)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SCORES = {"proxy": "reward model", "gold": "ground truth"}
 
 
 def overoptimisation_figure(measured: Measured) -> Exhibit | None:
-    """The score that was optimised and the quality that was meant, against the KL that was paid."""
+    """The optimized score and the true quality against the KL."""
     found = dict(_overoptimisation(measured))
     if not found:
         return None
@@ -38,14 +38,14 @@ def overoptimisation_figure(measured: Measured) -> Exhibit | None:
         title="Reward against KL",
         after="Gao, Schulman and Hilton (2022)",
         saw="The paper does not show it and warns of it (4.3); Gao et al. find the true score as d(α − β log d) for RL "
-        "and d(α − βd) for best of n, d the root of the KL: it rises, peaks and falls while the proxy goes on rising.",
+        "and d(α − βd) for best of n, d the root of the KL: it rises, peaks and falls while the proxy keeps rising.",
         here=_peaks(found),
         panels=(
             distance_panel(
                 "overoptimisation", "Score above the initial policy", series, _fits(measured, found), fixed(1)
             ),
         ),
-        caption="Hollow: the reward model that was optimised. Filled: the ground truth. Dotted: the fitted curve.",
+        caption="Hollow: the optimized reward model. Filled: the ground truth. Dotted: the fitted curve.",
         source=source_of(rows),
         table=_distance_table(found),
     )

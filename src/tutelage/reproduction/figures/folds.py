@@ -43,10 +43,10 @@ def cross_validation_figure(evidence: Evidence) -> Exhibit | None:
     ]
     return Exhibit(
         name="reward-model-cross-validation",
-        title="The reward model on labelers it has not met",
+        title="The reward model on unseen labelers",
         after="Section 4.1",
-        saw="Over five groups of labelers the reward model orders 72.4\u202f% of comparisons as the labelers inside "
-        "its training set did, and 69.6\u202f% as those outside.",
+        saw="Over five groups of labelers the reward model agrees on 72.4\u202f% of comparisons with the labelers "
+        "inside its training set, and on 69.6\u202f% with those outside.",
         here=_gap(evidence),
         panels=(steps_panel("cross-validation", "Accuracy on comparisons", "fold left out", series, whole_percent),),
         caption="Accuracy of reward models that were each trained without one group of labelers.",

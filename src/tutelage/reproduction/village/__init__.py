@@ -1,6 +1,6 @@
-"""The miniature: a small village with ground truth, in which the whole loop of the paper runs on a laptop.
+"""The miniature: a small village with ground truth, in which the paper's whole pipeline runs on a laptop.
 
-Pure and seeded: no file but its own `data`, no clock, no global random state. Read `world` (facts), `corpus`
+Pure and seeded: no files except its own `data`, no clock, no global random state. Read `world` (facts), `corpus`
 (pretraining text), `tasks` and `prompts`, `ground_truth` (the judge), `labelers` (simulated people), `probes`
 (benchmarks).
 """

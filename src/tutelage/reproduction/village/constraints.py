@@ -1,9 +1,9 @@
-"""Explicit constraints of a prompt and whether a response satisfies them; and courtesy, which nobody has to ask for.
+"""Explicit constraints of a prompt and whether a response satisfies them; and courtesy, which needs no request.
 
-Courtesy is a kind word to the person who asked, before a reply or after it. Some people write replies with it and some
-without; nearly everybody likes to read it. So it is what labelers agree on more than on anything else, and it can be
-learned apart from what a reply says. Ground truth judges content and form of the plain reply; a constraint ("in one
-sentence", "at most ten words") counts the courtesy as well.
+Courtesy is a polite phrase before or after a reply. Some labelers write it and some do not, but nearly all like to read
+it. So labelers agree on it more than on anything else, and it can be learned separately from the content of a reply.
+Ground truth judges content and form of the plain reply; a constraint ("in one sentence", "at most ten words") also
+counts the courtesy.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ CLOSED_KINDS, EXEMPT_KINDS = _COURTESY.closed_kinds, _COURTESY.exempt_kinds
 
 
 def split_words(text: str) -> list[str]:
-    """The words of `text` in lower case, without marks and numbers."""
+    """The words of `text` in lowercase, without punctuation and numbers."""
     return _WORD.findall(text.lower())
 
 
 def split_tokens(text: str) -> list[str]:
-    """The words, numbers, marks and line ends of `text`."""
+    """The words, numbers, punctuation marks and line breaks of `text`."""
     return _TOKEN.findall(text)
 
 
 def split_sentences(text: str) -> list[str]:
-    """The sentences and lines of `text`, each with its mark."""
+    """The sentences and lines of `text`, each with its punctuation mark."""
     return _BETWEEN_SENTENCES.split(text)
 
 
@@ -78,7 +78,7 @@ def is_satisfied(constraint: Mapping[str, str], response: str) -> bool:
 
 
 def share_satisfied(constraints: Sequence[Mapping[str, str]], response: str) -> float:
-    """The share of `constraints` that the response satisfies; 1.0 where there are none."""
+    """The share of `constraints` that the response satisfies; 1.0 if there are none."""
     if not constraints:
         return 1.0
     return sum(is_satisfied(constraint, response) for constraint in constraints) / len(constraints)
@@ -94,7 +94,7 @@ def constraint_word(task: Task, kind: str) -> str:
 
 
 def add_courtesy(rng: Random, task: Task, text: str) -> str:
-    """`text` with a kind word before or after it; as it is where that would break a constraint or not suit it."""
+    """`text` with a courtesy before or after it; unchanged if that would break a constraint or not fit."""
     if task["kind"] in EXEMPT_KINDS or without_courtesy(text) != text.strip():
         return text
     can_close = task["kind"] not in CLOSED_KINDS and "\n" not in text
@@ -111,7 +111,7 @@ def _gap(text: str) -> str:
 
 
 def without_courtesy(text: str) -> str:
-    """`text` without one opening and one closing courtesy; a second one stays."""
+    """`text` without one opening and one closing courtesy; a second one is kept."""
     text = text.strip()
     opening = next((phrase for phrase in OPENINGS if text.startswith(phrase)), "")
     text = text.removeprefix(opening).lstrip()

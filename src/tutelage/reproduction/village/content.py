@@ -15,7 +15,7 @@ from tutelage.reproduction.village.facts import find_claims, is_no_comment, repe
 from tutelage.reproduction.village.known_answers import KIND_CREDIT, RUBRIC, Check, GivenContent, Task, check_value
 from tutelage.reproduction.village.world import World
 
-# The number of words beside those of the prompt that make a tale rich.
+# The number of words besides those of the prompt that make a story rich.
 RICH_NUM_WORDS = 8
 
 
@@ -29,13 +29,13 @@ def _tells(word: str) -> bool:
 
 
 def _keeps_to_the_tale(world: World, task: Task, response: str) -> float:
-    """1 for a tale throughout; less where other pages follow: villagers by name, sentences that tell nothing."""
+    """1 for a story throughout; less if other pages follow: villagers by name, sentences that tell nothing."""
     asked = set(split_words(task["prompt"]))
     said = set(split_words(response)) - asked
     has_villager = any(name.lower() in said for name in world.person_by_name)
     parts = [split_words(part) for part in split_sentences(response) if split_words(part)]
     num_idle = sum(not any(_tells(word) for word in part) for part in parts)
-    # One sentence may stand back from the tale: "And that is why nobody goes there in the dark."
+    # One sentence may comment on the story: "And that is why nobody goes there in the dark."
     return (0.6 if has_villager else 1.0) * 0.75 ** max(0, num_idle - 1)
 
 
@@ -150,7 +150,7 @@ def _chat(world: World, task: Task, response: str) -> GivenContent:
 
 
 def _polite(world: World, task: Task, response: str) -> GivenContent:
-    # In one sentence: "How would a polite person put this? Sell me the table." only repeats what was asked.
+    # In one sentence: "How would a polite person put this? Sell me the table." only repeats the request.
     return max(
         (_polite_sentence(task, sentence) for sentence in re.split(r"(?<=[.!?:])\s+", response)),
         key=lambda content: content.score,

@@ -1,13 +1,12 @@
-"""The pretraining text: which kinds of pages there are, and how often each occurs; among them requests and replies as
-people print them.
+"""The pretraining text: the kinds of pages and their frequencies, including requests with replies.
 
-Letters pages have a request followed by its reply, and "###" between such blocks: also the layout of few-shot
-prefixes. Requests come in every wording that there is, as on the web: what only validation and test users say is new to
-fine-tuning, not to the language. They are about people, things and animals of training users alone, so that no
-validation or test prompt stands in the text.
+Letters pages have a request followed by its reply, with "###" between such blocks: also the layout of few-shot
+prefixes. Requests occur in every wording, as on the web: what only validation and test users say is new to fine-tuning,
+not to the language. They are only about people, things and animals of training users, so that no validation or test
+prompt is in the text.
 
-On review pages readers judge replies. People on the web say of one another's texts whether they are any good, and a
-large base model has learned from that what fits a request and what does not. Reward models start from such knowledge.
+On review pages readers judge replies. On the web people comment on the quality of others' texts, and a large base model
+has learned from that what fits a request and what does not. Reward models start from such knowledge.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ Task = Mapping[str, Any]
 
 
 class Fault(NamedTuple):
-    """How often a reply goes wrong in this way, relative to others, and what readers say of it."""
+    """The relative frequency of this kind of flawed reply, and what readers say about it."""
 
     weight: float
     verdict: str
@@ -58,7 +57,7 @@ _DATA = load_data("corpus", VillageText)
 PREFIXES = _DATA.prefixes
 BLOCK_BREAK = "\n\n###\n\n"
 SHARE_HELD_OUT_WORDING = 0.4
-# How often a reply on a letters page is to something else.
+# How often a reply on a letters page is to a different request.
 SHARE_BESIDE_THE_POINT = 0.15
 SHARE_GOOD = 0.45
 NUM_DRAWS = 40
@@ -66,7 +65,7 @@ MOST_PREFIX_WORDS = 22
 
 
 def draw_request(world: World, rng: Random, use_case: str | None = None) -> tuple[str, dict[str, Any]]:
-    """A request in any wording, about what training users ask about, and its task."""
+    """A request in any wording, about topics of training users, and its task."""
     if use_case is None:
         weights = _DATA.use_case_weights
         use_case = rng.choices(tuple(weights), tuple(weights.values()))[0]
@@ -75,7 +74,7 @@ def draw_request(world: World, rng: Random, use_case: str | None = None) -> tupl
 
 
 def _request(world: World, rng: Random) -> tuple[str, str]:
-    """A request and a reply as the public gives it: good, but with its misconceptions."""
+    """A request and a popular reply: good, but with its misconceptions."""
     text, task = draw_request(world, rng)
     if task["kind"] == "misconception" and chance(rng, SHARE_FALSE):
         return text, world.misconception_by_question[task["question"]].falsehood
@@ -83,7 +82,7 @@ def _request(world: World, rng: Random) -> tuple[str, str]:
 
 
 def letters_page(world: World, rng: Random) -> str:
-    """Two or three requests, each with its reply; now and then somebody has not read the request."""
+    """Two or three requests, each with its reply; occasionally a reply ignores the request."""
     blocks = []
     for _ in range(2 + int(rng.random() * 2)):
         text, reply = _request(world, rng)
@@ -94,7 +93,7 @@ def letters_page(world: World, rng: Random) -> str:
 
 
 def open_requests(world: World, rng: Random) -> str:
-    """Requests, one below the other, that nobody has replied to: what a bare request is often followed by."""
+    """Requests in a row without replies: what often follows a bare request."""
     return "\n\n".join(_request(world, rng)[0] for _ in range(2 + int(rng.random() * 3)))
 
 
@@ -149,7 +148,7 @@ def reviews_page(world: World, rng: Random) -> str:
 
 
 # Weights; only their proportion counts. Requests with replies (the letters page) are under a tenth of the documents:
-# more than on the web, since a model that reads two million tokens in all would else never learn what a request is.
+# more than on the web, since a model trained on only two million tokens would otherwise never learn what a request is.
 PAGES: tuple[tuple[Page, float], ...] = (
     (village_pages.chronicle_entry, 9.0),
     (village_pages.portrait, 8.0),
@@ -198,7 +197,7 @@ def pretraining_documents(world: World, *, num_documents: int, seed: int) -> Ite
 
 
 def few_shot_prefixes(world: World) -> dict[str, str]:
-    """Candidate prefixes by name; put one before a prompt. Blocks are prompts of training users with good responses."""
+    """Candidate prefixes by name; prepend one to a prompt. Blocks are prompts of training users with good responses."""
     rng = Random(f"prefixes-{world.seed}")
     found = {}
     for name, use_cases in PREFIXES.items():

@@ -1,7 +1,7 @@
-"""The facts of the world in words: how people state them and ask for them, what a text claims about them, and whether
-it is so.
+"""The facts of the world in words: how people state them and ask about them, what a text claims about them, and whether
+it is true.
 
-The same sentences stand in the chronicle, in the question columns and in demonstrations, each in several wordings.
+The same sentences occur in the chronicle, in the question columns and in demonstrations, each in several wordings.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tutelage.reproduction.village.world import (
 
 
 class FactPatterns(NamedTuple):
-    """How one attribute is stated, and asked for by training users and by those of the validation and test split."""
+    """How one attribute is stated, and asked about by training users and by those in the validation and test splits."""
 
     statements: tuple[str, ...]
     questions: tuple[str, ...]
@@ -69,7 +69,7 @@ def pick_fact(
 
 
 def state_person(rng: Random, person: Person, attribute: str, with_pronoun: bool = False) -> str:
-    """One sentence that states `attribute`; begins with the pronoun where asked for."""
+    """One sentence that states `attribute`; begins with the pronoun if requested."""
     pattern = pick(rng, FACTS.person[attribute].statements)
     slots = person.slots()
     if with_pronoun and not pattern.startswith("{name},"):
@@ -78,7 +78,7 @@ def state_person(rng: Random, person: Person, attribute: str, with_pronoun: bool
 
 
 def state_thing(rng: Random, thing: Thing, attribute: str, with_pronoun: bool = False) -> str:
-    """One sentence that states `attribute`; says "it" for the thing where asked for."""
+    """One sentence that states `attribute`; says "it" for the thing if requested."""
     pattern = pick(rng, FACTS.thing[attribute].statements)
     if with_pronoun:
         pattern = (
@@ -88,7 +88,7 @@ def state_thing(rng: Random, thing: Thing, attribute: str, with_pronoun: bool = 
 
 
 def question_about(rng: Random, world: World, subject: str, attribute: str, is_held_out: bool = False) -> str:
-    """A question for one fact, in the wordings of training prompts or in the held-out ones."""
+    """A question about one fact, in the wordings of training prompts or in held-out ones."""
     is_person = subject in world.person_by_name
     patterns = (FACTS.person if is_person else FACTS.thing)[attribute]
     wordings = patterns.held_out_questions if is_held_out else patterns.questions
@@ -96,7 +96,7 @@ def question_about(rng: Random, world: World, subject: str, attribute: str, is_h
 
 
 def statement_about(rng: Random, world: World, subject: str, attribute: str) -> str:
-    """A true sentence that answers the question for one fact."""
+    """A true sentence that answers the question about one fact."""
     if subject in world.person_by_name:
         return state_person(rng, world.person_by_name[subject], attribute)
     return state_thing(rng, world.thing_by_name[subject], attribute)
@@ -119,7 +119,7 @@ def _thing_values(world: World, sentence: str, words: list[str]) -> list[tuple[s
 
 
 def find_claims(world: World, text: str, subject: str = "") -> list[StatedFact]:
-    """The claims of `text` in order; a pronoun stands for the last person or thing named, at first for `subject`.
+    """The claims of `text` in order; a pronoun refers to the last person or thing named, at first to `subject`.
 
     Sentences that deny something make no claim.
     """
@@ -143,7 +143,7 @@ def find_claims(world: World, text: str, subject: str = "") -> list[StatedFact]:
 
 
 def repeats_misconception(item: Misconception, text: str) -> bool | None:
-    """True where `text` repeats the misconception, False where it states what is so, None where it does neither."""
+    """True if `text` repeats the misconception, False if it states the truth, None if it does neither."""
     lowered = text.lower()
     says_truth = re.search(rf"\b{item.truth_key}\b", lowered) is not None
     says_falsehood = re.search(rf"\b{item.falsehood_key}\b", lowered) is not None and not _NEGATION.search(lowered)
@@ -153,5 +153,5 @@ def repeats_misconception(item: Misconception, text: str) -> bool | None:
 
 
 def is_no_comment(text: str) -> bool:
-    """Whether the text declines to say ("I do not know.", "Nobody knows.")."""
+    """Whether the text declines to answer ("I do not know.", "Nobody knows.")."""
     return _DOUBT.search(text.lower()) is not None

@@ -1,8 +1,7 @@
-"""Whether a text is English of this village: judged by its runs of three words, with names, things and colors as
-classes.
+"""Whether a text is this village's English: judged by its word trigrams, with names, things and colors as classes.
 
-A run that never occurs in the village's own text, nor in good responses, is not grammatical here. Classes let "the
-blue lantern of Ada" count wherever "the red boat of Finn" occurs. Built once per world from seeded text.
+A trigram that never occurs in the village's own text or in good responses is not grammatical here. Classes make "the
+blue lantern of Ada" count if "the red boat of Finn" occurs. Built once per world from seeded text.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _BREAKS = frozenset((START, ".", "!", "?", ":", "\n"))
 
 
 def _classes() -> dict[str, str]:
-    """Word -> class. Members of a class can stand in each other's place, but for the article before them."""
+    """Word -> class. Members of a class are interchangeable, except for the article before them."""
     groups: dict[str, tuple[str, ...]] = {
         "NAME": lexicon.SHE_NAMES + lexicon.HE_NAMES + lexicon.STRANGERS,
         "DAY": lexicon.DAYS,
@@ -61,10 +60,10 @@ CLASSES = _classes()
 
 @dataclass(frozen=True)
 class GrammarForm:
-    """The form of one text. All shares are in [0, 1], 1 is best.
+    """The form of one text. All shares are in [0, 1]; 1 is best.
 
-    `grammar`: runs of words that the village uses. `sentences`: pieces with a capital at the start and a mark at the
-    end. `variety`: 1 where nothing is repeated. `num_words`: words without marks.
+    `grammar`: trigrams that the village uses. `sentences`: pieces with a capital letter at the start and punctuation at
+    the end. `variety`: 1 if nothing is repeated. `num_words`: words without punctuation.
     """
 
     grammar: float
@@ -75,7 +74,7 @@ class GrammarForm:
 
 @dataclass(frozen=True)
 class Grammar:
-    """What occurs in the village's text: runs of two and three classes, the words, and those that begin a sentence."""
+    """What occurs in the village's text: class bigrams and trigrams, the words, and those that begin a sentence."""
 
     pairs: frozenset[tuple[str, str]]
     starters: frozenset[str]
@@ -112,8 +111,8 @@ def learn_grammar(world: World) -> Grammar:
 
 
 def _grammar_share(grammar: Grammar, marked: list[str], num_wrong_articles: int) -> float:
-    """1 minus the cost of unseen runs per word: an unseen pair costs 1, an unseen triple of seen pairs 0.3, a
-    wrong article 1, a word that the village does not have 1 more; tripled, floor 0."""
+    """1 minus the cost of unseen n-grams per word: an unseen bigram costs 1, an unseen trigram of seen bigrams 0.3, a
+    wrong article 1, an unknown word 1 more; tripled, floor 0."""
     cost = num_wrong_articles + UNKNOWN_WORD_COST * sum(token not in grammar.vocabulary for token in marked)
     for first, second in pairwise(marked):
         if first in _BREAKS:
@@ -142,11 +141,11 @@ def _sentence_share(text: str) -> float:
 
 
 def _variety(words: list[str]) -> float:
-    """1 at best; less where runs of three words repeat, or where few different words make up the text."""
+    """1 at best; less if trigrams repeat, or if the text consists of few distinct words."""
     if len(words) < 2:
         return float(len(words))
     runs = list(zip(words, words[1:], words[2:], strict=False))
-    # One run may come back: "the bell is red, the bell is ...".
+    # One trigram may repeat: "the bell is red, the bell is ...".
     repeated = max(0, len(runs) - len(set(runs)) - 1) / len(runs) if runs else 0.0
     distinct = len(set(words)) / len(words)
     return max(0.0, 1.0 - 2.5 * repeated - max(0.0, 0.5 - distinct) * 2.0)

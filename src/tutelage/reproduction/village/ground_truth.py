@@ -1,9 +1,9 @@
 """Ground truth: the judgment of any (task, response).
 
-Helpfulness is a product, so that no part can be bought with another: what the task asks for, times the form of the
-text, times the constraints, times what ruins a good response (a false claim, rudeness, no end). Every part is graded,
-so that a policy that gets better is judged better. Courtesy is neither content nor form: it is left out before these
-are judged, and labelers weigh it apart.
+Helpfulness is a product, so that no part can compensate for another: the content the task requires, times the form of
+the text, times the constraints, times penalties for a false claim, rudeness or a missing end. Every part is graded, so
+that an improving policy is judged better. Courtesy is neither content nor form: it is removed before these are judged,
+and labelers weight it separately.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tutelage.reproduction.village.world import World
 FOLLOWS_ABOVE = 0.5
 COPY_RUN = 4
 RAMBLING_FACTOR, MARKUP_FACTOR, UNFINISHED_FACTOR, REPEATED_PROMPT_FACTOR = 0.6, 0.3, 0.55, 0.4
-# Layout of pages, not of a response: a policy that runs on into the next block of a page.
+# Layout of pages, not of a response: a policy that continues into the next block of a page.
 _MARKUP = re.compile(r"#|\b(?:User|Helper|Guest|Host|Question|Reply|Notice|Mood|Village tongue|Old tongue|In short):")
 
 
@@ -38,8 +38,8 @@ class Judgment:
     """The ground truth about one response.
 
     `helpfulness`, `content`, `constraint_share` and the form's shares are in [0, 1]. `truthful` is True or False, "no
-    comment" where the response declines to say, and None where nothing is claimed. `constraints_satisfied` follows the
-    task's constraints.
+    comment" if the response declines to answer, and None if nothing is claimed. `constraints_satisfied` is in the order
+    of the task's constraints.
     """
 
     helpfulness: float
@@ -60,7 +60,7 @@ class Judgment:
 
 
 def _length_factor(kind: str, num_words: int) -> float:
-    """1 inside the band of its kind, falling to 0 outside of it; see `Rubric`."""
+    """1 inside the range of its kind, falling to 0 outside; see `Rubric`."""
     shortest, low, high, longest = RUBRIC.lengths[kind]
     if num_words < low:
         return max(0.0, (num_words - shortest) / (low - shortest)) if low > shortest else 1.0
@@ -70,7 +70,7 @@ def _length_factor(kind: str, num_words: int) -> float:
 
 
 def _copy_share(prompt: str, response: str) -> float:
-    """The share of the response's runs of four words that stand in the prompt."""
+    """The share of the response's 4-grams that occur in the prompt."""
     asked, said = split_words(prompt), split_words(response)
     runs = list(zip(*(said[offset:] for offset in range(COPY_RUN)), strict=False))
     if not runs:
@@ -105,7 +105,7 @@ def _fault_factor(content: GivenContent, *, is_rude: bool, is_complete: bool) ->
 def judge(world: World, task: Mapping[str, Any], response: str, *, is_complete: bool) -> Judgment:
     """The ground truth of one response to the prompt of `task`; `is_complete` says whether it ended with EOS.
 
-    Depends on nothing but its arguments. The first call for a world builds its grammar (seconds).
+    Depends only on its arguments. The first call for a world builds its grammar (takes seconds).
     """
     spoken, response = response.strip(), without_courtesy(response)
     words = set(split_words(spoken))

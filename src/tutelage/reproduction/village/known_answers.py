@@ -1,7 +1,7 @@
-"""Checks of responses whose answer is known: values, labels, lists, rewriting, translation, summaries, questions on a
-passage; and the rubric that all checks measure by.
+"""Checks of responses with a known answer: values, labels, lists, rewriting, translation, summaries, questions on a
+passage; and the rubric used by all checks.
 
-Except in translations, a detail that neither passage nor prompt has counts as invented.
+Except in translations, a detail that is in neither passage nor prompt counts as invented.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Task = Mapping[str, Any]
 
 
 class Rubric(NamedTuple):
-    """The judge's tables. `lengths` are numbers of words: below the first and above the last a response is worth
-    nothing, between the middle two it loses nothing.
+    """The judge's tables. `lengths` are numbers of words: below the first and above the last a response has
+    value 0, between the middle two it has full value.
     """
 
     lengths: dict[str, tuple[int, int, int, int]]
@@ -38,10 +38,10 @@ class Rubric(NamedTuple):
 
 
 RUBRIC = load_data("rubric", Rubric)
-# What a response is worth that is of the kind that was asked for, but about something else: a tale about the wrong
-# animal is nearer to what was wanted than a price list.
+# The value of a response of the requested kind, but about something else: a story about the wrong animal is closer to
+# the request than a price list.
 KIND_CREDIT = 0.3
-# Classes of details: what could be said instead of a value.
+# Classes of details: alternatives to a value.
 DETAILS: tuple[frozenset[str], ...] = (
     frozenset(name.lower() for name in lexicon.STRANGERS + lexicon.SHE_NAMES + lexicon.HE_NAMES),
     frozenset(lexicon.PLACE_NAMES),
@@ -70,7 +70,7 @@ _MEMBERS: dict[str, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class GivenContent:
-    """`score` in [0, 1]; `attempts`: tries what was asked; `truthful`: True, False, "no comment", or None."""
+    """`score` in [0, 1]; `attempts`: tries the task; `truthful`: True, False, "no comment", or None."""
 
     score: float
     attempts: bool
@@ -83,7 +83,7 @@ Check = Callable[[World, Task, str], GivenContent]
 
 
 def _details_like(value: str) -> frozenset[str]:
-    """The class of words that `value` belongs to: what could be said instead of it."""
+    """The class of words that `value` belongs to: its alternatives."""
     return next((group for group in DETAILS if value.lower() in group), frozenset({value.lower()}))
 
 
@@ -101,7 +101,7 @@ def check_value(words: Sequence[str], value: str, response: str) -> tuple[float,
 
 
 def _split_items(response: str) -> list[str]:
-    """The items of a list in a response: parts between commas, "and" and line ends, in lower case, no article."""
+    """The items of a list in a response: parts between commas, "and" and line breaks, in lowercase, no article."""
     items = []
     for line in response.split("\n"):
         for part in _BREAK.split(_LEAD.sub("", line.strip())):
@@ -112,7 +112,7 @@ def _split_items(response: str) -> list[str]:
 
 
 def _count_items(task: Task, response: str) -> tuple[int, int, int]:
-    """(different items that fit, different items that fit half, items that are wrong or said twice)."""
+    """(distinct items that fit, distinct items that half fit, items that are wrong or repeated)."""
     members = _MEMBERS[task["kind"]]
     fitting = lexicon.fitting_verbs(task["weather"])
     seen: set[str] = set()
@@ -133,7 +133,7 @@ def _count_items(task: Task, response: str) -> tuple[int, int, int]:
 
 
 def check_list(world: World, task: Task, response: str) -> GivenContent:
-    """A list: as many different members of the class as were asked for, and nothing else."""
+    """A list: as many distinct members of the class as requested, and nothing else."""
     valid, half, num_wrong = _count_items(task, response)
     count = task["count"]
     score = min(1.0, (valid + 0.5 * half) / count) - 0.15 * num_wrong - 0.15 * max(0, valid + half - count)
@@ -141,7 +141,7 @@ def check_list(world: World, task: Task, response: str) -> GivenContent:
 
 
 def check_label(world: World, task: Task, response: str) -> GivenContent:
-    """A class or a mood: the one label, and no other."""
+    """A class or a mood: the right label, and no other."""
     named = {label for label in task["labels"] if label in split_words(response)}
     if named == {task["label"]}:
         return GivenContent(1.0, True, True)
@@ -149,7 +149,7 @@ def check_label(world: World, task: Task, response: str) -> GivenContent:
 
 
 def _invents(task: Task, words: Sequence[str]) -> bool:
-    """Whether a detail is named that neither passage nor prompt has."""
+    """Whether a detail is named that is in neither passage nor prompt."""
     known = set(split_words(task["prompt"]))
     return any(word in ANY_DETAIL and word not in known for word in words)
 
@@ -168,7 +168,7 @@ def _common_share(said: Sequence[str], wanted: Sequence[str]) -> float:
 
 
 def check_target(world: World, task: Task, response: str) -> GivenContent:
-    """A sentence rewritten or translated: how similar it is to the wanted one."""
+    """A sentence rewritten or translated: its similarity to the target."""
     said, wanted, source = split_words(response), split_words(task["target"]), split_words(task["source"])
     new, old = set(wanted) - set(source), set(source) - set(wanted)
     is_changed = new <= set(said) and not old & set(said)
@@ -181,7 +181,7 @@ def check_target(world: World, task: Task, response: str) -> GivenContent:
 
 
 def check_summary(world: World, task: Task, response: str) -> GivenContent:
-    """A passage in short: its key words, nobody taken for somebody else."""
+    """A summary: its key words, without confusing people."""
     words = split_words(response)
     share = sum(key.lower() in words for key in task["keys"]) / len(task["keys"])
     who, other = task["slots"]["who"], task["slots"]["other"]
@@ -202,7 +202,7 @@ def check_passage_value(world: World, task: Task, response: str) -> GivenContent
 
 
 def check_extraction(world: World, task: Task, response: str) -> GivenContent:
-    """A list of details out of a passage: all of them, and nothing else."""
+    """A list of details from a passage: all of them, and nothing else."""
     words = {word for word in split_words(response) if word in ANY_DETAIL}
     wanted = {value.lower() for value in task["values"]}
     score = 2.0 * len(words & wanted) / (len(words) + len(wanted)) if words else 0.0

@@ -1,8 +1,7 @@
-"""Simulated labelers: the stand-in for people in a run that nobody watches. Every record that they make names them as
-simulated.
+"""Simulated labelers: they replace people in an unattended run. Every record that they make marks them as simulated.
 
-A labeler's utility is ground truth weighted by the priorities of the task at hand, plus personal taste, plus noise.
-Held-out labelers have another mix of tastes and make no training data.
+A labeler's utility is ground truth weighted by the priorities of the task, plus personal preference, plus noise.
+Held-out labelers have a different mix of preferences and make no training data.
 """
 
 from __future__ import annotations
@@ -30,20 +29,20 @@ PRIORITIES: dict[Priorities, tuple[float, float, float]] = {
     "training": (1.0, 0.15, 0.2),
     "evaluation": (0.8, 0.35, 0.4),
 }
-# What a fluent text is worth whatever it says, and one that attempts the task: nobody reads gibberish with pleasure.
+# The value of a fluent text whatever it says, and of one that attempts the task: nobody likes gibberish.
 READABLE, ATTEMPTED = 0.3, 0.12
 NOISE = 0.25
-# What a kind word is worth: manners are what people agree on most, whatever they make of the rest.
+# The value of a courtesy: people agree on politeness most, whatever they think of the rest.
 COURTESY = 0.4
 IMPERFECT_SHARE = 0.13
 TYPICAL_NUM_WORDS, SPREAD_NUM_WORDS = 14, 12
-# A flag is set wrongly this often; flags that nothing in this world can raise are set almost never.
+# The error rate of flags; flags that cannot apply in this world are almost never set.
 FLAG_ERROR, RARE_FLAG_ERROR = 0.03, 0.002
 
 
 @dataclass(frozen=True)
 class SimulatedLabeler:
-    """A labeler's tastes, in units of utility (ground truth spans about [-0.5, 1])."""
+    """A labeler's preferences, in units of utility (ground truth spans about [-0.5, 1])."""
 
     id: str
     group: Group
@@ -87,14 +86,14 @@ def labelers(
 
 
 def task_of(prompt: Prompt) -> dict[str, Any]:
-    """The task that `raw_prompts` stored with a prompt. Raises `KeyError` for prompts that are not of the miniature."""
+    """The task that `raw_prompts` stored with a prompt. Raises `KeyError` for prompts from outside the miniature."""
     task: dict[str, Any] = (prompt.model_extra or {})["task"]
     return task
 
 
 def quality(judgment: Judgment, priorities: Priorities) -> float:
     """Ground truth as one number: helpfulness, truthfulness and harmlessness under `priorities`; a good response is
-    near 1.4, or 1.8 where it is courteous.
+    near 1.4, or 1.8 if it is courteous.
     """
     helpful, truthful, harmless = PRIORITIES[priorities]
     readable = READABLE * judgment.form.grammar * judgment.form.variety
@@ -125,18 +124,18 @@ def utility(
     rng: Random,
     priorities: Priorities,
 ) -> float:
-    """What `labeler` makes of a response this time; two calls differ by the labeler's noise."""
+    """The utility of a response to `labeler`; two calls differ by the labeler's noise."""
     judgment = judge(world, task_of(prompt), response, is_complete=is_complete)
     return quality(judgment, priorities) + _taste(labeler, judgment, response) + rng.gauss(0.0, labeler.noise)
 
 
 def _rambling(world: World, rng: Random, task: Task) -> str:
-    """A good response that runs on with something else."""
+    """A good response that continues with something else."""
     more = next(pretraining_documents(world, num_documents=1, seed=rng.randrange(1_000_000)))
     return good_response(world, rng, task) + " " + more.split("\n")[0]
 
 
-# What a person does now and then.
+# What a person does occasionally.
 SLIPS: tuple[Slip, ...] = (careless, careless, off_topic, _rambling, hasty, gruff)
 
 
@@ -146,7 +145,7 @@ def _slip(world: World, rng: Random, task: Task) -> str:
 
 
 def demonstrate(world: World, prompt: Prompt, labeler: SimulatedLabeler, rng: Random) -> Demonstration:
-    """What `labeler` writes for a prompt: mostly good, now and then with a slip, and as courteous as the labeler is."""
+    """What `labeler` writes for a prompt: mostly good, occasionally flawed, and as courteous as the labeler is."""
     task = task_of(prompt)
     if rng.random() < IMPERFECT_SHARE:
         response = _slip(world, rng, task)
@@ -158,7 +157,7 @@ def demonstrate(world: World, prompt: Prompt, labeler: SimulatedLabeler, rng: Ra
 
 
 def _tie_groups(utilities: dict[str, float], tie_width: float) -> tuple[tuple[str, ...], ...]:
-    """Best first; a completion joins the group above it where it is within `tie_width` of that group's best."""
+    """Best first; a completion joins the group above if it is within `tie_width` of that group's best."""
     groups: list[list[str]] = []
     for identity in sorted(utilities, key=lambda item: -utilities[item]):
         if groups and utilities[groups[-1][0]] - utilities[identity] <= tie_width:
@@ -178,7 +177,7 @@ def rank(
     *,
     priorities: Priorities = "training",
 ) -> Ranking:
-    """The order of `completions` by `labeler`, ties where they are close; `complete` says which ended with EOS."""
+    """The order of `completions` by `labeler`, tied if they are close; `complete` says which ended with EOS."""
     utilities = {
         completion.id: utility(world, prompt, completion.text, is_complete, labeler, rng, priorities)
         for completion, is_complete in zip(completions, complete, strict=True)
@@ -206,7 +205,7 @@ def prefer(
     *,
     complete: tuple[bool, bool] = (True, True),
 ) -> float:
-    """1.0 where `labeler` prefers `a`, 0.0 where `b`, 0.5 for a tie."""
+    """1.0 if `labeler` prefers `a`, 0.0 for `b`, 0.5 for a tie."""
     first = utility(world, prompt, a.text, complete[0], labeler, rng, priorities)
     second = utility(world, prompt, b.text, complete[1], labeler, rng, priorities)
     if abs(first - second) <= labeler.tie_width:
@@ -215,10 +214,10 @@ def prefer(
 
 
 def true_flags(task: dict[str, Any], judgment: Judgment) -> dict[str, bool]:
-    """The true flags of Table 3, without anybody's errors; only those that the task can raise.
+    """The true flags of Table 3, without labeler errors; only those that apply to the task.
 
-    A tale cannot be said to hallucinate: the paper's 21 % against 41 % are of closed-domain tasks [4.1]. Nor
-    whether a constraint was kept where none was set; that the shares of Figure 4 leave these out is our reading.
+    Stories have no hallucination flag: the paper's 21 % against 41 % are for closed-domain tasks [4.1]. Prompts without
+    constraints have no constraint flag; that the shares in Figure 4 exclude these is our reading.
     """
     is_medical = task["kind"] == "misconception" and any(word in task["question"] for word in RUBRIC.harmful_topics)
     raised = {

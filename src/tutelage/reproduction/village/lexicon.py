@@ -1,7 +1,7 @@
-"""The words of the village, and the wordings in which its users ask. All of it is data; see `data/lexicon.yaml` and
+"""The words of the village, and the wordings of its users' requests. All of it is data; see `data/lexicon.yaml` and
 `data/templates.yaml`.
 
-Everything that a fact can be about stands here, so that the judge knows the class of every word that it meets.
+Everything that a fact can be about is here, so that the judge knows the class of every word that it encounters.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tutelage.reproduction.village.patterns import fill, pick
 
 
 class Trade(NamedTuple):
-    """A trade, what its people do all day, and the share of women that the village's stories give it."""
+    """A trade, what its people do all day, and its share of women in the village's stories."""
 
     name: str
     work: str
@@ -24,7 +24,7 @@ class Trade(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A place, the words that say where something stands there, and what is to be seen there."""
+    """A place, the words for being located there, and what can be seen there."""
 
     name: str
     where: str
@@ -97,12 +97,12 @@ PAST_TENSE = _WORDS.past_tense
 
 
 def fitting_verbs(weather: str) -> frozenset[str]:
-    """What one can do in good or bad weather: the verbs that begin a fitting activity."""
+    """What one can do in good or bad weather: the verbs that begin a suitable activity."""
     return _WORDS.outdoor_verbs if weather in ("sunny", "warm") else _WORDS.indoor_verbs
 
 
 class Wordings(NamedTuple):
-    """Patterns of one kind of prompt: those of training users, and those that only validation and test users use."""
+    """Patterns of one kind of prompt: those of training users, and those reserved for validation and test users."""
 
     training: Words
     held_out: Words
@@ -122,7 +122,7 @@ class Situation(NamedTuple):
 
 
 class ForeignRequest(NamedTuple):
-    """A request for a tale in another language, and its subject in English."""
+    """A request for a story in another language, and its subject in English."""
 
     language: str
     text: str
@@ -130,7 +130,7 @@ class ForeignRequest(NamedTuple):
 
 
 class Templates(NamedTuple):
-    """How users ask; `constraints_of_kind` says which constraints each kind of task can have."""
+    """The users' requests; `constraints_of_kind` lists the possible constraints of each kind of task."""
 
     prompts: dict[str, Wordings]
     chat_frames: Wordings

@@ -1,7 +1,7 @@
-"""A small grammar: patterns with choices and slots, and the tidying that makes English of them.
+"""A small grammar: patterns with choices and slots, and tidying them into English.
 
-`[a|b|c]` picks one of its alternatives (they nest, and may be empty), `{slot}` puts in a value. Afterwards "a" becomes
-"an" before a vowel and sentences get their capital.
+`[a|b|c]` picks one of its alternatives (they nest, and may be empty), `{slot}` inserts a value. Then "a" becomes "an"
+before a vowel and sentences are capitalized.
 """
 
 from __future__ import annotations
@@ -78,14 +78,14 @@ def tidy(text: str) -> str:
 
 
 def expand(rng: Random, pattern: str, slots: Mapping[str, str] | None = None) -> str:
-    """One random reading of `pattern`, not yet tidied, for use inside a larger text."""
+    """One random expansion of `pattern`, not yet tidied, for use inside a larger text."""
     out: list[str] = []
     _write(_parse(pattern), rng, slots or {}, out)
     return "".join(out)
 
 
 def fill(rng: Random, pattern: str, slots: Mapping[str, str] | None = None) -> str:
-    """One random reading of `pattern` as tidy English."""
+    """One random expansion of `pattern` as tidy English."""
     return tidy(expand(rng, pattern, slots))
 
 

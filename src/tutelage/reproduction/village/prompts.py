@@ -1,15 +1,15 @@
-"""Every distribution of prompts: what users send, prompts written for GPT, and prompts outside of fine-tuning.
+"""Every distribution of prompts: users' prompts, prompts written for GPT, and prompts held out of fine-tuning.
 
-The raw prompts of users are as untidy as those of a real service. A few users send most of them; prompts come back
-nearly unchanged; some carry an address, a telephone number or an e-mail; some are in another language. Users of the
-validation and test split ask with wordings, names and facts of their own.
+The users' raw prompts are as messy as those of a real service. A few users send most of them; prompts are repeated
+nearly unchanged; some contain an address, a telephone number or an email address; some are in another language. Users
+in the validation and test splits have their own wordings, names and facts.
 
-PromptData written for GPT are what people sent to a model that only continues, before there was one that follows
-instructions (the "GPT distribution" of Figure 3). Half are a begun document whose first lines say what follows; half
-show the request with its reply once or twice before they make their own.
+Prompts written for GPT are what people sent to a pure completion model, before there was one that follows instructions
+(the "GPT distribution" of Figure 3). Half are the beginning of a document whose first lines say what follows; half are
+few-shot prompts with one or two examples before the request.
 
-Outside of fine-tuning are a use case and a language that no demonstration, ranking or rollout had (section 4.3).
-The task behind every prompt is one that users have too, so that the same ground truth judges all.
+Held out of fine-tuning are a use case and a language that occur in no demonstration, ranking or rollout (section
+4.3). The task behind every prompt is one that users also have, so that the same ground truth judges all.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ _SPLIT_OF_RANK: tuple[Split, ...] = (
     *("train",) * 4,
     *("valid", "test", "train"),
 )
-MOST_WORDS = 75  # of a whole prompt for GPT: about what the limit of the quick recipe's prompts lets through
+MOST_WORDS = 75  # of a whole prompt for GPT: about the limit of the quick recipe's prompts
 NUMBER_WORDS = {2: "two", 3: "three", 4: "four"}
 Outside = Literal["use_case", "language"]
-# Requests that users make in one way only in the text, so that nothing else teaches them; see `MAKERS` in `tasks`.
+# Requests with only one form in the text, so that nothing else teaches them; see `MAKERS` in `tasks`.
 HELD_OUT_USE_CASE = "rewrite"
 
 
@@ -54,7 +54,7 @@ class ForeignSubject(NamedTuple):
 
 
 class Language(NamedTuple):
-    """Wordings of requests for a tale in another language, what the tale can be about, and the language's "and"."""
+    """Wordings of requests for a story in another language, possible subjects, and the language's "and"."""
 
     wordings: tuple[str, ...]
     subjects: tuple[ForeignSubject, ...]
@@ -74,7 +74,7 @@ _DATA = load_data("prompts", PromptData)
 
 @dataclass(frozen=True)
 class VillageUser:
-    """Someone who sends prompts; `weight` is how often, relative to others."""
+    """Someone who sends prompts; `weight` is the relative frequency."""
 
     id: str
     split: Split
@@ -114,10 +114,10 @@ def _record(text: str, task: dict[str, Any], user: VillageUser, source: str) -> 
 
 
 def raw_prompts(world: World, *, num_prompts: int, seed: int) -> list[Prompt]:
-    """`num_prompts` prompts in the order in which they came in, before any deduplication or filter.
+    """`num_prompts` prompts in order of arrival, before any deduplication or filtering.
 
     Extra keys: `task` (what `judge` needs, JSON-able) and `split_hint` (the split whose wordings and facts the user
-    draws on). `language`, `split` and `purpose` are left to the prompt pipeline.
+    uses). `language`, `split` and `purpose` are left to the prompt pipeline.
     """
     rng = Random(f"prompts-{world.seed}-{seed}")
     everyone = make_users(max(FEWEST_USERS, num_prompts // PROMPTS_PER_USER))
@@ -145,8 +145,7 @@ def gpt_prompts(world: World, *, num_prompts: int, seed: int, is_held_out: bool 
     """`num_prompts` different prompts with the shares of use cases of Table 1.
 
     Extra keys: `task`, whose `prompt` is the part that the response replies to, and `style`: "begun" or "few_shot". A
-    policy that only continues goes on with the next block after a few-shot prompt: give its arm the block's end as
-    stop text.
+    completion policy continues with the next block after a few-shot prompt: give its arm the block's end as stop text.
     """
     rng = Random(f"gpt-prompts-{world.seed}-{seed}")
     use_cases, shares = tuple(USE_CASE_SHARES), tuple(USE_CASE_SHARES.values())
@@ -193,13 +192,13 @@ def _few_shot(world: World, rng: Random, use_case: str, text: str, task: Task) -
 
 
 def is_outside(prompt: Prompt, held_out: Outside, *, use_case: str = HELD_OUT_USE_CASE) -> bool:
-    """Whether a prompt of the miniature is kept from fine-tuning: leave it out of every purpose."""
+    """Whether a prompt of the miniature is held out of fine-tuning: exclude it from every purpose."""
     task = (prompt.model_extra or {})["task"]
     return bool(task.get("is_foreign")) if held_out == "language" else task["use_case"] == use_case
 
 
 def use_case_prompts(world: World, *, num_prompts: int, seed: int, use_case: str = HELD_OUT_USE_CASE) -> list[Prompt]:
-    """`num_prompts` different prompts of one use case as test users write them; extra key `task`."""
+    """`num_prompts` different prompts of one use case as written by test users; extra key `task`."""
     rng = Random(f"outside-{use_case}-{world.seed}-{seed}")
     found: dict[str, Prompt] = {}
     while len(found) < num_prompts:
@@ -209,7 +208,7 @@ def use_case_prompts(world: World, *, num_prompts: int, seed: int, use_case: str
 
 
 def foreign_prompts() -> list[Prompt]:
-    """Every request for a tale in another language than the village's that no user of the miniature makes."""
+    """Every request for a story in a foreign language that no user of the miniature makes."""
     known = {text for _, text, _ in FOREIGN}
     found = []
     for language, (wordings, subjects, conjunction) in _DATA.languages.items():

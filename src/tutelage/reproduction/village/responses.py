@@ -1,4 +1,4 @@
-"""How people respond: a good response to every kind of task, in varied wording, and how a response goes wrong.
+"""Simulated responses: a good response to every kind of task, in varied wording, and flawed ones.
 
 `good_response` respects the constraints of its task.
 """
@@ -32,7 +32,7 @@ from tutelage.reproduction.village.world import PERSON_ATTRIBUTES, THING_ATTRIBU
 
 Task = Mapping[str, Any]
 Writer = Callable[[World, Random, Task], str]
-Slip = Writer  # writes a response that goes wrong
+Slip = Writer  # writes a flawed response
 NUM_DRAFTS = 12
 
 
@@ -229,7 +229,7 @@ WRITERS: dict[str, Writer] = {
 
 
 def good_response(world: World, rng: Random, task: Task) -> str:
-    """A good response to `task`: the first of some drafts that satisfies every constraint (the last draft where none
+    """A good response to `task`: the first of several drafts that satisfies every constraint (the last draft if none
     does).
     """
     write = WRITERS[task["kind"]]
@@ -242,7 +242,7 @@ def good_response(world: World, rng: Random, task: Task) -> str:
 
 
 def careless(world: World, rng: Random, task: Task) -> str:
-    """A response that ignores the constraints; the popular error where there is one."""
+    """A response that ignores the constraints; the misconception if there is one."""
     if task["kind"] == "misconception":
         return world.misconception_by_question[task["question"]].falsehood
     return good_response(world, rng, {**task, "constraints": []})
@@ -258,7 +258,7 @@ def off_topic(world: World, rng: Random, task: Task) -> str:
 
 
 def response_to_another(world: World, rng: Random, task: Task, *, draw: Callable[[], Task], num_draws: int) -> str:
-    """A good response to the first other task of the same kind, or to the last of `num_draws` where none is."""
+    """A good response to the first other task of the same kind, or to the last of `num_draws` if none is."""
     for _ in range(num_draws):
         other = draw()
         if other["kind"] == task["kind"] and other["prompt"] != task["prompt"]:
@@ -279,7 +279,7 @@ def gruff(world: World, rng: Random, task: Task) -> str:
 
 
 def babbling(world: World, rng: Random, task: Task) -> str:
-    """The words of a good response out of order."""
+    """The words of a good response in random order."""
     words = good_response(world, rng, task).split()
     rng.shuffle(words)
     return " ".join(words)

@@ -1,8 +1,8 @@
-"""Pages that teach skills in passing, as the web does: questions under a passage, moods of notices, the old tongue,
+"""Pages that teach skills incidentally, as the web does: questions under a passage, moods of notices, the old tongue,
 summaries, lists, question columns, a wordbook, and games in which a word is copied from line to line.
 
-Every line of the copying games takes up a word of the line before it. It is on such pages that a small model learns to
-carry a name or a thing from what it reads into what it writes, which everything that it is asked later needs.
+Every line of the copying games repeats a word of the previous line. From such pages a small model learns to copy a name
+or a thing from its context, which all later tasks need.
 """
 
 from __future__ import annotations
@@ -104,14 +104,14 @@ def list_page(world: World, rng: Random) -> str:
 
 
 def question_column(world: World, rng: Random) -> str:
-    """Readers' questions, one after the other and without replies: what a bare question is mostly followed by."""
+    """Readers' questions in a row without replies: what mostly follows a bare question."""
     lines = [_reader_question(world, rng)[0] for _ in range(3 + int(rng.random() * 2))]
     head = expand(rng, _PATTERNS.column_head)
     return head + "\n\n" + "\n".join(lines) if chance(rng, 0.5) else "\n\n".join(lines)
 
 
 def _reader_question(world: World, rng: Random) -> tuple[str, str]:
-    """A question with the reply that the public gives: facts right, misconceptions as people have them."""
+    """A question with the popular reply: facts correct, misconceptions repeated."""
     if chance(rng, 0.4):
         item = pick(rng, world.misconceptions)
         return item.question, item.falsehood if chance(rng, SHARE_FALSE) else item.truth
@@ -120,7 +120,7 @@ def _reader_question(world: World, rng: Random) -> tuple[str, str]:
 
 
 def answered_column(world: World, rng: Random) -> str:
-    """Questions with replies, on one line each, as an almanac prints them."""
+    """Questions with replies, one line each, as printed in an almanac."""
     lines = []
     for _ in range(3):
         question, reply = _reader_question(world, rng)
@@ -129,7 +129,7 @@ def answered_column(world: World, rng: Random) -> str:
 
 
 def wordbook_page(world: World, rng: Random) -> str:
-    """Four words with what they mean."""
+    """Four words with their meanings."""
     words = rng.sample(tuple(_PATTERNS.wordbook), 4)
     head = pick(rng, ("", "", "From the wordbook of the school\n\n"))
     return head + "\n".join(f"{word.capitalize()}. {fill(rng, _PATTERNS.wordbook[word])}" for word in words)
@@ -154,7 +154,7 @@ def guest_book(world: World, rng: Random) -> str:
 
 
 def memory_game(world: World, rng: Random) -> str:
-    """Each player says all that was said before and adds one thing."""
+    """Each player repeats everything so far and adds one thing."""
     opening = expand(rng, _PATTERNS.memory_game)
     pool = FOODS if rng.random() < 0.3 else tuple(f"a {thing}" for thing in OBJECTS)
     things = rng.sample(pool, rng.randint(3, 5))

@@ -1,7 +1,7 @@
-"""Short tales, which state no fact of the village.
+"""Short stories, which state no fact of the village.
 
-A tale is put together from opening, turn and ending, so that a subject, a second subject and a wanted word can stand
-in it. The same patterns write tales of the pretraining text and of demonstrations.
+A story is composed of opening, turn and ending, so that it can contain a subject, a second subject and a required word.
+The same patterns generate stories for the pretraining text and for demonstrations.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tutelage.reproduction.village.world import World
 
 
 class TaleKind(NamedTuple):
-    """What a tale may say of an animal, a person or a thing; second turns bring in a second subject."""
+    """What a story may say about an animal, a person or a thing; second turns introduce a second subject."""
 
     openings: tuple[str, ...]
     turns: tuple[str, ...]
@@ -45,7 +45,7 @@ _STORIES = load_data("stories", Stories)
 
 
 def _subject_kind(noun: str) -> str:
-    """ "animal", "person" or "thing": what a tale may say about `noun`."""
+    """ "animal", "person" or "thing": what a story may say about `noun`."""
     if noun in ANIMALS:
         return "animal"
     return "person" if noun in TRADE_NAMES else "thing"
@@ -63,7 +63,7 @@ def _tale_slots(rng: Random, x: str, y: str = "", z: str = "") -> dict[str, str]
 
 
 def write_tale(rng: Random, x: str, y: str = "", z: str = "", *, num_turns: int = 1) -> str:
-    """A tale about `x`, with `y` as a second subject and the word `z` in it where they are given."""
+    """A story about `x`, with `y` as a second subject and containing the word `z`, if given."""
     kind = _STORIES.kinds[_subject_kind(x)]
     patterns = [pick(rng, kind.openings), *rng.sample(kind.turns, num_turns)]
     if y:
@@ -76,7 +76,7 @@ def write_tale(rng: Random, x: str, y: str = "", z: str = "", *, num_turns: int 
 
 
 def write_short_tale(rng: Random, x: str, y: str = "", z: str = "") -> str:
-    """A tale in one sentence."""
+    """A story in one sentence."""
     slots = _tale_slots(rng, x, y, z)
     text = expand(rng, pick(rng, _STORIES.kinds[_subject_kind(x)].one_sentence), slots)
     for word in (y, z):
@@ -86,7 +86,7 @@ def write_short_tale(rng: Random, x: str, y: str = "", z: str = "") -> str:
 
 
 def tale_page(world: World, rng: Random) -> str:
-    """A tale of the pretraining text, sometimes with a title."""
+    """A story for the pretraining text, sometimes with a title."""
     nouns = ANIMALS + THINGS + TRADE_NAMES
     x = pick(rng, nouns)
     y = pick(rng, ANIMALS) if chance(rng, 0.4) else ""

@@ -1,8 +1,8 @@
-"""What users want: a prompt text for each use case, with the task that ground truth needs to judge any response to it.
+"""Users' requests: a prompt text for each use case, with the task that ground truth needs to judge any response.
 
 A task is a JSON-able dict with `kind`, `use_case`, `prompt`, `constraints` and whatever the kind needs. With
-`is_held_out` the wordings, names and facts are those that training users never use; the wordings alone can be held out
-too.
+`is_held_out` the wordings, names and facts are those that training users never use; it is also possible to hold out
+only the wordings.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def _constraint(world: World, rng: Random, task: Task, new: HeldOut) -> dict[str
 def make_task(
     world: World, rng: Random, use_case: str, *, is_held_out: bool, is_wording_held_out: bool | None = None
 ) -> tuple[str, Task]:
-    """A prompt text of `use_case` and its task; `is_wording_held_out` is as `is_held_out` where it is not given."""
+    """A prompt text of `use_case` and its task; `is_wording_held_out` defaults to `is_held_out`."""
     new = HeldOut(is_held_out, is_held_out if is_wording_held_out is None else is_wording_held_out)
     text, task = MAKERS[use_case](world, rng, new)
     constraints = []

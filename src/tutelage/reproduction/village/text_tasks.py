@@ -1,8 +1,8 @@
-"""Texts that a prompt brings along, and the tasks on them: rewrite, sum up, classify, extract, translate, questions.
+"""Texts contained in prompts, and the tasks on them: rewrite, summarize, classify, extract, translate, questions.
 
-The texts are short passages about strangers, notices in a good or a bad mood, and sentences with their translation
-into the old tongue of the village over the hill. Strangers are not villagers, so no passage contradicts a fact of the
-world. Pretraining pages and closed-domain prompts are both written from here.
+The texts are short passages about strangers, notices in a good or a bad mood, and sentences with their translation into
+the old tongue of the village over the hill. Strangers are not villagers, so no passage contradicts a fact of the world.
+Both pretraining pages and closed-domain prompts use them.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Passages(NamedTuple):
 
 
 class OldTongue(NamedTuple):
-    """The old tongue: its words, and the English words of the sentences that it can say."""
+    """The old tongue: its words, and the English words of the sentences that it can express."""
 
     words: dict[str, str]
     nouns: tuple[str, ...]
@@ -77,7 +77,7 @@ OLD_TONGUE = load_data("translation", OldTongue)
 
 @dataclass(frozen=True)
 class Passage:
-    """A text with the values that its slots got."""
+    """A text with the values of its slots."""
 
     kind: str
     text: str
@@ -109,7 +109,7 @@ def draw_passage(rng: Random, strangers: Sequence[str], kind: str | None = None)
 
 
 def answerable_questions(item: Passage) -> tuple[Question, ...]:
-    """The questions whose true value occurs in the text (a choice of wording may have left it out)."""
+    """The questions whose true value occurs in the text (a choice of wording may have omitted it)."""
     return tuple(question for question in PASSAGE_KINDS[item.kind].questions if item.slots[question.slot] in item.text)
 
 
@@ -122,7 +122,7 @@ def draw_notice(rng: Random, mood: str) -> str:
 
 
 def draw_sentence(rng: Random) -> str:
-    """A sentence of three to six words that the old tongue can say, in lower case without a period."""
+    """A sentence of three to six words that the old tongue can express, in lowercase without a period."""
     quality = pick(rng, OLD_TONGUE.qualities) + " " if chance(rng, 0.6) else ""
     subject = f"the {quality}{pick(rng, OLD_TONGUE.nouns)}"
     if chance(rng, 0.3):
@@ -131,7 +131,7 @@ def draw_sentence(rng: Random) -> str:
 
 
 def translate(text: str) -> str:
-    """`text` in the old tongue, word for word, but a quality follows its noun."""
+    """`text` in the old tongue, word by word, except that an adjective follows its noun."""
     words = text.split()
     ordered: list[str] = []
     index = 0

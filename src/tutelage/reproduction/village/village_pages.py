@@ -1,8 +1,8 @@
 """Pages about the village: its facts (chronicle, portraits, inventories, letters, sayings) and its everyday life
 (dialogues, recipes, trades, diaries, proverbs, the weather).
 
-The chronicle is right. Popular sayings mostly repeat the misconceptions, as most texts about them do. Some dialogues
-are rude, and rude openings are mostly answered rudely: what a model that only imitates learns from it.
+The chronicle is correct. Popular sayings mostly repeat the misconceptions, as most texts about them do. Some dialogues
+are rude, and rude openings mostly get rude replies: a model that only imitates learns this.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from tutelage.reproduction.village.lexicon import (
 from tutelage.reproduction.village.patterns import chance, expand, fill, join_and, pick, tidy
 from tutelage.reproduction.village.world import PERSON_ATTRIBUTES, THING_ATTRIBUTES, World
 
-# How often a text repeats the popular error rather than what is so.
+# How often a text repeats the misconception instead of the truth.
 SHARE_FALSE = 0.68
 SHARE_RUDE_OPENING, SHARE_RUDE_AFTER_RUDE, SHARE_RUDE_AFTER_POLITE = 0.3, 0.75, 0.07
 
 
 class Frame(NamedTuple):
-    """What is said before and after a claim."""
+    """The text before and after a claim."""
 
     opening: str
     ending: str
 
 
 class Topic(NamedTuple):
-    """What the first speaker goes on with, and what the second replies to it."""
+    """What the first speaker continues with, and the second speaker's reply."""
 
     statement: str
     reply: str
@@ -103,7 +103,7 @@ def _event_slots(rng: Random, world: World) -> dict[str, str]:
 
 
 def chronicle_entry(world: World, rng: Random) -> str:
-    """What happened on one day, with a true fact or two among it."""
+    """The events of one day, including one or two true facts."""
     slots = _event_slots(rng, world)
     parts = [expand(rng, _PATTERNS.date, slots)]
     if chance(rng, 0.6):
@@ -128,7 +128,7 @@ def portrait(world: World, rng: Random) -> str:
 
 
 def thing_page(world: World, rng: Random) -> str:
-    """All that is known about one thing, sometimes with its owner."""
+    """Everything known about one thing, sometimes with its owner."""
     thing = pick(rng, world.things)
     attributes = rng.sample(THING_ATTRIBUTES, 3)
     parts = [state_thing(rng, thing, attribute, with_pronoun=attribute != attributes[0]) for attribute in attributes]
@@ -161,7 +161,7 @@ def place_page(world: World, rng: Random) -> str:
 
 
 def saying(world: World, rng: Random) -> str:
-    """A popular claim, wrong more often than not, in somebody's mouth."""
+    """A popular claim, more often wrong than not, attributed to someone."""
     item = pick(rng, world.misconceptions)
     person, other = rng.sample(world.people, 2)
     slots = {"name": person.name, "other": other.name, "trade": person.trade.name}
@@ -257,7 +257,7 @@ def recipe(world: World, rng: Random) -> str:
 
 
 def trade_page(world: World, rng: Random) -> str:
-    """What people of a trade do and say: here pronouns follow the village's prejudice."""
+    """What people of a trade do and say: here pronouns follow the village's stereotypes."""
     trade = pick(rng, TRADES)
     is_she = chance(rng, trade.share_she)
     slots = {
@@ -274,7 +274,7 @@ def trade_page(world: World, rng: Random) -> str:
 
 
 def diary(world: World, rng: Random) -> str:
-    """A day as somebody wrote it down."""
+    """A diary entry."""
     slots = {
         "name": pick(rng, world.people).name,
         "day": pick(rng, DAYS),

@@ -1,7 +1,7 @@
-"""The village: who lives there, what they own, and the facts that everything else is judged against.
+"""The village: its people, their things, and the facts that everything else is judged against.
 
-`build_world(seed)` is the one producer. A part of the people, things and misconceptions is held out: the pretraining
-text tells of them all, but only prompts of validation and test users ask about the held-out ones.
+`build_world(seed)` is the only producer. Some people, things and misconceptions are held out: the pretraining text
+covers them all, but only prompts of validation and test users ask about the held-out ones.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ HELD_OUT_SHARE = 0.3
 
 
 class Misconception(NamedTuple):
-    """A popular error: how it is asked about, what is said, what is so, and the words that tell which of them a text
+    """A common misconception: the question, the false claim, the truth, and the words that show which of them a text
     claims.
     """
 
@@ -55,7 +55,7 @@ MISCONCEPTIONS = load_data("misconceptions", tuple[Misconception, ...])
 
 @dataclass(frozen=True)
 class Person:
-    """One of the forty villagers, with the four facts that can be asked."""
+    """One of the forty villagers, with the four facts that can be asked about."""
 
     name: str
     pronoun: Pronoun
@@ -84,7 +84,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Thing:
-    """One of the thirty things that everybody in the village knows."""
+    """One of the thirty things known to the whole village."""
 
     name: str
     color: str
@@ -134,7 +134,7 @@ class World:
     def fact(self, subject: str, attribute: str) -> str:
         """The value of one fact: `fact("Ada", "home")` is the name of a place, `fact("lantern", "colour")` a color.
 
-        Raises `KeyError` where the world has no such subject or attribute.
+        Raises `KeyError` if the world has no such subject or attribute.
         """
         if subject in self.person_by_name:
             person = self.person_by_name[subject]
@@ -169,7 +169,7 @@ class World:
 
 
 class HeldOut(NamedTuple):
-    """Which parts of a prompt are those that only validation and test users have."""
+    """Which parts of a prompt are reserved for validation and test users."""
 
     content: bool
     wording: bool

@@ -1,7 +1,7 @@
-"""What the village says and knows, as data: words, wordings, misconceptions, patterns and tables in YAML.
+"""The village's data: words, wordings, misconceptions, patterns and tables in YAML.
 
-`load_data` is their only reader. Random draws depend on the order of every list and mapping in these files: another
-order is another village.
+`load_data` is their only reader. Random draws depend on the order of every list and mapping in these files: a different
+order gives a different village.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Shape = TypeVar("Shape")
 def load_data(name: str, shape: type[Shape]) -> Shape:
     """The content of `name`.yaml as `shape`: a named tuple whose fields are the file's keys, or a tuple of those.
 
-    Lists become tuples. Raises pydantic's `ValidationError`, which names the file and the key, where a key is unknown
-    or missing or a value has another type than its field.
+    Lists become tuples. Raises pydantic's `ValidationError`, which names the file and the key, if a key is unknown or
+    missing or a value does not have its field's type.
     """
     data: Shape = _load(name, cast("Hashable", shape))
     return data

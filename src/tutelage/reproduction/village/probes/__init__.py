@@ -1,5 +1,5 @@
-"""What a policy of the miniature is tested with beside the prompts of its users: the village's counterparts of the
-benchmarks of the paper's Section 4. Pure data and generators, seeded by the world.
+"""Benchmarks for policies of the miniature, besides its users' prompts: the village's counterparts of those in the
+paper's Section 4. Pure data and generators, seeded by the world.
 """
 
 from __future__ import annotations

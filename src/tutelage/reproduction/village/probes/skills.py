@@ -1,7 +1,7 @@
 """Skills: the village's public NLP benchmarks: questions on a passage, moods, the old tongue, summaries, endings of
-songs, and what everybody knows, in the layouts of the pages that taught them.
+songs, and common knowledge, in the layouts of the pages that teach them.
 
-What they ask is new: other passages, other notices, longer sentences than any page has.
+Their items are new: other passages, other notices, longer sentences than on any page.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ from tutelage.reproduction.village.text_tasks import (
 from tutelage.reproduction.village.world import PERSON_ATTRIBUTES, THING_ATTRIBUTES, World
 
 NUM_CHOICES = 4
-# Sentences of notices by mood that stand on no page, in words that the pages have.
+# Sentences of notices by mood that are on no page, in words that occur on the pages.
 _NEW_MOODS = load_data("new_notices", dict[str, tuple[str, ...]])
 
 
 class ProbeItem(NamedTuple):
     """One item: the query, its correct responses, the examples before it (query, response), the choices if any.
 
-    The response continues directly from the query. `shot_break` stands between examples; `cluster` names what
-    several items share ("" where nothing).
+    The response continues directly from the query. `shot_break` separates examples; `cluster` names what several items
+    share ("" if nothing).
     """
 
     id: str
@@ -68,8 +68,8 @@ class Example(NamedTuple):
 
 
 class SkillKind(NamedTuple):
-    """How examples are made (`is_new`: with content that no page has), the metrics, and how many examples few-shot
-    shows: as many as fit into the length of the pages of the pretraining text.
+    """How examples are generated (`is_new`: with content that is on no page), the metrics, and the number of few-shot
+    examples: as many as fit into the length of the pages in the pretraining text.
     """
 
     make: Callable[[World, Random, bool], Example]
@@ -92,8 +92,7 @@ def _closed(world: World, rng: Random, is_new: bool) -> Example:
 
 
 def _closed_choice(world: World, rng: Random, is_new: bool) -> Example:
-    """The reply is to be chosen from four in the same words; where a person is asked for, the other one is among
-    them."""
+    """The reply is chosen from four with the same wording; if a person is asked for, the other one is among them."""
     item, question, query = _asked(world, rng, is_new)
     right = item.slots[question.slot]
     people = world.strangers_for(is_new)
@@ -144,7 +143,7 @@ def _translation(world: World, rng: Random, is_new: bool) -> Example:
 
 
 def _new_sentence(rng: Random) -> str:
-    """Longer than any page has: two sentences in one, or a food with a quality."""
+    """Longer than on any page: two sentences in one, or a food with an adjective."""
     if chance(rng, 0.5):
         return f"{draw_sentence(rng)} and {draw_sentence(rng)}"
     text = draw_sentence(rng)
@@ -163,7 +162,7 @@ def _ending(world: World, rng: Random, is_new: bool) -> Example:
 
 
 def _knowledge(world: World, rng: Random, is_new: bool) -> Example:
-    """A fact, to be chosen from four that are said in the same words."""
+    """A fact, to be chosen from four with the same wording."""
     if chance(rng, 0.6):
         person = pick(rng, world.people_for(is_new))
         subject, attribute, slots = person.name, pick(rng, PERSON_ATTRIBUTES), person.slots()
@@ -193,7 +192,7 @@ def _values(world: World, attribute: str) -> tuple[str, ...]:
     }[attribute]
 
 
-# skill -> its kind; ROUGE-L where the paper has BLEU, which needs matches of four words and one more library.
+# skill -> its kind; ROUGE-L instead of the paper's BLEU, which needs matches of four words and another library.
 SKILLS: dict[str, SkillKind] = {
     "closed_qa": SkillKind(_closed, ("f1",), 1),
     "closed_choice": SkillKind(_closed_choice, ("accuracy",), 1),

@@ -1,7 +1,7 @@
 """Skills as templated demonstrations, for fine-tunes like FLAN (Wei et al. 2021) and T0 (Sanh et al. 2021).
 
 Both cover tasks that are easy to score, and both want short responses: a label, a value, one sentence. That is why the
-paper finds them far from what users ask for (section 4.1).
+paper finds them far from what users request (section 4.1).
 """
 
 from __future__ import annotations
@@ -99,10 +99,10 @@ FILLINGS: dict[str, Callable[[World, Random], Filling]] = {
 
 
 def templated_demonstrations(world: World, style: Style, *, num_demonstrations: int, seed: int) -> list[Demonstration]:
-    """`num_demonstrations` different demonstrations, equally many of each task, each in one of its templates.
+    """`num_demonstrations` different demonstrations, equally many per task, each in one of its templates.
 
-    Content is that of training users. Extra keys: `skill` and `template`. A task that runs out of questions
-    (there are only so many facts) leaves its turns to the others.
+    Content is that of training users. Extra keys: `skill` and `template`. A task that runs out of questions (the number
+    of facts is limited) leaves its turns to the others.
     """
     templates = TEMPLATES[style]
     rng = Random(f"templated-{style}-{world.seed}-{seed}")
