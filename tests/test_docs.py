@@ -324,7 +324,7 @@ def test_the_table_of_keys_has_every_key_that_turns_the_meaning() -> None:
     # Those that only a turn can have stand with the roles, below the table.
     assert told == known - {"train_detail", "training_detail"}
     text = _text("docs/records.md")
-    roles = {*turns.ROLES, *turns.TOOL_ROLES, "train_detail", "training_detail", "tool_calls"}
+    roles = {*turns.ROLES, *turns.CALL_ROLES, "train_detail", "training_detail", "tool_calls"}
     assert all(f"`{name}`" in text for name in roles)
 
 

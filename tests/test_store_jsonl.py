@@ -169,7 +169,7 @@ GOOD = '{"text": "good"}'
         ),
         (
             '{"messages": [{"role": "bot", "content": "a"}]}',
-            "field 'messages.0.role' is 'bot'; Input should be 'system', 'user' or 'assistant'.",
+            "field 'messages.0.role' is 'bot'; Input should be 'system', 'user', 'assistant' or 'tool'.",
         ),
         ("[1]", "field '(line)' is [1]; it must be one JSON object, that is, {...}."),
         (
@@ -257,8 +257,8 @@ def test_unknown_keys_are_kept(tmp_path):
 def test_files_of_another_kind_or_missing_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"none\.jsonl does not exist"):
         list(read_records(tmp_path / "none.jsonl", Prompt))
-    with pytest.raises(DataError, match=r"a\.csv is not a file of records: its name must end in \.jsonl, \.jsonl\.gz"):
-        list(read_records(tmp_path / "a.csv", Prompt))
+    with pytest.raises(DataError, match=r"a\.doc is not a file of records: its name must end in \.jsonl, \.json"):
+        list(read_records(tmp_path / "a.doc", Prompt))
     (tmp_path / "folder.jsonl").mkdir()
     with pytest.raises(DataError, match="cannot be read: Is a directory"):
         list(read_records(tmp_path / "folder.jsonl", Prompt))

@@ -273,13 +273,16 @@ def test_roles_by_other_names(loaded, name, spelled):
 @pytest.mark.parametrize(
     ("turn", "reason"),
     [
-        ({"role": "tool", "content": "3"}, "is of a tool (role 'tool'); only those of system, user and assistant are"),
-        ({"from": "observation", "value": "3"}, "is of a tool (role 'observation')"),
-        ({"role": "function", "content": "3"}, "is of a tool (role 'function')"),
+        (
+            {"from": "function_call", "value": "f(3)"},
+            "calls a tool (role 'function_call'), which is not read",
+        ),
         ({"role": "assistant", "content": "", "tool_calls": [{"id": 1}]}, "has 'tool_calls', which is not read"),
         ({"role": "assistant", "content": None, "function_call": {"name": "f"}}, "has 'function_call', which is not"),
         ({"role": "user", "content": "Look.", "images": ["a.png"]}, "has 'images', which is not read; only text is"),
-        ({"role": "user", "content": [{"type": "text", "text": "Look."}]}, "is a list of parts; only text is read"),
+        ({"role": "user", "content": [{"type": "image_url", "image_url": {}}]}, "has a part of the type 'image_url'"),
+        ({"role": "user", "content": [{"type": "text", "text": None}]}, "has a part of the type 'text'; only parts"),
+        ({"role": "user", "content": [{"text": "Look."}]}, "has a part without a type; only parts of text are read"),
         ({"role": "assistant", "content": "Yes.", "weight": 0.3}, "has 'weight' 0.3; a part of a weight is not read"),
         ({"role": "assistant", "content": "Yes.", "train_detail": [{"begin": 0}]}, "has 'train_detail'; which parts"),
     ],
@@ -289,6 +292,24 @@ def test_turns_that_are_more_than_text_are_refused(loaded, key, turn, reason):
         records, skipped = loaded(loader, {key: [user("q"), turn, user("more"), assistant("r")]})
         assert records == []
         assert skipped[0].startswith(f"line 1: turn 2 of '{key}' {reason}")
+
+
+@pytest.mark.parametrize("role", ["tool", "function", "observation", "ipython"])
+def test_what_a_tool_returned_and_parts_of_text_are_read(loaded, role):
+    """OpenAI's messages: the developer's turn is the system's, a tool's is context, parts follow each other."""
+    parts = [{"type": "text", "text": "What is 2 "}, {"type": "text", "text": "+ 1?", "image_url": None}]
+    call = assistant("<tool_call>2 + 1</tool_call>", tool_calls=None)
+    row = {
+        "messages": [
+            {"role": "developer", "content": [{"type": "text", "text": "Be brief."}]},
+            *[user(parts), call, {"role": role, "content": "3", "tool_call_id": "c"}, assistant("Three.")],
+        ]
+    }
+    (first, last), skipped = loaded(load_demonstrations, row)
+    before = [("system", "Be brief."), ("user", "What is 2 + 1?")]
+    assert (said(first), first.response, skipped) == (before, call["content"], [])
+    assert said(last) == [*before, ("assistant", call["content"]), ("tool", "3")]
+    assert last.response == "Three."
 
 
 @pytest.mark.parametrize("mark", [{"train": False}, {"weight": 0}, {"loss": False}, {"training": False}])
@@ -383,7 +404,10 @@ def test_scores_against_the_order_are_refused(loaded):
 def test_a_dialogue_that_ends_with_the_user_says_so(loaded):
     longer = {"chosen": HH["chosen"] + "\n\nHuman: Thanks.", "rejected": HH["rejected"]}
     records, skipped = loaded(load_rankings, longer)
-    assert (records, skipped) == ([], ["line 1: chosen or rejected does not end with a turn of the assistant"])
+    assert (records, skipped) == (
+        [],
+        ["line 1: chosen ends with a turn of the user, so there is no response to compare"],
+    )
 
 
 # --- OASST ---

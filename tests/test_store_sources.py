@@ -149,7 +149,7 @@ def test_trl_pairs_of_text(loaded):
         ),
         (
             {"chosen": [user("q"), user("a")], "rejected": [user("q"), user("b")]},
-            "chosen or rejected does not end with a turn of the assistant",
+            "chosen ends with a turn of the user, so there is no response to compare",
         ),
         (
             {"chosen": [assistant("a")], "rejected": [assistant("b")]},
@@ -469,11 +469,12 @@ def test_dialogues_by_other_names(loaded, row):
 def test_an_unknown_form_names_the_keys_and_the_forms(loaded, tmp_path):
     with pytest.raises(DataError) as caught:
         loaded(load_rankings, {"question": "q", "answer": "a"})
-    assert str(caught.value) == (
-        f"{tmp_path}/rows.jsonl holds no rankings in a form that is known. Keys seen: answer, question. "
-        "Forms accepted: completions + ranking; prompt + completions + annotations; prompt {role, replies} (OASST); "
-        "chosen + rejected (HH dialogues); prompt + chosen + rejected (TRL)."
+    assert str(caught.value).startswith(
+        f"{tmp_path}/rows.jsonl holds no rankings in a form that is known. The nearest form is StackExchange, without "
+        "'answers'. Keys seen: answer, question. Forms accepted: completions + ranking; prompt + completions + "
+        "annotations; prompt {role, replies} (OASST); prompt + response_0 + response_1 (PKU-SafeRLHF); "
     )
+    assert str(caught.value).endswith("; chosen + rejected (HH dialogues); prompt + chosen + rejected (TRL).")
     for loader, noun in ((load_demonstrations, "demonstrations"), (load_prompts, "prompts")):
         with pytest.raises(DataError, match=f"holds no {noun} in a form that is known. Keys seen: x. Forms accepted: "):
             loaded(loader, {"x": 1}, skip_bad=True)

@@ -28,9 +28,9 @@ class Record(BaseModel):
 
 
 class Message(Record):
-    """One turn of a dialogue."""
+    """One turn of a dialogue; a tool's is what came back from a call, and only ever context."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
 
 

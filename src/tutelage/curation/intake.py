@@ -15,7 +15,8 @@ from tutelage.progress import Progress
 from tutelage.prompts.config import PromptsConfig
 from tutelage.prompts.privacy import scrub
 from tutelage.records import Prompt
-from tutelage.store.jsonl import SkipLog, Skipped, open_binary, read_rows
+from tutelage.store.compressed import compressible, open_binary
+from tutelage.store.jsonl import SkipLog, Skipped, read_rows
 from tutelage.store.sources import load_prompts
 
 ShowProgress = Callable[..., AbstractContextManager[Progress]]
@@ -72,7 +73,7 @@ def _num_rows(source: Path | str) -> int:
     path = Path(source)
     if not path.is_file():
         return 0
-    if path.name.endswith((".jsonl", ".jsonl.gz", ".jsonl.xz")):
+    if path.name.endswith(compressible(".jsonl")):
         with open_binary(path) as handle:
             return sum(block.count(b"\n") for block in iter(lambda: handle.read(_BLOCK_BYTES), b""))
     return sum(1 for _ in read_rows(path, SkipLog(path, skip_bad=True, on_skip=lambda _: None)))

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tutelage.errors import DataError, RecordError
+from tutelage.store.compressed import compressible, lines_of
 from tutelage.store.forms import UnusableRow
-from tutelage.store.jsonl import OnSkip, SkipLog, is_record_file, lines_of, read_rows
+from tutelage.store.jsonl import OnSkip, SkipLog, is_record_file, read_rows
 from tutelage.store.meaning import require_usable
 
 END_OF_TEXT = "<|endoftext|>"
-_TEXT_SUFFIXES = (".txt", ".txt.gz", ".txt.xz")
+_TEXT_SUFFIXES = compressible(".txt")
 
 
 def load_text_documents(path: Path | str, *, skip_bad: bool = False, on_skip: OnSkip | None = None) -> Iterator[str]:

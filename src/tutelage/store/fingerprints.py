@@ -6,14 +6,24 @@ import hashlib
 import os
 from pathlib import Path
 
+from tutelage.store.named_source import NamedSource
+
 _CHUNK = 1 << 22
+_UNKNOWN = "hub:?"
 
 
 def fingerprint(source: Path | str) -> str:
     """`sha256:` of a file's bytes, or of the names and bytes in a folder; `hub:` and the revision for a hub id.
 
-    Reading costs about a second per gigabyte. A hub id that is not in the local cache has no revision: `hub:?`.
+    Reading costs about a second per gigabyte. A hub id that is not in the local cache has no revision: `hub:?`. The
+    column that ranks is part of it: another one makes other rankings.
     """
+    place = NamedSource.parse(source)
+    digest = _content(place.source)
+    return digest if place.by is None or digest == _UNKNOWN else f"{digest}?by={place.by}"
+
+
+def _content(source: str) -> str:
     path = Path(source)
     if path.is_file():
         return f"sha256:{hash_file(path)}"
@@ -24,7 +34,8 @@ def fingerprint(source: Path | str) -> str:
             if not any(part.startswith(".") for part in name.parts):
                 digest.update(f"{name.as_posix()}\0{hash_file(file)}\n".encode())
         return f"sha256:{digest.hexdigest()}"
-    return f"hub:{_cached_revision(str(source)) or '?'}"
+    revision = _cached_revision(source)
+    return _UNKNOWN if revision is None else f"hub:{revision}"
 
 
 def hash_file(path: Path) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel
 
+from tutelage.errors import DataError
 from tutelage.records import Demonstration, Message, Prompt, Ranking
 
 Row = Mapping[str, Any]
@@ -41,7 +42,8 @@ class Form(Generic[Record]):
     """One form of rows: its name and keys for messages, the test on a row, the conversion of a row.
 
     `convert` raises `UnusableRow` or pydantic's `ValidationError`, nothing else. `reads` names those of `PROMPT_KEYS`
-    that it puts into the prompt in its own way.
+    that it puts into the prompt in its own way. `needs`: the keys without which no row has this form. `convert_by`
+    ranks by a named column, in forms that have several.
     """
 
     name: str
@@ -49,6 +51,18 @@ class Form(Generic[Record]):
     matches: Callable[[Row], bool]
     convert: Callable[[Row], Sequence[Record | UnusedPart]]
     reads: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    convert_by: Callable[[Row, str], Sequence[Record | UnusedPart]] | None = None
+
+    def ranked_by(self, judgement: str) -> Form[Record]:
+        """The same form, its completions ranked by another column. Raises `DataError` where it has one judgement."""
+        if self.convert_by is None:
+            raise DataError(
+                f"'?by={judgement}' was asked for, and rows of the form {self.name} have one judgement only. "
+                "Leave it out."
+            )
+        convert = self.convert_by
+        return replace(self, convert=lambda row: convert(row, judgement))
 
 
 def has_keys(*keys: str) -> Callable[[Row], bool]:

@@ -1,4 +1,4 @@
-"""Files of records: JSON lines (plain, gz or xz), a JSON array, Parquet. Read as a stream, written atomically."""
+"""Files of records: JSON lines, a JSON array, CSV, Parquet. Read as a stream, written atomically."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import gzip
 import json
 import logging
 import lzma
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,14 +16,17 @@ from pydantic import BaseModel, ValidationError
 
 from tutelage.errors import DataError, RecordError
 from tutelage.store.atomic import atomic_file
+from tutelage.store.compressed import breaks_off, broken_archive, compressible, lines_of, open_binary
+from tutelage.store.csv_table import read_table_rows
 from tutelage.store.parquet import read_parquet_rows, write_parquet
 from tutelage.store.reasons import Reasons
 
 Model = TypeVar("Model", bound=BaseModel)
-SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.xz", ".json", ".json.gz", ".parquet")
+_ARRAYS, _TABLES = compressible(".json"), compressible(".csv", ".tsv")
+SUFFIXES = (*compressible(".jsonl"), *_ARRAYS, *_TABLES, ".parquet")
+KNOWN_SUFFIXES = ".jsonl, .json, .csv or .tsv (as it is, or with .gz, .xz or .zst), or in .parquet"
 _REMEDY = "Correct it, or choose to skip bad records."
 _NUM_REASONS_TOLD = 5
-_BROKEN_ARCHIVE = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
 _log = logging.getLogger(__name__)
 
 
@@ -76,38 +78,6 @@ def is_record_file(path: Path) -> bool:
     return path.name.endswith(SUFFIXES)
 
 
-def open_binary(path: Path) -> BinaryIO:
-    """Open for reading, decompressing by suffix. Raises `DataError` if there is no such file."""
-    try:
-        if path.suffix == ".gz":
-            return cast(BinaryIO, gzip.open(path, "rb"))
-        if path.suffix == ".xz":
-            return cast(BinaryIO, lzma.open(path, "rb"))
-        return path.open("rb")
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist. Give the path of an existing file.") from None
-    except (IsADirectoryError, PermissionError) as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}. Give a file that can be read.") from None
-
-
-def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file with their numbers from 1. Raises `RecordError` if a compressed file is truncated."""
-    number = 0
-    with open_binary(path) as handle:
-        try:
-            for number, line in enumerate(handle, start=1):
-                yield number, line
-        except _BROKEN_ARCHIVE as error:
-            raise RecordError(
-                path=path,
-                line=number + 1,
-                field="(compressed file)",
-                value=str(error),
-                rule="the file is corrupted or truncated here",
-                remedy="Download or write the file again.",
-            ) from None
-
-
 def _bad_line(path: Path, line: int, value: object, rule: str) -> RecordError:
     return RecordError(path=path, line=line, field="(line)", value=value, rule=rule, remedy=_REMEDY)
 
@@ -154,15 +124,33 @@ def _line_rows(path: Path, log: SkipLog) -> Iterator[tuple[int, dict[str, Any]]]
 
 def _is_array(path: Path) -> bool:
     with open_binary(path) as handle:
-        while block := handle.read(4096):
-            if stripped := block.removeprefix(b"\xef\xbb\xbf").lstrip():
-                return stripped.startswith(b"[")
+        try:
+            while block := handle.read(4096):
+                if stripped := block.removeprefix(b"\xef\xbb\xbf").lstrip():
+                    return stripped.startswith(b"[")
+        except broken_archive(path) as error:
+            raise breaks_off(path, 1, error) from None
     return False
+
+
+def _table_rows(path: Path, log: SkipLog) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        for number, row in read_table_rows(path):
+            if isinstance(row, RecordError):
+                log.refuse(row)
+            else:
+                yield number, row
+    except RecordError as error:
+        # Where one cell ends is not known any more, nor where the next row begins.
+        log.refuse(error)
 
 
 def _array_rows(path: Path, log: SkipLog) -> Iterator[tuple[int, dict[str, Any]]]:
     with open_binary(path) as handle:
-        content = handle.read()
+        try:
+            content = handle.read()
+        except broken_archive(path) as error:
+            raise breaks_off(path, 1, error) from None
     try:
         values = json.loads(content.decode("utf-8-sig"))
     except ValueError as error:
@@ -183,13 +171,15 @@ def read_rows(path: Path | str, log: SkipLog | None = None) -> Iterator[tuple[in
     log = SkipLog(path, skip_bad=False, on_skip=None) if log is None else log
     if not is_record_file(path):
         raise DataError(
-            f"{path} is not a file of records: its name must end in {', '.join(SUFFIXES)}. Rename or convert it."
+            f"{path} is not a file of records: its name must end in {KNOWN_SUFFIXES}. Rename or convert it."
         )
     if not path.exists():
         raise DataError(f"{path} does not exist. Give the path of an existing file.")
     if path.suffix == ".parquet":
         yield from read_parquet_rows(path)
-    elif not path.name.endswith((".json", ".json.gz")) or not _is_array(path):
+    elif path.name.endswith(_TABLES):
+        yield from _table_rows(path, log)
+    elif not path.name.endswith(_ARRAYS) or not _is_array(path):
         yield from _line_rows(path, log)
     else:
         yield from _array_rows(path, log)

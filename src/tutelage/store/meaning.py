@@ -27,7 +27,7 @@ def records_of(form: Form[Record], row: Row, *, is_trained: bool) -> list[Record
     """
     kept = {key: plain_turns(key, value) for key, value in row.items() if value is not None}
     require_usable(kept, is_trained=is_trained)
-    before = _before(kept)
+    before = _before(kept, form.reads)
     found = form.convert(kept)
     records = [each for each in found if not isinstance(each, UnusedPart)]
     _require_all_said(kept, form.reads, records)
@@ -52,9 +52,9 @@ def require_usable(row: Row, *, is_trained: bool) -> None:
         raise UnusableRow("'label' is neither true nor text; whether the response is a good one is not known")
 
 
-def _before(row: dict[str, Any]) -> tuple[Message, ...]:
-    """The turns that stand before the prompt; takes their keys out of `row`."""
-    given = {key: row.pop(key) for key in BEFORE_KEYS if key in row}
+def _before(row: dict[str, Any], reads: Sequence[str]) -> tuple[Message, ...]:
+    """The turns that stand before the prompt; takes their keys out of `row`, but for those that the form `reads`."""
+    given = {key: row.pop(key) for key in BEFORE_KEYS if key in row and key not in reads}
     systems = {key: given[key] for key in SYSTEM_KEYS if not is_absent(given.get(key))}
     for key, text in systems.items():
         if not isinstance(text, str):
@@ -96,7 +96,12 @@ def preceded(record: Record, before: Sequence[Message]) -> Record:
 
 def _require_all_said(row: Row, reads: Sequence[str], records: Sequence[Record]) -> None:
     """What a row asks under keys that its form does not read must stand in the prompts that were read."""
-    unread = [key for key in PROMPT_KEYS if key not in reads and not is_absent(row.get(key))]
+    # A number asks nothing: `turns` counts them in some sets.
+    unread = [
+        key
+        for key in PROMPT_KEYS
+        if key not in reads and not is_absent(row.get(key)) and not isinstance(row[key], int | float)
+    ]
     if not unread:
         return
     prompts = " ".join(_words(flat_text(_text(record), record.messages)) for record in records)

@@ -11,6 +11,7 @@ from typing import Any
 from tutelage.errors import CheckpointError, StorageError
 from tutelage.store.atomic import atomic_file
 from tutelage.store.lock import LOCK_NAME
+from tutelage.store.named_source import NamedSource
 
 IDENTITY_NAME = "run.json"
 _NUM_SHOWN = 5
@@ -20,7 +21,7 @@ def require_unowned_inputs(out: Path, inputs: Mapping[str, Path | str]) -> None:
     """Refuse inputs inside the output folder, naming their key. Raises `StorageError`."""
     folder = out.resolve()
     for key, source in inputs.items():
-        path = Path(source)
+        path = Path(NamedSource.parse(source).source)
         if path.exists() and path.resolve().is_relative_to(folder):
             raise StorageError(
                 f"{key} is {source}, inside the output folder {out}, where it could be replaced. Nothing was changed. "

@@ -15,6 +15,12 @@ from tutelage.store import annotated, hh, hub, instructions, oasst, trl
 from tutelage.store.forms import Form, Record, Row, Turns, UnusableRow, UnusedPart, has_keys, validated
 from tutelage.store.jsonl import OnSkip, SkipLog, read_rows, record_error
 from tutelage.store.meaning import records_of
+from tutelage.store.named_source import NamedSource
+from tutelage.store.nearest import nearest_form
+from tutelage.store.published.arena import ARENA
+from tutelage.store.published.joined import JOINED, joined_labels, joined_ratings
+from tutelage.store.published.scored import SCORED
+from tutelage.store.published.votes import VOTES
 
 NumberedRow = tuple[int, dict[str, Any]]
 
@@ -23,12 +29,15 @@ def _is_ranking(row: Row) -> bool:
     return has_keys("completions")(row) and ("ranking" in row or "comparisons" in row)
 
 
+# Sets of the hub, by columns that no other form has.
+PUBLISHED = (*VOTES, *SCORED, *ARENA, *JOINED)
 _TREE = "prompt {role, replies} (OASST)"
 
 RANKING_FORMS: tuple[Form[Ranking], ...] = (
     Form(
         name="ranking",
         keys="completions + ranking",
+        needs=("prompt", "completions", "ranking"),
         matches=_is_ranking,
         convert=partial(validated, Ranking),
         reads=("prompt", "messages"),
@@ -36,20 +45,24 @@ RANKING_FORMS: tuple[Form[Ranking], ...] = (
     Form(
         name="annotations",
         keys="prompt + completions + annotations",
+        needs=("prompt", "completions", "annotations"),
         matches=has_keys("completions", "annotations"),
         convert=annotated.rankings_of_annotations,
         reads=("prompt", "passages"),
     ),
     Form(name="OASST", keys=_TREE, matches=oasst.is_tree, convert=oasst.rankings_of_tree, reads=("prompt",)),
+    *(form.ranking_form() for form in PUBLISHED),
     Form(
         name="HH",
         keys="chosen + rejected (HH dialogues)",
+        needs=("chosen", "rejected"),
         matches=hh.is_dialogue_pair,
         convert=hh.rankings_of_dialogues,
     ),
     Form(
         name="TRL",
         keys="prompt + chosen + rejected (TRL)",
+        needs=("prompt", "chosen", "rejected"),
         matches=has_keys("chosen", "rejected"),
         convert=trl.rankings_of_pair,
         reads=("prompt",),
@@ -63,6 +76,7 @@ def demonstration_forms(turns: Turns) -> tuple[Form[Demonstration], ...]:
         Form(
             name="demonstration",
             keys="prompt or messages + response",
+            needs=("prompt", "response"),
             matches=has_keys("response"),
             convert=instructions.demonstrations_of_response,
             reads=("prompt", "messages"),
@@ -71,6 +85,7 @@ def demonstration_forms(turns: Turns) -> tuple[Form[Demonstration], ...]:
         Form(
             name="TRL completion",
             keys="prompt + completion (TRL)",
+            needs=("prompt", "completion"),
             matches=has_keys("prompt", "completion"),
             convert=partial(trl.demonstrations_of_completion, turns=turns),
             reads=("prompt",),
@@ -85,12 +100,14 @@ def demonstration_forms(turns: Turns) -> tuple[Form[Demonstration], ...]:
         Form(
             name="question",
             keys="passage + question + answers",
+            needs=("passage", "question", "answers"),
             matches=has_keys("passage", "question", "answers"),
             convert=instructions.demonstrations_of_question,
         ),
         Form(
             name="instruction",
             keys="instruction + instances, or instruction + output",
+            needs=("instruction", "output"),
             matches=lambda row: "instruction" in row and ("instances" in row or "output" in row),
             convert=instructions.demonstrations_of_instruction,
         ),
@@ -113,6 +130,8 @@ PROMPT_FORMS: tuple[Form[Prompt], ...] = (
         reads=("prompt", "passages"),
     ),
     Form(name="OASST", keys=_TREE, matches=oasst.is_tree, convert=oasst.prompts_of_tree, reads=("prompt",)),
+    # KTO's rows are read one by one: a prompt with completions that are liked is asked as any other is.
+    *(form.prompt_form() for form in PUBLISHED if form.name != "KTO"),
     Form(
         name="pair",
         keys="chosen + rejected",
@@ -154,6 +173,8 @@ PROMPT_FORMS: tuple[Form[Prompt], ...] = (
     # The last: beside an instruction or a dialogue, `text` is the whole row written out, its response too.
     Form(name="prompt", keys="text", matches=has_keys("text"), convert=partial(validated, Prompt)),
 )
+
+_TRAINED: dict[str, Sequence[Form[Any]]] = {"rankings": RANKING_FORMS, "demonstrations": demonstration_forms("all")}
 
 
 def load_prompts(
@@ -200,10 +221,11 @@ def _load(
     on_skip: OnSkip | None,
     should_skip_ties: bool = False,
 ) -> Iterator[Record]:
-    for name, rows, log in _opened(source, split, skip_bad, on_skip):
+    place = NamedSource.parse(source)
+    for name, rows, log in _opened(place.source, split, skip_bad, on_skip):
         num_rows = 0
-        for num_rows, (number, row) in enumerate(oasst.trees_from_messages(rows), start=1):
-            for record in _converted(row, name, number, forms, noun, log, is_first=num_rows == 1):
+        for num_rows, (number, row) in enumerate(_joined(rows, noun), start=1):
+            for record in _converted(row, name, number, forms, noun, log, is_first=num_rows == 1, by=place.by):
                 if isinstance(record, UnusedPart):
                     log.leave_out(number, f"{name}, line {number}: {record.reason}")
                 elif should_skip_ties and isinstance(record, Ranking) and not record.pairs():
@@ -213,11 +235,20 @@ def _load(
         log.close()
 
 
+def _joined(rows: Iterator[NumberedRow], noun: str) -> Iterator[NumberedRow]:
+    """Rows that together are one, as one: the messages of a tree, the completions of a prompt."""
+    rows = oasst.trees_from_messages(rows)
+    if noun == "demonstrations":
+        return rows
+    rows = joined_ratings(rows)
+    return joined_labels(rows) if noun == "rankings" else rows
+
+
 def _opened(
-    source: Path | str, split: str, skip_bad: bool, on_skip: OnSkip | None
+    source: str, split: str, skip_bad: bool, on_skip: OnSkip | None
 ) -> Iterator[tuple[str, Iterator[NumberedRow], SkipLog]]:
     """Each file or data set behind a source: its name, its rows and the log of what is skipped in it."""
-    hub_id, path = hub.parse_hub_id(str(source)), Path(source)
+    hub_id, path = hub.parse_hub_id(source), Path(source)
     if hub_id is None and path.is_dir() and not hub.is_saved_dataset(path):
         for file in hub.files_in(path, split):
             log = SkipLog(file, skip_bad=skip_bad, on_skip=on_skip)
@@ -233,12 +264,22 @@ def _opened(
 
 
 def _converted(
-    row: Row, name: str, number: int, forms: Sequence[Form[Record]], noun: str, log: SkipLog, *, is_first: bool
+    row: Row,
+    name: str,
+    number: int,
+    forms: Sequence[Form[Record]],
+    noun: str,
+    log: SkipLog,
+    *,
+    is_first: bool,
+    by: str | None,
 ) -> Sequence[Record | UnusedPart]:
     form = next((form for form in forms if form.matches(row)), None)
     try:
         if form is None:
             raise _unknown_form(row, name, number, forms, noun, is_first)
+        if by is not None:
+            form = form.ranked_by(by)
         return records_of(form, row, is_trained=noun != "prompts")
     except ValidationError as error:
         log.refuse(record_error(name, number, error))
@@ -253,10 +294,12 @@ def _unknown_form(
     row: Row, name: str, number: int, forms: Sequence[Form[Record]], noun: str, is_first: bool
 ) -> DataError | RecordError:
     accepted = "; ".join(form.keys for form in forms)
+    others = {other: known for other, known in _TRAINED.items() if other != noun}
+    nearest = nearest_form(row, forms, others)
     if is_first:
         seen = ", ".join(sorted(row)) or "none"
         return DataError(
-            f"{name} holds no {noun} in a form that is known. Keys seen: {seen}. Forms accepted: {accepted}."
+            f"{name} holds no {noun} in a form that is known.{nearest} Keys seen: {seen}. Forms accepted: {accepted}."
         )
     return RecordError(
         path=name,
@@ -264,5 +307,5 @@ def _unknown_form(
         field="(keys)",
         value=sorted(row),
         rule=f"they must be one of: {accepted}",
-        remedy="Correct the row, or choose to skip bad records.",
+        remedy=f"Correct the row, or choose to skip bad records.{nearest}",
     )

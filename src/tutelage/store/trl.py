@@ -92,8 +92,9 @@ def last_messages_ranking(
 ) -> list[Ranking]:
     """Two dialogues that differ in their last assistant turn, as a comparison after `before` and what they share."""
     shared = tuple(chosen[:-1])
-    if any(side and side[-1].role != "assistant" for side in (chosen, rejected)):
-        raise UnusableRow("chosen or rejected does not end with a turn of the assistant")
+    for name, side in (("chosen", chosen), ("rejected", rejected)):
+        if side and side[-1].role != "assistant":
+            raise UnusableRow(f"{name} ends with a turn of the {side[-1].role}, so there is no response to compare")
     if not chosen or not rejected or shared != tuple(rejected[:-1]):
         raise UnusableRow("chosen and rejected differ before their last turn, so they share no prompt")
     if not (is_trained(chosen[-1]) and is_trained(rejected[-1])):

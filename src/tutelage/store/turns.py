@@ -8,13 +8,26 @@ from typing import Any
 from tutelage.store.forms import UnusableRow
 
 TURN_KEYS = ("prompt", "completion", "chosen", "rejected", "messages", "turns", "conversations")
-ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "chatgpt": "assistant", "developer": "system"}
-TOOL_ROLES = ("tool", "function", "observation", "function_call", "tool_call", "ipython")
+ROLES = {
+    "human": "user",
+    "gpt": "assistant",
+    "bot": "assistant",
+    "chatgpt": "assistant",
+    "developer": "system",
+    "function": "tool",
+    "observation": "tool",
+    "ipython": "tool",
+}
+# A call that a model made; what came back is a turn of the tool.
+CALL_ROLES = ("function_call", "tool_call")
+_TEXT_PARTS = ("text", "input_text", "output_text")
 _ROLE_KEYS, _CONTENT_KEYS = ("role", "from"), ("content", "value", "text")
 TRAIN_KEYS = ("train", "training", "loss", "weight")
 # A mask says which parts count, and nobody says whether 1 is the part that does.
 MASK_KEYS = ("mask", "masked", "loss_mask", "train_detail", "training_detail")
-_UNREAD_KEYS = ("tool_calls", "function_call", "image", "images", "video", "videos", "audio", "audios", "deleted")
+_CALL_KEYS = ("tool_calls", "function_call")
+_REMEDY = "write the call into the turn's text, as the model's own template does"
+_UNREAD_KEYS = ("image", "images", "video", "videos", "audio", "audios", "deleted")
 
 
 def is_absent(value: object) -> bool:
@@ -45,23 +58,34 @@ def plain_turns(key: str, value: Any) -> Any:
     """A list of turns under one of `TURN_KEYS` as role and content, the other keys kept; any other value as it is.
 
     A turn that is not to be trained on has `train: False`, no other one has such a mark. Raises `UnusableRow` for turns
-    that are more than text, or not a turn of the system, the user or the assistant.
+    that are more than text, or a call of a tool.
     """
     if key not in TURN_KEYS or not isinstance(value, list) or not all(isinstance(turn, Mapping) for turn in value):
         return value
-    return [_plain_turn(turn, f"turn {number} of {key!r}") for number, turn in enumerate(value, start=1)]
+    return plain_dialogue(key, value)
+
+
+def plain_dialogue(key: str, turns: list[Any]) -> list[Any]:
+    """A list of turns as role and content, whatever its key; what is no mapping stays. Raises as `plain_turns`."""
+    return [
+        _plain_turn(turn, f"turn {number} of {key!r}") if isinstance(turn, Mapping) else turn
+        for number, turn in enumerate(turns, start=1)
+    ]
 
 
 def _plain_turn(turn: Mapping[str, Any], where: str) -> dict[str, Any]:
     role = next((turn[key] for key in _ROLE_KEYS if key in turn), None)
-    if isinstance(role, str) and role in TOOL_ROLES:
-        raise UnusableRow(f"{where} is of a tool (role {role!r}); only those of system, user and assistant are read")
+    if isinstance(role, str) and role in CALL_ROLES:
+        raise UnusableRow(f"{where} calls a tool (role {role!r}), which is not read; {_REMEDY}")
+    for key in _CALL_KEYS:
+        if not is_absent(turn.get(key)):
+            raise UnusableRow(f"{where} has {key!r}, which is not read; {_REMEDY}")
     for key in _UNREAD_KEYS:
         if not is_absent(turn.get(key)):
             raise UnusableRow(f"{where} has {key!r}, which is not read; only text is")
     content = next((turn[key] for key in _CONTENT_KEYS if turn.get(key) is not None), None)
     if isinstance(content, list):
-        raise UnusableRow(f"{where} is a list of parts; only text is read")
+        content = _text_of_parts(content, where)
     marks = (*_ROLE_KEYS, *_CONTENT_KEYS, *TRAIN_KEYS)
     plain = {key: value for key, value in turn.items() if key not in marks and value is not None}
     if role is not None:
@@ -69,3 +93,20 @@ def _plain_turn(turn: Mapping[str, Any], where: str) -> dict[str, Any]:
     if content is not None:
         plain["content"] = content
     return plain if is_trained_on(turn, where) else plain | {"train": False}
+
+
+def _text_of_parts(parts: list[Any], where: str) -> str:
+    """Parts of text, as they follow each other. Raises `UnusableRow` for a part of any other kind."""
+    texts = []
+    for part in parts:
+        if isinstance(part, str):
+            texts.append(part)
+            continue
+        # A column of the hub has a cell for every kind of part, empty in all but one.
+        kind = part.get("type") if isinstance(part, Mapping) else None
+        text = part.get("text") if isinstance(part, Mapping) else None
+        if kind not in _TEXT_PARTS or not isinstance(text, str):
+            shown = f"a part of the type {kind!r}" if isinstance(kind, str) else "a part without a type"
+            raise UnusableRow(f"{where} has {shown}; only parts of text are read")
+        texts.append(text)
+    return "".join(texts)

@@ -16,7 +16,7 @@ from tutelage.text.prompting import PromptFormat, Prompting, asked_prompting, re
 from tutelage.text.template import check_template, closing_text, render
 
 _log = logging.getLogger(__name__)
-ROLES = {"system": "System", "user": "User", "assistant": "Assistant"}
+ROLES = {"system": "System", "user": "User", "assistant": "Assistant", "tool": "Tool"}
 _HARMFUL = re.compile(r"\S")  # what a special token can be written with
 _PROBE = "a"  # a text with known tokens, to see what a tokenizer puts before it
 
