@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 OUT ?= runs/quickstart
 SEED ?= 0
 SIZE ?= quick
+# Everything that has tests: an extra that is not installed is an extra whose tests are skipped.
+EXTRAS := train,studio,postgresql,data,track,eval,browser,test
 SMOLLM2 := models/smollm2-135m-instruct
 
 .PHONY: help quickstart smollm2 test lint types floors faults bench clean
@@ -27,11 +29,11 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,studio,postgresql,browser,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@
 
 $(VENV)/.linters: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,studio,postgresql,browser,test,lint]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS),lint]'
 	@touch $@
 
 quickstart: $(VENV)/.installed
