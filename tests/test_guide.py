@@ -96,7 +96,7 @@ def test_the_recipes_that_the_guide_names_are_shipped() -> None:
 def test_messages_that_the_guide_explains_are_in_the_code() -> None:
     sources = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "src").rglob("*.py")))
     joined = re.sub(r'"\s*\n\s*f?"', "", sources)  # messages that are written over several lines
-    table = GUIDE.split("## What messages mean")[1]
+    table = GUIDE.split("## Error messages")[1]
     quoted = re.findall(r"^\|[^|]*\|", table, flags=re.MULTILINE)[2:]
     assert len(quoted) >= 10
     for cell in quoted:
