@@ -5,8 +5,6 @@ BIN := $(VENV)/bin
 OUT ?= runs/quickstart
 SEED ?= 0
 SIZE ?= quick
-# Everything that has tests: an extra that is not installed is an extra whose tests are skipped.
-EXTRAS := train,studio,postgresql,data,track,eval,browser,test
 SMOLLM2 := models/smollm2-135m-instruct
 
 .PHONY: help quickstart smollm2 test lint types floors faults bench clean
@@ -29,11 +27,16 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,studio,postgresql,browser,test]'
+	@touch $@
+
+# Only the tests need these: the tests of an extra that is not installed are skipped.
+$(VENV)/.extras: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[data,track,eval]'
 	@touch $@
 
 $(VENV)/.linters: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS),lint]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,studio,postgresql,browser,test,lint]'
 	@touch $@
 
 quickstart: $(VENV)/.installed
@@ -49,7 +52,7 @@ $(SMOLLM2)/config.json: | $(VENV)/.installed
 
 smollm2: $(SMOLLM2)/config.json
 
-test: $(VENV)/.installed
+test: $(VENV)/.extras
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(VENV)/.linters
@@ -62,7 +65,7 @@ types: $(VENV)/.linters
 floors: $(VENV)/.installed
 	$(BIN)/python -m pytest -q tests/test_floors.py
 
-faults: $(VENV)/.installed
+faults: $(VENV)/.extras
 	$(BIN)/python tests/planted_faults.py
 
 bench: $(VENV)/.installed

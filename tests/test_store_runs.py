@@ -333,3 +333,15 @@ def test_tensorboard_reads_what_the_tracker_wrote(tmp_path):
     events.Reload()
     assert [(event.step, event.value) for event in events.Scalars("ppo/kl_to_reference")] == [(7, 1.5)]
     assert events.Tags()["scalars"] == ["ppo/kl_to_reference"]
+
+
+def test_wandb_keeps_what_the_tracker_wrote(tmp_path, monkeypatch):
+    """Offline: nothing is asked of a network, and the run's file holds the metric by its name."""
+    pytest.importorskip("wandb", reason="the extra `track` is not installed")
+    for name, value in {"MODE": "offline", "SILENT": "true", "DIR": str(tmp_path)}.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    run = RunFolder(tmp_path / "run", trackers=open_trackers(["wandb"], tmp_path / "run", {"seed": 3}))
+    run.log_metrics(7, {"ppo/kl_to_reference": 1.5, "note": "text is not a scalar"})
+    run.close()
+    (written,) = (path.read_bytes() for path in (tmp_path / "run").rglob("run-*.wandb"))
+    assert b"ppo/kl_to_reference" in written and b"text is not a scalar" not in written
