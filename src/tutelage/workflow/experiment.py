@@ -113,6 +113,11 @@ class Experiment:
     def device(self) -> str:
         return str(self.config.all_stages.get("device", "auto"))
 
+    @property
+    def dtype(self) -> str:
+        """In which precision policies respond and reward models judge, as in training; what is measured is float32."""
+        return str(self.config.all_stages.get("dtype", "float32"))
+
     def pretraining(self) -> PretrainConfig:
         return self._stage(PretrainConfig, "pretrain", text=self.config.pretraining_text)
 

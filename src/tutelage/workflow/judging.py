@@ -26,8 +26,8 @@ REWARD_MODEL = "reward model"
 class RewardModelJudge:
     """A judge that prefers what a reward model scores higher. It gives no ratings."""
 
-    def __init__(self, model: Path, *, device: str = "auto") -> None:
-        self.model, self.device = model, device
+    def __init__(self, model: Path, *, device: str = "auto", dtype: str = "float32") -> None:
+        self.model, self.device, self.dtype = model, device, dtype
 
     @property
     def needs(self) -> Mapping[str, Path | str]:
@@ -35,11 +35,11 @@ class RewardModelJudge:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        return {}
+        return {"dtype": self.dtype}
 
     def compare(self, pairs: Sequence[tuple[Prompt, Completion, Completion]]) -> Iterator[Comparison]:
         """See `sources.Judge`; of equal scores neither is preferred."""
-        model = ScoreModel.load(self.model, device=device_of(self.device))
+        model = ScoreModel.load(self.model, device=device_of(self.device), dtype=self.dtype)
         prompts, both = [prompt for prompt, *_ in pairs], [(first, second) for _, first, second in pairs]
         scores = score_completions(model, prompts, both)
         for (prompt, first, second), (own, other) in zip(pairs, scores, strict=True):

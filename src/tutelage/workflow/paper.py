@@ -88,7 +88,7 @@ def take_steps(run: Experiment) -> None:
     judge = run.world.judge
     if run.has_judge_model:
         run.train(train_reward, run.judge_model())
-        judge = RewardModelJudge(run.model("judge_model"), device=run.device)
+        judge = RewardModelJudge(run.model("judge_model"), device=run.device, dtype=run.dtype)
     if judge is not None:
         judge_arms(run, judge)
 
