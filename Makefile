@@ -8,6 +8,7 @@ SIZE ?= quick
 SMOLLM2 := models/smollm2-135m-instruct
 SHARED ?= ../shared
 REAL ?= runs/real
+QUESTIONS ?= 90
 
 .PHONY: help quickstart smollm2 real test lint types floors faults bench clean
 
@@ -58,7 +59,7 @@ smollm2: $(SMOLLM2)/config.json
 # Interrupted, the same command goes on where it was.
 RECIPES := src/tutelage/recipes
 real: $(SMOLLM2)/config.json
-	$(BIN)/python examples/real_data.py $(SHARED)/data $(REAL)/data
+	$(BIN)/python examples/real_data.py $(SHARED)/data $(REAL)/data --questions $(QUESTIONS)
 	$(BIN)/tutelage run $(RECIPES)/real.yaml --set out=$(REAL)/run --set prompts=$(REAL)/data/prompts.jsonl \
 		--set demonstrations=$(REAL)/data/demonstrations.jsonl --set rankings=$(REAL)/data/rankings.jsonl \
 		--set rankings_validation=$(REAL)/data/rankings_valid.jsonl --set pretraining_text=$(REAL)/data/text.jsonl $(REAL_SET)
@@ -66,9 +67,9 @@ real: $(SMOLLM2)/config.json
 		$(BIN)/tutelage reward $(RECIPES)/real-fold.yaml --resume --set out=$(REAL)/fold$$k --set model=$(REAL)/run/sft/model \
 			--set rankings=$(REAL)/data/train$$k.jsonl --set validation=$(REAL)/data/fold$$k.jsonl $(FOLD_SET) || exit; \
 	done
-	$(BIN)/python examples/reward_accuracy.py $(REAL)/run/sft/model --dtype bfloat16 --max-tokens 160 --out $(REAL)/finegrained.json \
+	$(BIN)/python examples/reward_accuracy.py $(REAL)/run/sft/model --max-tokens 128 --out $(REAL)/finegrained.json \
 		$(foreach k,0 1 2,$(REAL)/fold$(k)/model=$(REAL)/data/fold$(k).jsonl)
-	$(BIN)/python examples/reward_accuracy.py $(REAL)/run/sft/model --dtype bfloat16 --out $(REAL)/nine_way.json \
+	$(BIN)/python examples/reward_accuracy.py $(REAL)/run/sft/model --max-tokens 128 --out $(REAL)/nine_way.json \
 		$(REAL)/run/reward/model=$(REAL)/data/nine_way.jsonl
 
 test: $(VENV)/.extras

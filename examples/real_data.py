@@ -31,12 +31,13 @@ from tutelage.store.documents import load_text_documents
 from tutelage.store.jsonl import read_rows, write_records, write_rows
 from tutelage.store.sources import load_demonstrations, load_rankings
 
-MAX_WORDS = 80  # of a response; about 110 tokens
-MAX_PROMPT_WORDS = 70
+MAX_WORDS = 50  # of a response; about 70 tokens
+MAX_PROMPT_WORDS = 50
 EVALUATED_ONLY = "selfinstruct"
-NUM_VALIDATION = 52  # prompts of EVALUATED_ONLY whose rankings are held out; the policies respond to the other 200
+NUM_VALIDATION = 92  # prompts of EVALUATED_ONLY whose rankings are held out; the policies respond to the other 160
+NUM_WHOLE = 40  # of these, with all nine completions, the long ones too
 NUM_FOLDS = 3
-NUM_BOOKS, PAGE_CHARACTERS = 16, 1500
+NUM_BOOKS, PAGE_CHARACTERS = 8, 1500
 NINE_WAY, OASST, FINEGRAINED = (
     f"preferences/{name}.jsonl.gz" for name in ("alpaca_eval_gpt4_k9", "oasst_100trees", "finegrained_rlhf_dev")
 )
@@ -138,7 +139,7 @@ def make(shared: Path, out: Path, *, num_questions: int) -> dict[str, int]:
             [*ranked, *(s for r in by_people if is_short(flat(r), MAX_PROMPT_WORDS) and (s := shortened(r)))],
         ),
         "rankings_valid": write_records(out / "rankings_valid.jsonl", [s for r in held_out if (s := shortened(r))]),
-        "nine_way": write_records(out / "nine_way.jsonl", held_out),
+        "nine_way": write_records(out / "nine_way.jsonl", held_out[:NUM_WHOLE]),
         "prompts": write_records(
             out / "prompts.jsonl",
             [*prompts_of(unranked, split="train", purpose="ppo"), *prompts_of(tested, split="test")],
@@ -159,7 +160,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shared", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--questions", type=int, default=240, help="of the finegrained set, in three folds")
+    parser.add_argument("--questions", type=int, default=90, help="of the finegrained set, in three folds")
     arguments = parser.parse_args()
     try:
         counts = make(arguments.shared, arguments.out, num_questions=arguments.questions)

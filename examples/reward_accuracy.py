@@ -107,7 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("policy")
     parser.add_argument("pairs", nargs="+", metavar="MODEL=RANKINGS")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "auto"), default="auto")
     parser.add_argument("--max-tokens", type=int, default=512, help="of a completion; what is longer is cut")
     parser.add_argument("--out", type=Path, help="a JSON file for the numbers")
     arguments = parser.parse_args()

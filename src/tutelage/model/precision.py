@@ -15,9 +15,25 @@ from transformers import PreTrainedModel
 _LAYER_DTYPE = "_tutelage_layer_dtype"
 
 
+def resolve_dtype(dtype: str, device: torch.device) -> str:
+    """ "auto" as "bfloat16" where the device has instructions that multiply it faster than float32, else as "float32".
+
+    What the processor says decides, and not a measurement, so that a resumed run multiplies as it began.
+    """
+    if dtype != "auto":
+        return dtype
+    if device.type == "cuda":
+        is_fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        # A processor without them emulates bfloat16, up to 90 times more slowly. Older versions of torch do not tell.
+        told = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}
+        is_fast = bool(told.get("avx512_bf16") or told.get("amx_bf16"))
+    return "bfloat16" if is_fast else "float32"
+
+
 def set_precision(model: PreTrainedModel, dtype: str) -> PreTrainedModel:
-    """Make the layers of `model` compute in "float32" or "bfloat16" from now on; returns the model."""
-    setattr(model, _LAYER_DTYPE, torch.bfloat16 if dtype == "bfloat16" else None)
+    """From now on the layers of `model` multiply in "float32", "bfloat16" or what "auto" is here; returns the model."""
+    setattr(model, _LAYER_DTYPE, torch.bfloat16 if resolve_dtype(dtype, model.device) == "bfloat16" else None)
     return model
 
 

@@ -13,6 +13,7 @@ from tutelage.model.generator import Generator, group_responses
 from tutelage.model.inference import compute_scores, compute_token_rows, num_response_tokens, num_tokens
 from tutelage.model.packing import Group, PackedBatch, split_by_tokens
 from tutelage.model.policy import Policy, ScoreModel
+from tutelage.model.precision import resolve_dtype
 from tutelage.model.sampling import SamplingSettings
 from tutelage.seeds import derived_seed
 from tutelage.training.batches import ShuffledEpochs
@@ -146,5 +147,7 @@ class RolloutCollector:
     def _check_sampler(self, rollout: Rollout) -> None:
         """In the first step, before any update: refuse a policy that the sampler does not sample correctly."""
         if not self._is_sampler_checked:
-            require_same_logprobs(rollout, family=self.policy.family, dtype=self.config.dtype)
+            require_same_logprobs(
+                rollout, family=self.policy.family, dtype=resolve_dtype(self.config.dtype, self.stage.device)
+            )
             self._is_sampler_checked = True
