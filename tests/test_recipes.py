@@ -28,7 +28,7 @@ def test_every_recipe_is_known_here() -> None:
     }
     beyond = {f"one-gpu-{stage}" for stage in BEYOND_THE_PAPER}
     stages = {f"{family}-{stage}" for family in FAMILIES for stage in STAGES}
-    assert shipped == {"quickstart", "full", "own-data", *beyond, *stages}
+    assert shipped == {"quickstart", "full", "own-data", "real", "real-fold", *beyond, *stages}
 
 
 def test_the_quickstart_loads_as_the_pipeline_reads_it() -> None:
@@ -68,6 +68,15 @@ def test_the_recipe_for_own_data_loads_with_every_stage() -> None:
     section = config.section("ppo_ptx")
     assert section["ptx"] == ptx.ptx.model_dump(mode="json", exclude_unset=True)
     assert section["num_episodes"] == ptx.num_episodes
+
+
+def test_the_real_run_loads_and_its_folds_start_from_its_sft_model() -> None:
+    from tutelage.workflow.config import RunConfig
+
+    config, fold = load_config(RunConfig, recipe_path("real")), load_config(RewardConfig, recipe_path("real-fold"))
+    assert Path(fold.model) == config.out / "sft" / "model"
+    for section in ("sft", "ppo_init", "reward", "judge_model", "ppo_ptx"):
+        assert config.section(section)["lora"]["rank"] == 16, section
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -35,6 +35,7 @@ from tutelage.training.ppo import ppo
 from tutelage.training.prompting import check_prompted_alike, prompt_as_trained
 from tutelage.training.reward import train_reward
 from tutelage.training.sft import sft
+from tutelage.workflow.experiment import Experiment
 
 SEPARATOR = " @@ "
 PLAIN = Prompting(separator=SEPARATOR)
@@ -239,20 +240,36 @@ def test_a_base_model_is_prompted_as_the_configuration_says(tiny: Tiny):
         assert prompt_as_trained(load_tokenizer(tiny.policy), text, tiny.policy).prompting == expected
 
 
-def test_a_model_with_a_template_that_is_prompted_without_it_is_warned_of(
-    chat_folder: Path, caplog: pytest.LogCaptureFixture
-):
+def test_a_model_that_does_not_say_is_prompted_by_its_template(tiny: Tiny, chat_folder: Path):
+    """Without a template, or with a separator, which a template has no use for, prompts are plain."""
+    prompt, turns = Prompt(text="Where is the hen?"), [{"role": "user", "content": "Where is the hen?"}]
     tokenizer = load_tokenizer(chat_folder)
-    with caplog.at_level(logging.WARNING):
-        make_renderer(tokenizer, prompt_format="plain")
-        make_renderer(tokenizer, prompt_format="chat")
-        assert caplog.text == ""
-        make_renderer(tokenizer)
-        assert "has a chat template, but the model's folder does not say" in caplog.text
-        prompt_as_trained(tokenizer, TextConfig(prompt_format="plain"), chat_folder)
-        caplog.clear()
-        make_renderer(tokenizer)
-        assert caplog.text == ""
+    rendered = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    assert tokenizer.decode(make_renderer(tokenizer).prompt_tokens(prompt)) == rendered
+    assert make_renderer(tokenizer, prompt_format="plain").prompting == Prompting()
+    assert make_renderer(tokenizer, separator=SEPARATOR).prompting == PLAIN
+    assert make_renderer(load_tokenizer(tiny.policy)).prompting == Prompting()
+    with pytest.raises(ModelError, match="has no chat template"):
+        make_renderer(load_tokenizer(tiny.policy), prompt_format="chat")
+
+
+def test_auto_follows_what_a_stage_recorded(chat_folder: Path):
+    tokenizer = load_tokenizer(chat_folder)
+    prompt_as_trained(tokenizer, TextConfig(prompt_format="plain"), chat_folder)
+    assert make_renderer(tokenizer).prompting == Prompting()
+    assert prompt_as_trained(tokenizer, TextConfig(), chat_folder).prompting == Prompting()
+
+
+def test_a_run_prompts_its_base_model_as_its_file_says(chat_folder: Path):
+    tokenizer = load_tokenizer(chat_folder)
+
+    def prompted(**text: Any) -> Prompting:
+        run: Any = SimpleNamespace(config=SimpleNamespace(text=TextConfig(**text)))
+        return Experiment.render_as_asked(run, tokenizer).prompting
+
+    assert prompted() == Prompting(prompt_format="chat")
+    assert prompted(prompt_format="plain", separator=SEPARATOR) == PLAIN
+    assert prompted(prompt_format="plain", system_prompt=WORDS).system_prompt == WORDS
 
 
 def test_separators_do_not_part_models_that_are_prompted_by_a_template(chat_folder: Path, tmp_path: Path):
@@ -279,12 +296,12 @@ def test_the_stop_tokens_of_generation_config_end_responses_too(chat_folder: Pat
     """<eos> is 1, <end_of_turn> 3: the template closes with the one, the tokenizer ends with the other."""
     renderer = make_renderer(load_tokenizer(chat_folder), prompt_format="chat")
     assert renderer.stop_tokens == (3, 1)
-    assert make_renderer(load_tokenizer(chat_folder)).stop_tokens == (1, 3)
+    assert make_renderer(load_tokenizer(chat_folder), prompt_format="plain").stop_tokens == (1, 3)
     # A reward model's folder has no such file: there the tokenizer says it.
     (chat_folder / "generation_config.json").unlink()
-    assert make_renderer(load_tokenizer(chat_folder)).stop_tokens == (1,)
+    assert make_renderer(load_tokenizer(chat_folder), prompt_format="plain").stop_tokens == (1,)
     renderer.tokenizer.save_pretrained(chat_folder)
-    assert make_renderer(load_tokenizer(chat_folder)).stop_tokens == (1, 3)
+    assert make_renderer(load_tokenizer(chat_folder), prompt_format="plain").stop_tokens == (1, 3)
 
 
 def test_sft_with_a_template_saves_a_model_that_chats_by_itself(chat_folder: Path, tmp_path: Path):

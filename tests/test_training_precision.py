@@ -13,7 +13,7 @@ from tutelage.errors import ModelError
 from tutelage.model.forward import response_logprobs, response_scores
 from tutelage.model.loading import load_policy, load_scalar_model
 from tutelage.model.packing import Group, pack
-from tutelage.model.precision import layer_precision, set_precision
+from tutelage.model.precision import layer_precision, resolve_dtype, set_precision
 from tutelage.model.sampling import SamplingSettings, sample_responses
 from tutelage.training.config import DPOConfig, RewardConfig
 from tutelage.training.dpo import dpo
@@ -146,3 +146,22 @@ def test_states_come_in_the_type_of_the_weights_whatever_ends_the_layers():
     model = set_precision(model_of(config_of("opt", word_embed_proj_dim=16, do_layer_norm_before=False)), "bfloat16")
     found = response_logprobs(model, pack(GROUPS))
     assert found.dtype == torch.float32 and bool(found.isfinite().all())
+
+
+@pytest.mark.parametrize(
+    ("told", "dtype"),
+    [
+        ({"avx2": True, "avx512_bf16": False, "amx_bf16": False}, "float32"),
+        ({"avx2": True, "avx512_bf16": True, "amx_bf16": False}, "bfloat16"),
+        ({"avx2": True, "avx512_bf16": False, "amx_bf16": True}, "bfloat16"),
+        ({}, "float32"),
+    ],
+)
+def test_auto_is_what_the_processor_says_it_multiplies_faster(monkeypatch, told, dtype):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: told, raising=False)
+    cpu = torch.device("cpu")
+    assert resolve_dtype("auto", cpu) == dtype
+    assert [resolve_dtype(name, cpu) for name in DTYPES] == list(DTYPES)
+    model = set_precision(model_of(config_of("llama")), "auto")
+    with layer_precision(model):
+        assert str(model.model.layers[0].mlp.up_proj(torch.ones(1, 32)).dtype) == f"torch.{dtype}"

@@ -9,8 +9,11 @@ import typer
 
 ModelFolder = Annotated[str, typer.Argument(help="A model folder (from tutelage or save_pretrained), or a hub id.")]
 PromptFormat = Annotated[
-    Literal["plain", "chat"] | None,
-    typer.Option(help="plain: the prompt's text; chat: the tokenizer's template. Default: as in the model's training."),
+    Literal["auto", "plain", "chat"],
+    typer.Option(
+        help="plain: the prompt's text; chat: the tokenizer's template; auto: as the model was trained, or, for a "
+        "model that does not say, chat if it has a template."
+    ),
 ]
 Separator = Annotated[
     str | None,
@@ -41,7 +44,7 @@ def sample(
     temperature: Annotated[float, typer.Option(min=0.0, help="0: greedy decoding.")] = 1.0,
     top_p: Annotated[float, typer.Option(min=0.01, max=1.0)] = 1.0,
     max_response_tokens: Annotated[int, typer.Option(min=1)] = 256,
-    prompt_format: PromptFormat = None,
+    prompt_format: PromptFormat = "auto",
     separator: Separator = None,
     seed: Annotated[int, typer.Option()] = 0,
     device: Device = "auto",
@@ -83,7 +86,7 @@ def score(
     reward_model: ModelFolder,
     input: Annotated[str, typer.Option("--input", help="A file of completions, rankings or demonstrations.")],
     out: Annotated[Path, typer.Option(help="The file to write: the same lines, with scores.")],
-    prompt_format: PromptFormat = None,
+    prompt_format: PromptFormat = "auto",
     separator: Separator = None,
     device: Device = "auto",
     too_long: TooLong = "error",
@@ -121,7 +124,7 @@ def chat(
     model: ModelFolder,
     temperature: Annotated[float, typer.Option(min=0.0)] = 0.7,
     max_response_tokens: Annotated[int, typer.Option(min=1)] = 256,
-    prompt_format: PromptFormat = None,
+    prompt_format: PromptFormat = "auto",
     separator: Separator = None,
     seed: Annotated[int, typer.Option()] = 0,
     device: Device = "auto",

@@ -23,7 +23,7 @@ from tutelage.store.jsonl import SkipLog, Skipped, read_rows, record_error, writ
 from tutelage.store.meaning import records_of
 from tutelage.store.outputs import require_free_file
 from tutelage.store.sources import PROMPT_FORMS, load_prompts
-from tutelage.text.prompting import PromptFormat
+from tutelage.text.prompting import AskedFormat
 from tutelage.text.render import Renderer, make_renderer
 
 TooLong = Literal["error", "skip"]
@@ -35,10 +35,10 @@ _OF_PROMPTS = ("user_id", "source", "use_case", "language", "split", "purpose")
 class FileChoices:
     """The options of both commands; `left_out` collects why lines were skipped.
 
-    `prompt_format` and `separator` None: as the model was trained.
+    `prompt_format` "auto" and `separator` None: as the model was trained, else see `text.prompting.asked_prompting`.
     """
 
-    prompt_format: PromptFormat | None = None
+    prompt_format: AskedFormat = "auto"
     separator: str | None = None
     device: str = "auto"
     too_long: TooLong = "error"

@@ -13,7 +13,7 @@ from tutelage.model.policy import Policy
 from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Message, Prompt
 from tutelage.seeds import derived_seed
-from tutelage.text.prompting import PromptFormat
+from tutelage.text.prompting import AskedFormat
 from tutelage.text.render import make_renderer
 
 
@@ -24,7 +24,7 @@ class NotSentError(DataError):
 class Conversation:
     """Turns of a user and a model. In the plain format each turn is independent; in "chat" the dialogue continues.
 
-    `prompt_format` and `separator` None: as the model was trained.
+    `prompt_format` "auto" and `separator` None: as the model was trained, else see `text.prompting.asked_prompting`.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Conversation:
         *,
         temperature: float,
         max_response_tokens: int,
-        prompt_format: PromptFormat | None = None,
+        prompt_format: AskedFormat = "auto",
         separator: str | None = None,
         seed: int,
         device: str = "auto",

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from tutelage.errors import ModelError
 
-_log = logging.getLogger(__name__)
 PromptFormat = Literal["plain", "chat"]
+AskedFormat = Literal["auto", "plain", "chat"]  # auto: see `asked_prompting`
 # Keys of tokenizer_config.json, which transformers preserves and ignores.
 PROMPTING_KEY = "tutelage"
 STOP_TOKENS_KEY = "stop_token_ids"  # written by `model.stops` too, from generation_config.json
@@ -51,24 +50,24 @@ def read_prompting(tokenizer: Any) -> Prompting | None:
 
 
 def asked_prompting(
-    tokenizer: Any, prompt_format: PromptFormat | None, separator: str | None, system_prompt: str | None = None
+    tokenizer: Any, prompt_format: AskedFormat, separator: str | None, system_prompt: str | None = None
 ) -> Prompting:
-    """The requested prompting; None means as the model was trained, or plain for a model that does not say.
+    """The requested prompting; "auto" and None mean as the model was trained.
 
-    A model that does not say, but has a chat template, may be a chat model: this causes a warning.
+    For a model that does not say, "auto" means its tokenizer's chat template, and plain prompts where there is none or
+    where a separator is requested, which only plain prompts have.
     """
-    trained = read_prompting(tokenizer)
-    base = trained or Prompting()
-    if trained is None and prompt_format is None and getattr(tokenizer, "chat_template", None):
-        _log.warning(
-            "the tokenizer has a chat template, but the model's folder does not say how it was trained, so its prompts "
-            "are plain; if it was trained on dialogues, set the prompt format to chat, else to plain"
-        )
+    base = read_prompting(tokenizer) or _first_prompting(tokenizer, separator)
     return Prompting(
-        prompt_format=prompt_format or base.prompt_format,
+        prompt_format=base.prompt_format if prompt_format == "auto" else prompt_format,
         separator=base.separator if separator is None else separator,
         system_prompt=base.system_prompt if system_prompt is None else system_prompt,
     )
+
+
+def _first_prompting(tokenizer: Any, separator: str | None) -> Prompting:
+    has_template = bool(getattr(tokenizer, "chat_template", None))
+    return Prompting(prompt_format="chat" if has_template and separator is None else "plain")
 
 
 def write_prompting(tokenizer: Any, prompting: Prompting, stop_tokens: Sequence[int]) -> None:

@@ -12,7 +12,14 @@ from typing import Any
 from tutelage.errors import ModelError, RenderError
 from tutelage.records import Demonstration, Message, Prompt, Ranking
 from tutelage.text.encode import TextEncoder
-from tutelage.text.prompting import PromptFormat, Prompting, asked_prompting, read_prompting, read_stop_tokens
+from tutelage.text.prompting import (
+    AskedFormat,
+    PromptFormat,
+    Prompting,
+    asked_prompting,
+    read_prompting,
+    read_stop_tokens,
+)
 from tutelage.text.template import check_template, closing_text, render
 
 _log = logging.getLogger(__name__)
@@ -132,11 +139,11 @@ class Renderer:
 def make_renderer(
     tokenizer: Any,
     *,
-    prompt_format: PromptFormat | None = None,
+    prompt_format: AskedFormat = "auto",
     separator: str | None = None,
     system_prompt: str | None = None,
 ) -> Renderer:
-    """The renderer of a model's tokenizer: as the model was prompted in training, or plain if it does not say.
+    """The renderer of a model's tokenizer: as the model was prompted in training, else see `asked_prompting`.
 
     Explicit arguments take precedence; a contradiction causes a warning.
     """

@@ -56,9 +56,9 @@ class TrainingConfig(Config):
 class TextConfig(Config):
     """How prompts are rendered, and how long they may be."""
 
-    # Both None: as the model was trained, and for a base model, which does not say, "plain" with an empty line between
-    # prompt and response; the paper does not state its own separators.
-    prompt_format: Literal["plain", "chat"] | None = None
+    # auto and None: as the model was trained. For a model that does not say, "auto" is "chat" where its tokenizer has a
+    # template, else "plain" with an empty line between prompt and response; the paper does not state its separators.
+    prompt_format: Literal["auto", "plain", "chat"] = "auto"
     separator: str | None = None
     system_prompt: str | None = None  # before every prompt without one; the paper has none
     max_prompt_tokens: int = Field(1024, gt=0)  # longer prompts are filtered [App. C]

@@ -99,6 +99,7 @@ def _complete_as(
         reward_model=run.model("reward"),
         settings=run.sampling,
         seed=run.seed,
+        renderer_of=run.render_as_asked,
         device=device_of(run.device),
         dtype=dtype,
         on_too_long=lambda _: None,
@@ -111,6 +112,7 @@ def _complete(run: Experiment, arm: Arm, prompts: Sequence[Prompt], dtype: str) 
         prompts,
         settings=run.sampling,
         seed=run.seed,
+        renderer_of=run.render_as_asked,
         device=device_of(run.device),
         dtype=dtype,
         # A prompt without room for a response has none; the counts of the measurements say so.

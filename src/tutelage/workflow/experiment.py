@@ -12,6 +12,7 @@ from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Prompt, Purpose, Split
 from tutelage.seeds import derived_seed
 from tutelage.store.jsonl import read_records
+from tutelage.text.render import Renderer, make_renderer
 from tutelage.training.config import DPOConfig, PPOConfig, PretrainConfig, RewardConfig, SFTConfig, TrainingConfig
 from tutelage.training.opening import FREE_KEYS, inputs_of
 from tutelage.workflow.config import RunConfig
@@ -117,6 +118,13 @@ class Experiment:
     def dtype(self) -> str:
         """In which precision policies respond and reward models judge, as in training; what is measured is float32."""
         return str(self.config.all_stages.get("dtype", "float32"))
+
+    def render_as_asked(self, tokenizer: object) -> Renderer:
+        """The renderer of an arm: a base model, which does not say, is prompted as the trained ones are."""
+        text = self.config.text
+        return make_renderer(
+            tokenizer, prompt_format=text.prompt_format, separator=text.separator, system_prompt=text.system_prompt
+        )
 
     def pretraining(self) -> PretrainConfig:
         return self._stage(PretrainConfig, "pretrain", text=self.config.pretraining_text)

@@ -10,7 +10,7 @@ from tutelage.evaluation.completions import group_to_score
 from tutelage.evaluation.likelihood import likelihoods
 from tutelage.evaluation.measuring import mean_values
 from tutelage.evaluation.records import COMPLETIONS, FOLDER, EvaluatedCompletion, Measurement, TaskRow
-from tutelage.model.loading import device_of
+from tutelage.model.loading import device_of, load_tokenizer
 from tutelage.model.policy import Policy
 from tutelage.statistics.best_of_n import best_of_n_kl
 from tutelage.statistics.unbounded import clustered_mean
@@ -38,7 +38,7 @@ def measure_kl(run: Experiment) -> None:
     """
     needs = {**run.answers, **run.policies, "ppo_init": run.model("ppo_init")}
     leaves = (run.evaluation("kl_to_reference"),)
-    run.do("divergence", _measure_kl, needs=needs, settings=("arms", "num_test_prompts"), leaves=leaves)
+    run.do("divergence", _measure_kl, needs=needs, settings=("arms", "num_test_prompts", "text"), leaves=leaves)
 
 
 def _measure_kl(run: Experiment) -> dict[str, int]:
@@ -47,7 +47,8 @@ def _measure_kl(run: Experiment) -> dict[str, int]:
     reference = Policy.load(run.model("ppo_init"), device=device)
     rows = []
     for arm in (arm for arm in run.config.arms if arm not in ("prompted", "best_of_n")):
-        policy = Policy.load(run.policy_of(arm), device=device)
+        model = run.policy_of(arm)
+        policy = Policy.load(model, renderer=run.render_as_asked(load_tokenizer(model)), device=device)
         names = list(completions[arm])
         groups = [group_to_score(policy.renderer, prompts[name], [completions[arm][name]]) for name in names]
         for name, own, other in zip(names, likelihoods(policy, groups), likelihoods(reference, groups), strict=True):
