@@ -26,7 +26,7 @@ def resolve_dtype(dtype: str, device: torch.device) -> str:
         is_fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         # A processor without them emulates bfloat16, up to 90 times more slowly. Older versions of torch do not tell.
-        told = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}
+        told: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}
         is_fast = bool(told.get("avx512_bf16") or told.get("amx_bf16"))
     return "bfloat16" if is_fast else "float32"
 
