@@ -156,7 +156,7 @@ def test_what_turns_the_meaning_of_a_line_is_scored_with_it_or_left_out(tiny: Ti
     assert score_file(tiny.reward_model, source, tmp_path / "out.jsonl", choices=choices).startswith("3 lines")
     bare, beside, inside = [row["score"] for row in read_rows(tmp_path / "out.jsonl")]
     assert beside == pytest.approx(inside, abs=1e-5) and abs(beside - bare) > 1e-3
-    assert choices.left_out == [f"{source}, line 4: 'tools' is part of what the model is given, and no form reads it"]
+    assert choices.left_out == [f"{source}, line 4: 'tools' is part of the model's input, and no format reads it"]
 
 
 def test_a_line_beyond_the_context_is_refused_or_left_out(tiny: Tiny, tmp_path: Path) -> None:

@@ -84,8 +84,8 @@ def _compressed(suffix, content):
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
-        ("", DataError, r"has no names of columns\. Its first line must have them"),
-        ("a,b,a\n1,2,3\n", DataError, r"has the column 'a' more than once\. Give every column a name"),
+        ("", DataError, r"has no column names\. Its first line must have them"),
+        ("a,b,a\n1,2,3\n", DataError, r"has the column 'a' more than once\. Give every column a unique name"),
         ("a,b\n1,2\n\n3\n", RecordError, r"line 4: .* is '3'; it has 1 cells, and the first line names 2 columns"),
         ('a,b\n1,"x\n', RecordError, r"line 2: .*; its cells must be separated and quoted as in CSV"),
         ('a,b\n1,"x"y\n', RecordError, r"line 2: .*; its cells must be separated and quoted as in CSV"),

@@ -100,14 +100,14 @@ def test_a_system_prompt_stands_before_the_prompt_in_every_form(loaded, row, loa
 @pytest.mark.parametrize(
     ("key", "value", "reason"),
     [
-        ("context", "As of 1999.", "'context' is not read in this form, and what it says does not stand in the prompt"),
-        ("passages", [["Title", "Text."]], "'passages' is not read in this form"),
-        ("document", {"text": "Text."}, "'document' is not read in this form"),
-        ("query", "What?", "'query' is not read in this form"),
-        ("tools", [{"name": "search"}], "'tools' is part of what the model is given, and no form reads it"),
-        ("functions", "[{}]", "'functions' is part of what the model is given, and no form reads it"),
-        ("images", ["cat.png"], "'images' is part of what the model is given, and no form reads it"),
-        ("audio", {"path": "a.wav"}, "'audio' is part of what the model is given, and no form reads it"),
+        ("context", "As of 1999.", "'context' is not read in this format, and the prompt does not contain its text"),
+        ("passages", [["Title", "Text."]], "'passages' is not read in this format"),
+        ("document", {"text": "Text."}, "'document' is not read in this format"),
+        ("query", "What?", "'query' is not read in this format"),
+        ("tools", [{"name": "search"}], "'tools' is part of the model's input, and no format reads it"),
+        ("functions", "[{}]", "'functions' is part of the model's input, and no format reads it"),
+        ("images", ["cat.png"], "'images' is part of the model's input, and no format reads it"),
+        ("audio", {"path": "a.wav"}, "'audio' is part of the model's input, and no format reads it"),
         ("deleted", True, "'deleted' is set"),
     ],
 )
@@ -128,7 +128,7 @@ def test_what_no_form_reads_is_left_out_by_name(loaded, row, loader, key, value,
         ("weight", 0, "the row is marked not to be trained on"),
         ("train", False, "the row is marked not to be trained on"),
         ("loss", False, "the row is marked not to be trained on"),
-        ("weight", 0.5, "the row has 'weight' 0.5; a part of a weight is not read"),
+        ("weight", 0.5, "the row has 'weight' 0.5; fractional weights are not read"),
         ("label", False, "'label' is false: the response is one to avoid (KTO)"),
         ("label", 0, "'label' is neither true nor text"),
         ("mask", [0, 1], "the row has 'mask'; which parts of it count is not known"),
@@ -174,14 +174,14 @@ def test_alpaca_rows_with_a_history_and_a_system_prompt(loaded):
 def test_a_history_in_another_form_is_refused(loaded, history):
     records, skipped = loaded(load_demonstrations, {"instruction": "i", "output": "o", "history": history})
     assert records == []
-    assert skipped == ["line 1: 'history' must be pairs [user, assistant] of text; in another form it is not read"]
+    assert skipped == ["line 1: 'history' must be pairs [user, assistant] of text; other formats are not read"]
 
 
 def test_a_history_beside_a_dialogue_is_refused(loaded):
     records, skipped = loaded(load_demonstrations, ROWS["messages"][0] | {"history": [["1", "2"]]})
     assert (records, skipped) == (
         [],
-        ["line 1: 'history' stands beside a dialogue; which of them comes first is not known"],
+        ["line 1: there are both 'history' and a dialogue; which of them comes first is not known"],
     )
 
 
@@ -193,12 +193,12 @@ def test_two_system_prompts_are_one_or_refused(loaded):
     assert (records, skipped) == (
         [],
         [
-            "line 1: the row has a system prompt, and its dialogue begins with another one",
-            "line 2: 'system' is not text, so it is not known what it asks of the model",
+            "line 1: the row has a system prompt, but its dialogue begins with another one",
+            "line 2: 'system' is not text, so it is not known what it asks the model",
         ],
     )
     _, skipped = loaded(load_demonstrations, {"prompt": "p", "response": "r", "system": "a", "system_prompt": "b"})
-    assert skipped == ["line 1: 'system' and 'system_prompt' differ; which one holds is not known"]
+    assert skipped == ["line 1: 'system' and 'system_prompt' differ; which one is right is not known"]
 
 
 def test_the_id_of_a_prompt_is_that_of_all_it_says(loaded):
@@ -220,7 +220,7 @@ def test_what_stands_in_the_prompt_already_may_stand_beside_it(loaded):
     (ranking,), skipped = loaded(load_rankings, pair | {"messages": chosen, "score_chosen": 9, "score_rejected": 2})
     assert (len(ranking.messages), skipped) == (4, [])
     _, skipped = loaded(load_rankings, pair | {"messages": [user("other"), assistant("2")]})
-    assert skipped == ["line 1: 'messages' is not read in this form, and what it says does not stand in the prompt"]
+    assert skipped == ["line 1: 'messages' is not read in this format, and the prompt does not contain its text"]
     _, skipped = loaded(load_rankings, {"prompt": "q", "chosen": "a", "rejected": "b", "conversations": [user("0")]})
     assert skipped[0].startswith("line 1: 'conversations' is not read")
     _, skipped = loaded(load_demonstrations, {"instruction": "i", "input": "lost", "instances": [{"output": "o"}]})
@@ -283,7 +283,7 @@ def test_roles_by_other_names(loaded, name, spelled):
         ({"role": "user", "content": [{"type": "image_url", "image_url": {}}]}, "has a part of the type 'image_url'"),
         ({"role": "user", "content": [{"type": "text", "text": None}]}, "has a part of the type 'text'; only parts"),
         ({"role": "user", "content": [{"text": "Look."}]}, "has a part without a type; only parts of text are read"),
-        ({"role": "assistant", "content": "Yes.", "weight": 0.3}, "has 'weight' 0.3; a part of a weight is not read"),
+        ({"role": "assistant", "content": "Yes.", "weight": 0.3}, "has 'weight' 0.3; fractional weights are not read"),
         ({"role": "assistant", "content": "Yes.", "train_detail": [{"begin": 0}]}, "has 'train_detail'; which parts"),
     ],
 )
@@ -348,7 +348,7 @@ def test_two_dialogues_in_one_row_are_refused(loaded):
     records, skipped = loaded(load_prompts, {"turns": [user("a")], "conversations": [user("b")]})
     assert (records, skipped) == (
         [],
-        ["line 1: 'turns' and 'conversations' are both there; which of them is the dialogue is not known"],
+        ["line 1: 'turns' and 'conversations' are both present; which of them is the dialogue is not known"],
     )
 
 
@@ -361,7 +361,7 @@ def test_a_prompt_that_the_sides_repeat_in_part_stands_there_once(loaded):
     records, skipped = loaded(load_rankings, {"prompt": "another", **sides})
     assert (records, skipped) == (
         [],
-        ["line 1: what follows 'prompt' begins with another turn than the assistant's, and does not repeat it"],
+        ["line 1: what follows 'prompt' neither begins with an assistant turn nor repeats it"],
     )
 
 
@@ -395,9 +395,9 @@ def test_other_scores_leave_the_order_as_it_is(loaded, scores):
 def test_scores_against_the_order_are_refused(loaded):
     _, skipped = loaded(load_rankings, HH | {"score_chosen": 1, "score_rejected": 2}, HH | {"margin": -1})
     assert skipped == [
-        "line 1: 'score_chosen' and 'score_rejected' say that the rejected side is the better one; "
-        "which of them holds is not known",
-        "line 2: 'margin' and 0 say that the rejected side is the better one; which of them holds is not known",
+        "line 1: 'score_chosen' and 'score_rejected' say that the rejected side is better; "
+        "which of them is right is not known",
+        "line 2: 'margin' and 0 say that the rejected side is better; which of them is right is not known",
     ]
 
 
@@ -419,8 +419,8 @@ def test_a_message_without_its_parent_begins_no_dialogue(loaded):
     prompts, skipped = loaded(load_prompts, *parts, torn)
     assert [one.id for one in prompts] == ["m"]
     assert skipped == [
-        "line 4: message n answers one that is not among the messages beside it, so what was said before it is not "
-        "known; the messages of a tree must follow each other"
+        "line 4: message n replies to one that is not among its neighbors, so what was said before it is "
+        "unknown; the messages of a tree must be consecutive"
     ]
 
 
@@ -433,7 +433,7 @@ def test_messages_that_were_refused_in_review_are_not_used(loaded):
     assert skipped == ["line 1: message a is deleted, refused in review or blank; so are its replies"]
     for state in ("aborted_low_grade", "halted_by_moderator"):
         records, skipped = loaded(load_prompts, TREE | {"tree_state": state})
-        assert (records, skipped) == ([], [f"line 1: 'tree_state' is '{state}': the tree was given up"])
+        assert (records, skipped) == ([], [f"line 1: 'tree_state' is '{state}': the tree was abandoned"])
 
 
 # --- annotations ---
@@ -455,8 +455,8 @@ def test_losses_are_told_by_reason_with_the_first_record(tmp_path, caplog):
     path.write_text("".join(json.dumps(row) + "\n" for row in [*bad, *bad, bad[1] | {"response": 8}]))
     assert list(load_demonstrations(path, skip_bad=True)) == []
     (told,) = [record.getMessage() for record in caplog.records]
-    assert told.startswith(f"{path}: 7 records left out; the first: {path}, line 1: 'tools' is part of what the model")
-    assert "no form reads it [this and 1 more]; " in told
+    assert told.startswith(f"{path}: 7 records left out; the first: {path}, line 1: 'tools' is part of the model's")
+    assert "no format reads it [this and 1 more]; " in told
     assert f"{path}, line 2: field 'response' is 7; " in told and told.count("line ") == 3
     assert "[this and 2 more]" in told
 
@@ -484,6 +484,6 @@ def test_documents_of_rows_that_are_more_than_text_or_deleted_are_left_out(tmp_p
     assert list(load_text_documents(path, on_skip=skipped.append)) == ["a"]
     assert [(one.line, one.message) for one in skipped] == [
         (2, f"{path}, line 2: 'deleted' is set"),
-        (3, f"{path}, line 3: 'images' is part of what the model is given, and no form reads it"),
+        (3, f"{path}, line 3: 'images' is part of the model's input, and no format reads it"),
         (4, f"{path}, line 4: the row is marked not to be trained on (train, training, loss or weight)"),
     ]

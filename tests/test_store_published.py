@@ -287,8 +287,10 @@ def test_another_column_ranks_on_request(loaded, tmp_path, rows, column, groups)
 
 def test_a_column_that_does_not_rank_is_refused(loaded, tmp_path):
     records, skipped = loaded(load_rankings, PKU, by="?by=prompt")
-    assert records == [] and skipped[0].startswith("line 1: 'prompt' does not rank rows of the form PKU-SafeRLHF; what")
-    with pytest.raises(DataError, match=r"rows of the form TRL have one judgement only\. Leave it out\."):
+    assert records == [] and skipped[0].startswith(
+        "line 1: 'prompt' does not rank rows in the format PKU-SafeRLHF; col"
+    )
+    with pytest.raises(DataError, match=r"rows in the format TRL have only one judgment\. Omit it\."):
         loaded(load_rankings, {"prompt": "q", "chosen": "a", "rejected": "b"}, by="?by=score")
     with pytest.raises(DataError, match=r"names no source or no column\. Write SOURCE\?by=COLUMN"):
         list(load_rankings("rows.jsonl?by="))
@@ -300,20 +302,20 @@ def test_a_column_that_does_not_rank_is_refused(loaded, tmp_path):
     ("row", "reason"),
     [
         (PKU | {"better_response_id": None}, "'better_response_id' is not there, so there is no comparison"),
-        (PKU | {"response_1": "Yes."}, "completion 1 stands there again with another judgement, so there is no"),
-        (PKU | {"context": "Mushrooms."}, "'context' is not read in this form"),
+        (PKU | {"response_1": "Yes."}, "completion 1 is repeated with a different judgment, so there is no"),
+        (PKU | {"context": "Mushrooms."}, "'context' is not read in this format"),
         (HELPSTEER2 | {"prompt": "a\n<extra_id_1>User\nb"}, "the turns that '<extra_id_1>' marks do not alternate"),
         (HELPSTEER3 | {"context": [user("a"), assistant("b")]}, "'context' does not end with a turn of the user"),
-        (HELPSTEER3 | {"context": "a"}, "'context' is no list of turns"),
-        (SHP | {"labels": 0}, "'score_A' and 'score_B' say the opposite of 'labels'"),
+        (HELPSTEER3 | {"context": "a"}, "'context' is not a list of turns"),
+        (SHP | {"labels": 0}, "'score_A' and 'score_B' contradict 'labels'"),
         (SUMMARIES | {"info": {"post": " "}}, "'info' has neither a post nor an article"),
         (NECTAR | {"prompt": "Name a fruit."}, "the dialogue does not begin with 'Human:' or 'Assistant:'"),
         (NECTAR | {"prompt": "\n\nHuman: a\n\nAssistant: b"}, "the prompt does not end with a turn of the user"),
         (ULTRA | {"completions": ULTRA["completions"][:1]}, "there are 1 completions, so there is no comparison"),
         (ARENA | {"conversation_a": [user("Name a fruit.")]}, "'conversation_a' ends with a turn of the user"),
-        (HELPSTEER[0], "the prompt has one completion only, so there is nothing to rank"),
-        (KTO[1], "the prompt has good completions only ('label'), so there is no comparison"),
-        (KTO[2], "the prompt has bad completions only ('label'), so there is no comparison"),
+        (HELPSTEER[0], "the prompt has only one completion, so there is nothing to rank"),
+        (KTO[1], "the prompt has only good completions ('label'), so there is no comparison"),
+        (KTO[2], "the prompt has only bad completions ('label'), so there is no comparison"),
     ],
 )
 def test_rows_that_hold_no_comparison_say_why(loaded, row, reason):
@@ -342,9 +344,9 @@ def test_texts_that_repeat_are_compared_once(loaded):
     (ranking,), skipped = loaded(load_rankings, ULTRA | {"completions": again})
     assert texts(ranking) == [["A pear."], ["Fruit."]]
     assert skipped == [
-        "line 1: completion 2 stands there again with another judgement",
+        "line 1: completion 2 is repeated with a different judgment",
         "line 1: completion 3 repeats an earlier one",
-        "line 1: completion 4 stands there again with another judgement",
+        "line 1: completion 4 is repeated with a different judgment",
     ]
 
 
@@ -353,7 +355,7 @@ def test_rows_of_one_prompt_are_joined(loaded):
     rankings, skipped = loaded(load_rankings, *HELPSTEER, *other, HELPSTEER[0])
     assert [len(one.completions) for one in rankings] == [2, 2]
     assert asked(rankings[1]) == [("system", "Be brief."), ("user", "Name a star.")]
-    assert skipped == ["line 5: the prompt has one completion only, so there is nothing to rank"]
+    assert skipped == ["line 5: the prompt has only one completion, so there is nothing to rank"]
     unfit = HELPSTEER[0] | {"response": "Never.", "deleted": True}
     (ranking,), skipped = loaded(load_rankings, *HELPSTEER, unfit)
     assert (len(ranking.completions), skipped) == (2, ["line 3: completion 3 of the prompt: 'deleted' is set"])
@@ -366,7 +368,7 @@ def test_the_labels_of_kto_rank_what_stands_apart(loaded):
     more = KTO[0] | {"completion": [assistant("A plum.")]}
     (ranking,), skipped = loaded(load_rankings, *KTO, more)
     assert texts(ranking) == [["A pear.", "A plum."], ["No."]]
-    assert skipped == ["line 2: the prompt has good completions only ('label'), so there is no comparison"]
+    assert skipped == ["line 2: the prompt has only good completions ('label'), so there is no comparison"]
     demonstrations, skipped = loaded(load_demonstrations, *KTO)
     assert [one.response for one in demonstrations] == ["A pear.", "Vega."]
     assert skipped == ["line 3: 'label' is false: the response is one to avoid (KTO)"]
@@ -385,18 +387,22 @@ def test_what_is_kept_beside_a_ranking(loaded):
 @pytest.mark.parametrize(
     ("row", "kind", "said"),
     [
-        ({**PKU, "response_1": None}, "rankings", "The nearest form is PKU-SafeRLHF, without 'response_1'."),
-        ({"prompt": "q", "chosen": "a"}, "rankings", "The nearest form is TRL, without 'rejected'."),
-        ({"instruction": "q", "input": "a"}, "demonstrations", "The nearest form is instruction, without 'output'."),
-        (PKU, "demonstrations", "It has the form PKU-SafeRLHF, which holds rankings."),
-        ({"prompt": "q", "completion": "r"}, "rankings", "It has the form TRL completion, which holds demonstrations."),
-        ({"a": 1}, "rankings", "in a form that is known. Keys seen: a."),
+        ({**PKU, "response_1": None}, "rankings", "The nearest format is PKU-SafeRLHF, without 'response_1'."),
+        ({"prompt": "q", "chosen": "a"}, "rankings", "The nearest format is TRL, without 'rejected'."),
+        ({"instruction": "q", "input": "a"}, "demonstrations", "The nearest format is instruction, without 'output'."),
+        (PKU, "demonstrations", "It has the format PKU-SafeRLHF, which contains rankings."),
+        (
+            {"prompt": "q", "completion": "r"},
+            "rankings",
+            "It has the format TRL completion, which contains demo",
+        ),
+        ({"a": 1}, "rankings", "in a known format. Keys seen: a."),
     ],
 )
 def test_what_cannot_be_read_names_the_nearest_form(loaded, row, kind, said):
     with pytest.raises(DataError) as caught:
         loaded(KINDS[kind], row)
-    assert said in str(caught.value) and str(caught.value).count("nearest form is") <= 1
+    assert said in str(caught.value) and str(caught.value).count("nearest format is") <= 1
 
 
 SCRAPS = st.recursive(

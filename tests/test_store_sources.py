@@ -153,7 +153,7 @@ def test_trl_pairs_of_text(loaded):
         ),
         (
             {"chosen": [assistant("a")], "rejected": [assistant("b")]},
-            "nothing stands before the last turn, so there is no prompt",
+            "there is nothing before the last turn, so there is no prompt",
         ),
         (
             {"chosen": [], "rejected": []},
@@ -358,7 +358,7 @@ def test_dialogues_of_oasst_rows_become_messages(loaded):
         ),
         (
             annotated({"kind": "rank", "value": [1, 2, 3]}, {"kind": "all_pairs", "pairs": [[0, 3]], "value": [1]}),
-            "annotation 2 (all_pairs): a pair names a completion that is not there; there are 3",
+            "annotation 2 (all_pairs): a pair names a completion that does not exist; there are 3",
         ),
         (
             annotated({"kind": "all_pairs", "pairs": [[0, 1]], "value": [1, 2]}),
@@ -470,13 +470,13 @@ def test_an_unknown_form_names_the_keys_and_the_forms(loaded, tmp_path):
     with pytest.raises(DataError) as caught:
         loaded(load_rankings, {"question": "q", "answer": "a"})
     assert str(caught.value).startswith(
-        f"{tmp_path}/rows.jsonl holds no rankings in a form that is known. The nearest form is StackExchange, without "
-        "'answers'. Keys seen: answer, question. Forms accepted: completions + ranking; prompt + completions + "
+        f"{tmp_path}/rows.jsonl contains no rankings in a known format. The nearest format is StackExchange, without "
+        "'answers'. Keys seen: answer, question. Formats accepted: completions + ranking; prompt + completions + "
         "annotations; prompt {role, replies} (OASST); prompt + response_0 + response_1 (PKU-SafeRLHF); "
     )
     assert str(caught.value).endswith("; chosen + rejected (HH dialogues); prompt + chosen + rejected (TRL).")
     for loader, noun in ((load_demonstrations, "demonstrations"), (load_prompts, "prompts")):
-        with pytest.raises(DataError, match=f"holds no {noun} in a form that is known. Keys seen: x. Forms accepted: "):
+        with pytest.raises(DataError, match=f"contains no {noun} in a known format. Keys seen: x. Formats accepted: "):
             loaded(loader, {"x": 1}, skip_bad=True)
 
 

@@ -1,6 +1,6 @@
-"""The `annotations` form: one row a prompt with its completions and what each labeler said about them, in five kinds.
+"""The `annotations` format: one row per prompt with its completions and each labeler's judgment, of five kinds.
 
-`all_pairs` judges listed pairs, `pairwise` the only pair (0 tie, 1 first, 2 second), `rank` gives places (1 best),
+`all_pairs` judges listed pairs, `pairwise` the only pair (0 tie, 1 first, 2 second), `rank` gives ranks (1 best),
 `scores` and `score_vs_reference` numbers (higher is better). One annotation becomes one ranking.
 """
 
@@ -23,7 +23,7 @@ Groups = tuple[tuple[str, ...], ...]
 
 
 class Annotation(BaseModel):
-    """What one labeler said about the completions of a row."""
+    """One labeler's judgment of the completions of a row."""
 
     annotator: str | None = None
     group: str | None = None
@@ -33,7 +33,7 @@ class Annotation(BaseModel):
 
 
 class AnnotatedRow(BaseModel):
-    """A prompt, with the passages it asks about if there are any, its completions and its annotations."""
+    """A prompt, with the passages it asks about, if any, its completions and its annotations."""
 
     source: str | None = None
     id: str | int | None = None
@@ -63,7 +63,7 @@ def _misfit(annotation: Annotation, size: int) -> str | None:
         if annotation.kind == "pairwise":
             return None if len(values) == 1 and size == 2 else f"it needs one value and two completions, not {size}"
         if any(not 0 <= index < size for pair in annotation.pairs for index in pair):
-            return f"a pair names a completion that is not there; there are {size}"
+            return f"a pair names a completion that does not exist; there are {size}"
         return (
             None if len(values) == len(annotation.pairs) else f"{len(values)} values for {len(annotation.pairs)} pairs"
         )
@@ -71,11 +71,11 @@ def _misfit(annotation: Annotation, size: int) -> str | None:
 
 
 def passages_text(passages: list[list[str]]) -> str:
-    """Passages, each [title, sentence, ...], as text: a line with the title, the sentences; a blank line between."""
+    """Passages, each [title, sentence, ...], as text: a line with the title, the sentences; a blank line in between."""
     blocks = []
     for title, *sentences in passages:
         body = " ".join(sentence.strip() for sentence in sentences)
-        # The first passage of an article begins with its title already.
+        # The first passage of an article already begins with its title.
         blocks.append(body if body.startswith(title) else f"{title}\n{body}")
     return "\n\n".join(blocks)
 
@@ -88,7 +88,7 @@ def _prompt(row: AnnotatedRow) -> dict[str, Any]:
 
 
 def _dialogue(text: str) -> list[Message]:
-    """A dialogue written out as "User: ...", turns alternating, the last one the user's; [] for any other text."""
+    """Parse a dialogue in the form "User: ...", alternating, ending with the user; [] for any other text."""
     before, *parts = _DIALOGUE.split(text)
     speakers, contents = parts[0::2], parts[1::2]
     expected = ["User", "Assistant"] * len(speakers)
@@ -109,7 +109,7 @@ def tie_groups(ids: list[str], scores: list[float]) -> Groups:
 
 
 def _judgement(annotation: Annotation, ids: list[str]) -> dict[str, Any]:
-    """The `ranking` or `comparisons` of one annotation; judged pairs that tied stand under the extra key `ties`."""
+    """The `ranking` or `comparisons` of one annotation; judged pairs that tied are under the extra key `ties`."""
     values = annotation.value if isinstance(annotation.value, list) else [annotation.value]
     if annotation.kind == "rank":
         return {"ranking": tie_groups(ids, [-value for value in values])}
@@ -124,13 +124,13 @@ def _judgement(annotation: Annotation, ids: list[str]) -> dict[str, Any]:
     if ties := [(ids[i], ids[j]) for (i, j), value in zip(pairs, values, strict=True) if not value]:
         judgement["ties"] = ties
     if annotation.kind == "pairwise":
-        # Of two completions, one vote is an order as well.
+        # For two completions, one vote is also an order.
         judgement["ranking"] = tie_groups(ids, [{0.0: 0.0, 1.0: 1.0, 2.0: -1.0}[values[0]], 0.0])
     return judgement
 
 
 def rankings_of_annotations(row: Row) -> list[Ranking | UnusedPart]:
-    """One ranking a labeler; `policy` is the system's name. Raises `UnusableRow` where there is nothing to rank."""
+    """One ranking per labeler; `policy` is the system's name. Raises `UnusableRow` if there is nothing to rank."""
     parsed = AnnotatedRow.model_validate(row)
     if len(parsed.completions) < 2:
         raise UnusableRow(f"there are {len(parsed.completions)} completions, so there is nothing to rank")
@@ -172,7 +172,7 @@ def _prompt_id(row: AnnotatedRow) -> str | None:
 
 
 def prompts_of_annotations(row: Row) -> list[Prompt]:
-    """The prompt of a row, whatever was said about its completions."""
+    """The prompt of a row, whatever the judgments of its completions."""
     parsed = AnnotatedRow.model_validate(row)
     fields = _prompt(parsed)
     identity = _prompt_id(parsed)

@@ -1,4 +1,4 @@
-"""Files that may be compressed: gz and xz through the standard library, zst through it or its backport."""
+"""Files that may be compressed: gz and xz with the standard library, zst with it or its backport."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def compressible(*suffixes: str) -> tuple[str, ...]:
 
 def _zstd() -> Any:
     try:
-        # Python's own since 3.14; the backport has the same names.
+        # In the standard library since 3.14; the backport has the same names.
         from compression import zstd
     except ImportError:
         try:
@@ -51,13 +51,13 @@ def open_binary(path: Path) -> BinaryIO:
 
 
 def broken_archive(path: Path) -> tuple[type[Exception], ...]:
-    """The exceptions of a compressed file that is damaged or was cut off."""
+    """The exceptions raised for a corrupted or truncated compressed file."""
     own = (_zstd().ZstdError,) if path.suffix == ".zst" else ()
     return (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, *own)
 
 
 def breaks_off(path: Path, line: int, error: Exception) -> RecordError:
-    """What to say where a compressed file cannot be read on."""
+    """The error for a compressed file that cannot be read further."""
     return RecordError(
         path=path,
         line=line,

@@ -16,7 +16,7 @@ from tutelage.store.compressed import breaks_off, broken_archive, compressible, 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 _TABS = compressible(".tsv")
-# Cells of these columns are numbers or true and false; those of all others are text, whatever they look like.
+# Cells of these columns are numbers or booleans; those of all others are text, whatever they look like.
 _SCALARS = {"label", "labels", "tie", "is_tie", "margin", "deleted", "train", "training", "loss", "weight", "rank"}
 _SCALAR_WORDS = ("score", "rating", "choice", "preference")
 # Columns whose cells may be a list of texts or numbers; a list of objects is read in any column.
@@ -55,12 +55,12 @@ def write_csv(handle: BinaryIO, rows: Iterable[Mapping[str, Any]], columns: Iter
 
 
 def read_table_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | RecordError]]:
-    """The rows of a CSV or TSV file under the names of its first line, with the number of the line where each begins.
+    """The rows of a CSV or TSV file, with keys from its first line, and the line number at which each begins.
 
-    Empty cells are left out. A ' before what would be a formula is taken away, as `write_csv` puts it there. Cells of
-    columns that are known as such are numbers, true or false; objects, and lists of them, are read as JSON; all else is
-    text. A row with more or fewer cells than names comes as a `RecordError`. Raises `DataError` for a table without
-    names, `RecordError` where the file cannot be read on.
+    Empty cells are omitted. A ' before what would be a formula, as written by `write_csv`, is removed. Cells of known
+    columns are numbers or booleans; objects, and lists of them, are read as JSON; everything else is text. A row with
+    more or fewer cells than names is yielded as a `RecordError`. Raises `DataError` for a table without names,
+    `RecordError` if the file cannot be read further.
     """
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL))
     delimiter = "\t" if path.name.endswith(_TABS) else ","
@@ -89,9 +89,9 @@ def _bad(path: Path, line: int, value: object, rule: str) -> RecordError:
 
 def _require_names(path: Path, names: list[str]) -> None:
     if not any(names):
-        raise DataError(f"{path} has no names of columns. Its first line must have them.")
+        raise DataError(f"{path} has no column names. Its first line must have them.")
     if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(f"{path} has the column {repeated[0]!r} more than once. Give every column a name of its own.")
+        raise DataError(f"{path} has the column {repeated[0]!r} more than once. Give every column a unique name.")
 
 
 def _row(path: Path, number: int, names: list[str], cells: list[str]) -> dict[str, Any] | RecordError:

@@ -16,11 +16,11 @@ _TEXT_SUFFIXES = compressible(".txt")
 
 
 def load_text_documents(path: Path | str, *, skip_bad: bool = False, on_skip: OnSkip | None = None) -> Iterator[str]:
-    """The documents of a text file, parted by lines `<|endoftext|>`, or the `text` of every row of a file of records.
+    """The documents of a text file, separated by lines `<|endoftext|>`, or the `text` of each row of a file of records.
 
-    Blank documents are left out; so are rows that are deleted, more than text or not to be trained on, which `on_skip`
-    is told. Raises `RecordError` for text that is not UTF-8 or a row without `text`, `DataError`
-    for a file that is missing or of another kind.
+    Blank documents are skipped; so are rows that are deleted, contain more than text or are marked not to be trained
+    on, which are passed to `on_skip`. Raises `RecordError` for text that is not UTF-8 or a row without `text`,
+    `DataError` for a file that is missing or of another type.
     """
     path = Path(path)
     log = SkipLog(path, skip_bad=skip_bad, on_skip=on_skip)

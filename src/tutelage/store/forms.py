@@ -1,4 +1,4 @@
-"""What a form of data is: how its rows are known, and the pure function that turns a row into records."""
+"""A data format: how its rows are recognized, and the pure function that turns a row into records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _IDENTITIES = ("user_id", "labeler_id", "prompt_id")
 _NOT_TRAINED = "is marked not to be trained on"
 
 
-# What a row asks stands under one or more of these; what of it a form does not read must stand in what it does read.
+# A row's question is under one or more of these; whatever a format does not read must be contained in what it reads.
 PROMPT_KEYS = (
     *("prompt", "instruction", "input", "inputs", "question", "query"),
     *("context", "contexts", "passage", "passages", "document", "documents"),
@@ -27,23 +27,23 @@ PROMPT_KEYS = (
 
 
 class UnusableRow(ValueError):
-    """A well-formed row that holds no record: it is left out and reported, never an error."""
+    """A well-formed row that contains no record: it is skipped and reported, never an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnusedPart:
-    """A part of a row that gives no record, beside others that do: it is reported as an unusable row is."""
+    """A part of a row that gives no record while others do: it is reported like an unusable row."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form(Generic[Record]):
-    """One form of rows: its name and keys for messages, the test on a row, the conversion of a row.
+    """One row format: its name and keys for messages, the test for a row, the conversion of a row.
 
     `convert` raises `UnusableRow` or pydantic's `ValidationError`, nothing else. `reads` names those of `PROMPT_KEYS`
-    that it puts into the prompt in its own way. `needs`: the keys without which no row has this form. `convert_by`
-    ranks by a named column, in forms that have several.
+    that it puts into the prompt itself. `needs`: the keys required by this format. `convert_by` ranks by a named
+    column, in formats that have several.
     """
 
     name: str
@@ -55,44 +55,43 @@ class Form(Generic[Record]):
     convert_by: Callable[[Row, str], Sequence[Record | UnusedPart]] | None = None
 
     def ranked_by(self, judgement: str) -> Form[Record]:
-        """The same form, its completions ranked by another column. Raises `DataError` where it has one judgement."""
+        """The same format, with completions ranked by another column. Raises `DataError` if it has only one."""
         if self.convert_by is None:
             raise DataError(
-                f"'?by={judgement}' was asked for, and rows of the form {self.name} have one judgement only. "
-                "Leave it out."
+                f"'?by={judgement}' was requested, but rows in the format {self.name} have only one judgment. Omit it."
             )
         convert = self.convert_by
         return replace(self, convert=lambda row: convert(row, judgement))
 
 
 def has_keys(*keys: str) -> Callable[[Row], bool]:
-    """A test whether a row has all of `keys`, none of them null."""
+    """A predicate for rows that have all of `keys`, none of them null."""
     return lambda row: all(row.get(key) is not None for key in keys)
 
 
 def extra_keys(row: Row, model: type[BaseModel], *, used: Sequence[str]) -> dict[str, Any]:
-    """What else stands in a foreign row and may be kept: keys without a meaning in `model`, and identities as text."""
+    """The other contents of an external row that may be kept: keys without a meaning in `model`, and ids as text."""
     known = (*used, *PROMPT_KEYS, *model.model_fields)
     return {key: value for key, value in row.items() if key not in known} | identities(row, model)
 
 
 def identities(row: Row, model: type[BaseModel]) -> dict[str, str]:
-    """Who and what a foreign row is of, as text, where `model` has a field for it."""
+    """The ids in an external row, as text, for which `model` has a field."""
     known = [key for key in _IDENTITIES if key in model.model_fields and isinstance(row.get(key), (str, int))]
     return {key: str(row[key]) for key in known}
 
 
 def validated(model: type[Record], row: Row) -> list[Record]:
-    """A row that is one of our own records already."""
+    """A row that already is one of our own records."""
     return [model.model_validate(row)]
 
 
 def prompt_turns(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """A dialogue up to its last user turn. Raises `UnusableRow` where no user speaks."""
+    """A dialogue up to its last user turn. Raises `UnusableRow` if there is no user turn."""
     for index in range(len(messages), 0, -1):
         if messages[index - 1].role == "user":
             return tuple(messages[:index])
-    raise UnusableRow("no user speaks in the dialogue, so there is no prompt")
+    raise UnusableRow("the dialogue has no user turn, so there is no prompt")
 
 
 def dialogue_demonstrations(
@@ -100,8 +99,8 @@ def dialogue_demonstrations(
 ) -> list[Demonstration | UnusedPart]:
     """Assistant turns of a dialogue as demonstrations, each with what was said before it: "all" of them or the "last".
 
-    Turns before index `first` and those that no user turn comes before give none; of blank ones, and of those marked
-    not to be trained on, it is said. Raises `UnusableRow` where none is left.
+    Turns before index `first` and those without a preceding user turn give none; blank ones, and those marked not to be
+    trained on, are reported. Raises `UnusableRow` if none is left.
     """
     found = [(index, _no_response(messages[index])) for index in _responses(messages) if index >= first]
     chosen = [index for index, reason in found if reason is None]

@@ -1,4 +1,4 @@
-"""Anthropic's HH form: `chosen` and `rejected` are whole dialogues, "\\n\\nHuman: ...\\n\\nAssistant: ..."."""
+"""Anthropic's HH format: `chosen` and `rejected` are whole dialogues, "\\n\\nHuman: ...\\n\\nAssistant: ..."."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class DialoguePair(BaseModel):
 
 
 def is_dialogue_pair(row: Row) -> bool:
-    """Whether a row has `chosen` and `rejected` as dialogues in text, and no prompt of its own."""
+    """Whether a row has `chosen` and `rejected` as dialogues in text, and no separate prompt."""
     sides = (row.get("chosen"), row.get("rejected"))
     return row.get("prompt") is None and all(isinstance(side, str) for side in sides)
 
 
 def turns_of(dialogue: str) -> list[Message]:
-    """The turns of a dialogue, white space around them removed. Raises `UnusableRow` where it begins with none."""
+    """The turns of a dialogue, stripped of whitespace. Raises `UnusableRow` if it does not begin with one."""
     before, *parts = _TURN.split(dialogue)
     if before.strip() or not parts:
         raise UnusableRow("the dialogue does not begin with 'Human:' or 'Assistant:'")

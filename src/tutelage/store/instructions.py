@@ -1,4 +1,4 @@
-"""Demonstrations in other forms: T0 rows, instructions with instances or outputs, questions on passages, dialogues."""
+"""Demonstrations in other formats: T0, instructions with instances or outputs, questions on passages, dialogues."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _DIALOGUE_KEYS = ("turns", "conversations")
 
 
 class Instance(BaseModel):
-    """An input, perhaps blank, with its output."""
+    """An input, possibly blank, with its output."""
 
     input: str = ""
     output: str = ""
 
 
 class Instruction(Instance):
-    """An instruction with its instances, or with its own input and output."""
+    """An instruction with its instances, or with a single input and output."""
 
     instruction: str
     instances: list[Instance] = []
 
 
 class PassageQuestion(BaseModel):
-    """A question on a passage with one response or more; the first that is not blank is taken."""
+    """A question about a passage with one or more responses; the first nonblank one is used."""
 
     passage: str
     question: str
@@ -50,12 +50,12 @@ class TurnsRow(BaseModel):
 
 
 def is_dialogue(row: Row) -> bool:
-    """Whether a row is a dialogue under one of the keys that we know."""
+    """Whether a row is a dialogue under one of the known keys."""
     return any(isinstance(row.get(key), list) for key in _DIALOGUE_KEYS)
 
 
 def demonstrations_of_response(row: Row) -> list[Demonstration]:
-    """Our own record, without the `<|endoftext|>` that T0 rows end with. Raises `UnusableRow` where nothing is left."""
+    """Our own record, without the `<|endoftext|>` that T0 rows end with. Raises `UnusableRow` if nothing is left."""
     response = row["response"]
     if isinstance(response, str) and response.endswith(END_OF_TEXT):
         response = response.removesuffix(END_OF_TEXT)
@@ -73,7 +73,7 @@ def _instances(row: Row) -> list[tuple[str, str]]:
 
 
 def demonstrations_of_instruction(row: Row) -> list[Demonstration | UnusedPart]:
-    """`instruction` with `instances`, or with `input` and `output`: one demonstration an output that is not blank."""
+    """`instruction` with `instances`, or with `input` and `output`: one demonstration per nonblank output."""
     used = ("instruction", "instances", "input", "output")
     kept = extra_keys(row, Demonstration, used=used)
     instances = _instances(row)
@@ -93,7 +93,7 @@ def prompts_of_instruction(row: Row) -> list[Prompt]:
 
 
 def _question_prompt(parsed: PassageQuestion) -> str:
-    # Some published passages part their lines with a carriage return alone.
+    # Some published passages separate lines with a carriage return only.
     passage = "\n".join(parsed.passage.splitlines())
     return f"{passage}\n\n{parsed.question}"
 
@@ -101,7 +101,7 @@ def _question_prompt(parsed: PassageQuestion) -> str:
 def demonstrations_of_question(row: Row) -> list[Demonstration]:
     """`passage`, a blank line and `question` are the prompt, the first of `answers` with text is the response.
 
-    All `answers` are kept beside it.
+    All `answers` are kept with it.
     """
     parsed = PassageQuestion.model_validate(row)
     response = next((answer for answer in parsed.answers if answer.strip()), None)
@@ -119,7 +119,7 @@ def prompts_of_question(row: Row) -> list[Prompt]:
 
 def _messages(row: Row) -> list[Message]:
     if len([key for key in _DIALOGUE_KEYS if row.get(key)]) > 1:
-        raise UnusableRow("'turns' and 'conversations' are both there; which of them is the dialogue is not known")
+        raise UnusableRow("'turns' and 'conversations' are both present; which of them is the dialogue is not known")
     return TurnsRow.model_validate(row).turns
 
 

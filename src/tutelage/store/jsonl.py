@@ -24,7 +24,7 @@ from tutelage.store.reasons import Reasons
 Model = TypeVar("Model", bound=BaseModel)
 _ARRAYS, _TABLES = compressible(".json"), compressible(".csv", ".tsv")
 SUFFIXES = (*compressible(".jsonl"), *_ARRAYS, *_TABLES, ".parquet")
-KNOWN_SUFFIXES = ".jsonl, .json, .csv or .tsv (as it is, or with .gz, .xz or .zst), or in .parquet"
+KNOWN_SUFFIXES = ".jsonl, .json, .csv or .tsv (optionally with .gz, .xz or .zst), or in .parquet"
 _REMEDY = "Correct it, or choose to skip bad records."
 _NUM_REASONS_TOLD = 5
 _log = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ def _table_rows(path: Path, log: SkipLog) -> Iterator[tuple[int, dict[str, Any]]
             else:
                 yield number, row
     except RecordError as error:
-        # Where one cell ends is not known any more, nor where the next row begins.
+        # It is no longer known where a cell ends or the next row begins.
         log.refuse(error)
 
 

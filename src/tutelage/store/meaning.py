@@ -1,7 +1,7 @@
-"""Keys that turn the meaning of a row, beside the form that it has: each is read, or the row is refused by its name.
+"""Keys that change the meaning of a row, in addition to its format: each is read, or the row is refused, naming it.
 
-A form reads the keys that it is named for. What other keys say is settled here, once for every form. A key that stands
-in no list below says nothing about what is trained on; such keys are kept as they are, or left.
+A format reads the keys that define it. Other keys are handled here, once for all formats. A key that is in no list
+below does not affect training; such keys are kept unchanged, or ignored.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from tutelage.store.turns import is_absent, is_trained_on, plain_turns
 SYSTEM_KEYS = ("system", "system_prompt", "system_message")
 # Read as turns before the prompt.
 BEFORE_KEYS = (*SYSTEM_KEYS, "history")
-# No form reads them: what a model is asked with them is another thing than the text alone.
+# No format reads them: with them, a model is asked something other than the text alone.
 UNREAD_KEYS = ("tools", "functions", "image", "images", "video", "videos", "audio", "audios", "files")
 
 
 def records_of(form: Form[Record], row: Row, *, is_trained: bool) -> list[Record | UnusedPart]:
-    """The records of a row with all that turns its meaning. Raises as `form.convert`, `UnusableRow` among it.
+    """The records of a row, with everything that changes its meaning. Raises like `form.convert`, or `UnusableRow`.
 
-    `is_trained` where the records are trained on: prompts are only asked, whatever was thought of a response to them.
+    `is_trained` if the records are trained on: prompts are only inputs, whatever the judgment of a response to them.
     """
     kept = {key: plain_turns(key, value) for key, value in row.items() if value is not None}
     require_usable(kept, is_trained=is_trained)
@@ -35,10 +35,10 @@ def records_of(form: Form[Record], row: Row, *, is_trained: bool) -> list[Record
 
 
 def require_usable(row: Row, *, is_trained: bool) -> None:
-    """Raises `UnusableRow` for a row that is more than text or deleted, or, if `is_trained`, marked as not for that."""
+    """Raise `UnusableRow` for a row that is more than text or deleted, or, if `is_trained`, excluded from training."""
     for key in UNREAD_KEYS:
         if not is_absent(row.get(key)):
-            raise UnusableRow(f"{key!r} is part of what the model is given, and no form reads it")
+            raise UnusableRow(f"{key!r} is part of the model's input, and no format reads it")
     if row.get("deleted"):
         raise UnusableRow("'deleted' is set")
     if not is_trained:
@@ -53,14 +53,14 @@ def require_usable(row: Row, *, is_trained: bool) -> None:
 
 
 def _before(row: dict[str, Any], reads: Sequence[str]) -> tuple[Message, ...]:
-    """The turns that stand before the prompt; takes their keys out of `row`, but for those that the form `reads`."""
+    """The turns before the prompt; removes their keys from `row`, except for those that the format `reads`."""
     given = {key: row.pop(key) for key in BEFORE_KEYS if key in row and key not in reads}
     systems = {key: given[key] for key in SYSTEM_KEYS if not is_absent(given.get(key))}
     for key, text in systems.items():
         if not isinstance(text, str):
-            raise UnusableRow(f"{key!r} is not text, so it is not known what it asks of the model")
+            raise UnusableRow(f"{key!r} is not text, so it is not known what it asks the model")
     if len(set(systems.values())) > 1:
-        raise UnusableRow(f"{' and '.join(map(repr, systems))} differ; which one holds is not known")
+        raise UnusableRow(f"{' and '.join(map(repr, systems))} differ; which one is right is not known")
     first = tuple(Message(role="system", content=text) for text in list(systems.values())[:1])
     return first + tuple(_history(given.get("history")))
 
@@ -71,32 +71,32 @@ def _history(history: object) -> Iterator[Message]:
     pairs = history if isinstance(history, list) else [history]
     for pair in pairs:
         if not (isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(text, str) for text in pair)):
-            raise UnusableRow("'history' must be pairs [user, assistant] of text; in another form it is not read")
+            raise UnusableRow("'history' must be pairs [user, assistant] of text; other formats are not read")
         yield Message(role="user", content=pair[0])
         yield Message(role="assistant", content=pair[1])
 
 
 def preceded(record: Record, before: Sequence[Message]) -> Record:
-    """The record with `before` as the first turns of its prompt. Raises `UnusableRow` where two beginnings collide."""
+    """The record with `before` as the first turns of its prompt. Raises `UnusableRow` if two beginnings conflict."""
     if not before:
         return record
     turns: tuple[Message, ...] = record.messages or (Message(role="user", content=_text(record) or ""),)
     if record.messages is not None and any(message.role != "system" for message in before):
-        raise UnusableRow("'history' stands beside a dialogue; which of them comes first is not known")
+        raise UnusableRow("there are both 'history' and a dialogue; which of them comes first is not known")
     if turns[0].role == "system":
         if turns[0].content.strip() != before[0].content.strip():
-            raise UnusableRow("the row has a system prompt, and its dialogue begins with another one")
+            raise UnusableRow("the row has a system prompt, but its dialogue begins with another one")
         turns = turns[1:]
     fields = {key: value for key, value in record if key not in ("text", "prompt")}
     if isinstance(record, Prompt) and record.id == Prompt(text=record.text, messages=record.messages).id:
-        # The id was that of the content, which is another one now.
+        # The id was derived from the content, which has changed.
         del fields["id"]
     return type(record).model_validate(fields | {"messages": (*before, *turns)})
 
 
 def _require_all_said(row: Row, reads: Sequence[str], records: Sequence[Record]) -> None:
-    """What a row asks under keys that its form does not read must stand in the prompts that were read."""
-    # A number asks nothing: `turns` counts them in some sets.
+    """What a row asks under keys that its format does not read must be contained in the prompts that were read."""
+    # A number asks nothing: in some datasets `turns` is their count.
     unread = [
         key
         for key in PROMPT_KEYS
@@ -108,7 +108,7 @@ def _require_all_said(row: Row, reads: Sequence[str], records: Sequence[Record])
     for key in unread:
         said = _said(row[key])
         if said is None or any(_words(text) not in prompts for text in said):
-            raise UnusableRow(f"{key!r} is not read in this form, and what it says does not stand in the prompt")
+            raise UnusableRow(f"{key!r} is not read in this format, and the prompt does not contain its text")
 
 
 def _text(record: Record) -> str | None:
@@ -120,7 +120,7 @@ def _words(text: str) -> str:
 
 
 def _said(value: object) -> list[str] | None:
-    """The texts of a value; of a dialogue those up to its last user turn; None where it holds anything else."""
+    """The texts of a value; for a dialogue those up to its last user turn; None if it contains anything else."""
     if isinstance(value, str):
         return [value]
     if not isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Where a source lies, and by which of its columns its completions are ranked: `SOURCE?by=COLUMN`."""
+"""A source's location, and the column by which its completions are ranked: `SOURCE?by=COLUMN`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _MARK = "?by="
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedSource:
-    """`source`: a file, a folder or a hub id. `by`: the column that ranks; None for the usual one of the form."""
+    """`source`: a file, a folder or a hub id. `by`: the column that ranks; None for the format's default."""
 
     source: str
     by: str | None = None
 
     @classmethod
     def parse(cls, written: Path | str) -> Self:
-        """What a user wrote. A file whose own name has the mark is a file. Raises `DataError` without a column."""
+        """Parse user input. A file whose name contains the mark is a file. Raises `DataError` without a column."""
         text = str(written)
         source, mark, column = text.rpartition(_MARK)
         if not mark or Path(text).exists():

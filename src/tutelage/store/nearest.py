@@ -1,4 +1,4 @@
-"""What to say of a row that has no known form: which form is the nearest, and what it lacks for that."""
+"""The hint for a row in no known format: the nearest format, and what the row lacks for it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from tutelage.store.forms import Form, Row
 
 
 def nearest_form(row: Row, forms: Sequence[Form[Any]], others: Mapping[str, Iterable[Form[Any]]]) -> str:
-    """A sentence that begins with a blank, or nothing where no form has any of the keys.
+    """A sentence that begins with a space, or an empty string if no format has any of the keys.
 
-    `others`: the forms of what was not asked for, by its noun. A row that has one of them whole is told as that.
+    `others`: the formats of other record types, by noun. A row that fully matches one of them is reported as such.
     """
     for noun, known in others.items():
         if fitting := next((form for form in known if form.matches(row)), None):
-            return f" It has the form {fitting.name}, which holds {noun}."
+            return f" It has the format {fitting.name}, which contains {noun}."
     seen = [(len(_missing(form, row)), -len(form.needs), place) for place, form in enumerate(forms) if form.needs]
     near = [key for key in seen if key[0] < -key[1]]
     if not near:
         return ""
     form = forms[min(near)[2]]
     missing = " and ".join(map(repr, _missing(form, row)))
-    return f" The nearest form is {form.name}" + (f", without {missing}." if missing else ", by its keys.")
+    return f" The nearest format is {form.name}" + (f", without {missing}." if missing else ", by its keys.")
 
 
 def _missing(form: Form[Any], row: Row) -> list[str]:

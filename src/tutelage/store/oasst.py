@@ -1,4 +1,4 @@
-"""OASST message trees: prompter and assistants in turn, replies ranked (0 best); as trees or as single messages."""
+"""OASST message trees: alternating prompter and assistant, replies ranked (0 best); as trees or single messages."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tutelage.store.annotated import tie_groups
 from tutelage.store.forms import Row, UnusableRow, UnusedPart
 
 _ROLES = {"prompter": "user", "assistant": "assistant"}
-# Trees that moderators stopped, or that those who reviewed them found too bad to go on with.
+# Trees that moderators stopped, or that reviewers found too bad to continue.
 _STOPPED_STATES = ("aborted_low_grade", "halted_by_moderator")
 NumberedRow = tuple[int, dict[str, Any]]
 
 
 class Node(BaseModel):
-    """A message of a tree with the messages that answer it."""
+    """A message of a tree with its replies."""
 
     message_id: str
     parent_id: str | None = None
@@ -55,10 +55,10 @@ def _is_message(row: Row) -> bool:
 
 
 def trees_from_messages(rows: Iterator[NumberedRow]) -> Iterator[NumberedRow]:
-    """Rows that are single messages, joined to one row a tree (numbered by its last message); other rows as they are.
+    """Join rows that are single messages into one row per tree (numbered by its last message); others are unchanged.
 
-    The messages of a tree must follow each other, as they do in the published files. A message whose parent is not
-    among them is a row of its own, which gives no record: what was said before it is not known.
+    The messages of a tree must be consecutive, as in the published files. A message whose parent is not among them is a
+    separate row, which gives no record: what was said before it is unknown.
     """
     tree: list[dict[str, Any]] = []
     last = 0
@@ -89,17 +89,17 @@ def _joined(messages: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 def _tree(row: Row) -> Node:
     tree = Tree.model_validate(row)
     if tree.tree_state in _STOPPED_STATES:
-        raise UnusableRow(f"'tree_state' is {tree.tree_state!r}: the tree was given up")
+        raise UnusableRow(f"'tree_state' is {tree.tree_state!r}: the tree was abandoned")
     if tree.prompt.parent_id is not None:
         raise UnusableRow(
-            f"message {tree.prompt.message_id} answers one that is not among the messages beside it, so what was said "
-            "before it is not known; the messages of a tree must follow each other"
+            f"message {tree.prompt.message_id} replies to one that is not among its neighbors, so what was said "
+            "before it is unknown; the messages of a tree must be consecutive"
         )
     return tree.prompt
 
 
 def _lost(row: Row) -> list[UnusedPart]:
-    """Messages that are not used though others answer them: with them, all that was said after them is lost."""
+    """Unused messages that have replies: with them, everything after them is lost."""
     lost, waiting = [], [_tree(row)]
     while waiting:
         node = waiting.pop()
@@ -113,7 +113,7 @@ def _lost(row: Row) -> list[UnusedPart]:
 
 
 def _prompters(row: Row) -> Iterator[tuple[Node, tuple[Message, ...]]]:
-    """Every prompter message with the dialogue up to and with it, in the order of the tree."""
+    """Every prompter message with the dialogue up to and including it, in the order of the tree."""
     waiting: list[tuple[Node, tuple[Message, ...]]] = [(_tree(row), ())]
     while waiting:
         node, before = waiting.pop()
@@ -144,7 +144,7 @@ def _ranking(node: Node, path: tuple[Message, ...]) -> Ranking | None:
 
 
 def rankings_of_tree(row: Row) -> list[Ranking | UnusedPart]:
-    """The ranking of the replies to each prompter message. Raises `UnusableRow` where none has two ranked replies."""
+    """The ranking of the replies to each prompter message. Raises `UnusableRow` if none has two ranked replies."""
     rankings = [ranking for node, path in _prompters(row) if (ranking := _ranking(node, path))]
     if not rankings:
         raise UnusableRow("no message of the tree has two ranked replies, so there is no ranking")
@@ -171,7 +171,7 @@ def demonstrations_of_tree(row: Row) -> list[Demonstration | UnusedPart]:
 
 
 def prompts_of_tree(row: Row) -> list[Prompt | UnusedPart]:
-    """Every prompter message with the dialogue before it. Raises `UnusableRow` where all are deleted or blank."""
+    """Every prompter message with the dialogue before it. Raises `UnusableRow` if all are deleted or blank."""
     prompts = [
         Prompt(messages=path, user_id=node.user_id, language=node.lang, id=node.message_id)
         for node, path in _prompters(row)

@@ -1,4 +1,4 @@
-"""Why records were left out, each reason once: its first record by name, and how many others share it."""
+"""Why records were skipped, each reason once: its first record, and how many others share it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MAX_REASONS = 1000
 
 
 class Reasons:
-    """Counts messages "FILE, line N: reason" by their reason; no place, value or number is part of it."""
+    """Counts messages "FILE, line N: reason" by reason, ignoring locations, values and numbers."""
 
     def __init__(self, messages: Iterable[str] = ()) -> None:
         self.num_messages = 0
@@ -23,9 +23,9 @@ class Reasons:
             self.add(message)
 
     def add(self, message: str, *, record: int | None = None, num_annotations: int = 0) -> None:
-        """Count one message. After a thousand reasons, new ones are counted as one.
+        """Count one message. After a thousand reasons, new ones are counted together.
 
-        With `record`, the number of the record, the lines say how many records and annotations a reason took.
+        With `record`, the number of the record, the lines say how many records and annotations a reason affected.
         """
         self.num_messages += 1
         reason = _VALUE.sub(r"\1", _PLACE.sub("", message, count=1))
@@ -38,7 +38,7 @@ class Reasons:
             self._annotations[reason] = self._annotations.get(reason, 0) + num_annotations
 
     def lines(self, limit: int | None = None) -> list[str]:
-        """A line a reason in the order in which they came, at most `limit`; then one for all that are not shown."""
+        """One line per reason in order of occurrence, at most `limit`; then one for all that are not shown."""
         shown = list(self._firsts)[:limit]
         lines = [self._line(reason) for reason in shown]
         rest = self.num_messages - sum(self._counts[reason] for reason in shown)

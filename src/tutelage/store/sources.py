@@ -1,4 +1,4 @@
-"""Prompts, demonstrations and rankings from whatever form people have them in; the form is known from the rows."""
+"""Prompts, demonstrations and rankings from all supported formats; the format is detected from the rows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _is_ranking(row: Row) -> bool:
     return has_keys("completions")(row) and ("ranking" in row or "comparisons" in row)
 
 
-# Sets of the hub, by columns that no other form has.
+# Hub datasets, by columns that no other format has.
 PUBLISHED = (*VOTES, *SCORED, *ARENA, *JOINED)
 _TREE = "prompt {role, replies} (OASST)"
 
@@ -71,7 +71,7 @@ RANKING_FORMS: tuple[Form[Ranking], ...] = (
 
 
 def demonstration_forms(turns: Turns) -> tuple[Form[Demonstration], ...]:
-    """The forms that hold demonstrations; of a dialogue, `turns` takes "all" assistant turns or the "last"."""
+    """The formats of demonstrations; `turns` selects "all" assistant turns of a dialogue or the "last"."""
     return (
         Form(
             name="demonstration",
@@ -130,7 +130,7 @@ PROMPT_FORMS: tuple[Form[Prompt], ...] = (
         reads=("prompt", "passages"),
     ),
     Form(name="OASST", keys=_TREE, matches=oasst.is_tree, convert=oasst.prompts_of_tree, reads=("prompt",)),
-    # KTO's rows are read one by one: a prompt with completions that are liked is asked as any other is.
+    # KTO's rows are read one at a time, whatever their labels: only the prompt is used.
     *(form.prompt_form() for form in PUBLISHED if form.name != "KTO"),
     Form(
         name="pair",
@@ -140,7 +140,7 @@ PROMPT_FORMS: tuple[Form[Prompt], ...] = (
         reads=("prompt",),
     ),
     Form(name="HH", keys="chosen + rejected (HH)", matches=hh.is_dialogue_pair, convert=hh.prompts_of_dialogues),
-    # Before `prompt`, which beside it is its first turn only.
+    # Before `prompt`, which is only its first turn if both are present.
     Form(
         name="messages",
         keys="messages",
@@ -170,7 +170,7 @@ PROMPT_FORMS: tuple[Form[Prompt], ...] = (
         convert=instructions.prompts_of_dialogue,
         reads=("turns", "conversations"),
     ),
-    # The last: beside an instruction or a dialogue, `text` is the whole row written out, its response too.
+    # Last: next to an instruction or a dialogue, `text` is the whole row written out, including its response.
     Form(name="prompt", keys="text", matches=has_keys("text"), convert=partial(validated, Prompt)),
 )
 
@@ -180,10 +180,10 @@ _TRAINED: dict[str, Sequence[Form[Any]]] = {"rankings": RANKING_FORMS, "demonstr
 def load_prompts(
     source: Path | str, *, split: str = "train", skip_bad: bool = False, on_skip: OnSkip | None = None
 ) -> Iterator[Prompt]:
-    """Stream the prompts of a file, a folder or a data set of the hub, from every form that has prompts.
+    """Stream the prompts of a file, a folder or a dataset on the hub, from every format that has prompts.
 
-    `split` chooses where a folder or a data set has several. Raises `DataError` for a source or form that is not known,
-    `RecordError` for a bad row unless `skip_bad`. Rows without a usable prompt are left out and told to `on_skip`.
+    `split` selects one if a folder or a dataset has several. Raises `DataError` for an unknown source or format,
+    `RecordError` for a bad row unless `skip_bad`. Rows without a usable prompt are skipped and passed to `on_skip`.
     """
     return _load(source, PROMPT_FORMS, "prompts", split, skip_bad, on_skip)
 
@@ -196,7 +196,7 @@ def load_demonstrations(
     skip_bad: bool = False,
     on_skip: OnSkip | None = None,
 ) -> Iterator[Demonstration]:
-    """Stream demonstrations, as `load_prompts`; of a dialogue, `turns` takes "all" assistant turns or the "last"."""
+    """Stream demonstrations, like `load_prompts`; `turns` selects "all" assistant turns of a dialogue or the "last"."""
     return _load(source, demonstration_forms(turns), "demonstrations", split, skip_bad, on_skip)
 
 
@@ -208,7 +208,7 @@ def load_rankings(
     skip_bad: bool = False,
     on_skip: OnSkip | None = None,
 ) -> Iterator[Ranking]:
-    """Stream rankings, as `load_prompts`; `should_skip_ties` leaves out, and reports, those without a comparison."""
+    """Stream rankings, like `load_prompts`; `should_skip_ties` skips, and reports, those without a comparison."""
     return _load(source, RANKING_FORMS, "rankings", split, skip_bad, on_skip, should_skip_ties)
 
 
@@ -236,7 +236,7 @@ def _load(
 
 
 def _joined(rows: Iterator[NumberedRow], noun: str) -> Iterator[NumberedRow]:
-    """Rows that together are one, as one: the messages of a tree, the completions of a prompt."""
+    """Join rows that belong together: the messages of a tree, the completions of a prompt."""
     rows = oasst.trees_from_messages(rows)
     if noun == "demonstrations":
         return rows
@@ -247,7 +247,7 @@ def _joined(rows: Iterator[NumberedRow], noun: str) -> Iterator[NumberedRow]:
 def _opened(
     source: str, split: str, skip_bad: bool, on_skip: OnSkip | None
 ) -> Iterator[tuple[str, Iterator[NumberedRow], SkipLog]]:
-    """Each file or data set behind a source: its name, its rows and the log of what is skipped in it."""
+    """Each file or dataset of a source: its name, its rows and the log of what is skipped in it."""
     hub_id, path = hub.parse_hub_id(source), Path(source)
     if hub_id is None and path.is_dir() and not hub.is_saved_dataset(path):
         for file in hub.files_in(path, split):
@@ -299,7 +299,7 @@ def _unknown_form(
     if is_first:
         seen = ", ".join(sorted(row)) or "none"
         return DataError(
-            f"{name} holds no {noun} in a form that is known.{nearest} Keys seen: {seen}. Forms accepted: {accepted}."
+            f"{name} contains no {noun} in a known format.{nearest} Keys seen: {seen}. Formats accepted: {accepted}."
         )
     return RecordError(
         path=name,

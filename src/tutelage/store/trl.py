@@ -1,4 +1,4 @@
-"""TRL's forms: prompt + completion, prompt + chosen + rejected, messages; each as text or as lists of messages."""
+"""TRL's formats: prompt + completion, prompt + chosen + rejected, messages; each as text or as lists of messages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tutelage.store.forms import (
 
 Side = str | tuple[Message, ...]
 _NOT_OF_PROMPTS = ("prompt", "completion", "completions", "chosen", "rejected", "response", "ranking", "comparisons")
-# How sure somebody was of either side, in the spellings that are about.
+# Scores of either side, in the spellings in use.
 SCORE_KEYS = (
     ("score_chosen", "score_rejected"),
     ("chosen_score", "rejected_score"),
@@ -44,7 +44,7 @@ class Dialogue(BaseModel):
 
 
 class PromptOnly(BaseModel):
-    """`prompt` alone, or beside keys that a prompt has no use for."""
+    """`prompt` alone, or with keys that are irrelevant to a prompt."""
 
     prompt: Side
 
@@ -64,9 +64,9 @@ def _as_messages(side: Side, role: str) -> tuple[Message, ...]:
 def pair_ranking(
     row: Row, prompt: Mapping[str, object], chosen: str, rejected: str, used: Sequence[str]
 ) -> list[Ranking]:
-    """One comparison as a ranking of two completions, which tie where their scores do.
+    """One comparison as a ranking of two completions, which tie if their scores do.
 
-    Raises `UnusableRow` where both are the same text or `rejected` has the higher score.
+    Raises `UnusableRow` if both are the same text or `rejected` has the higher score.
     """
     if chosen == rejected:
         raise UnusableRow("chosen and rejected are the same text, so there is no comparison")
@@ -77,20 +77,20 @@ def pair_ranking(
 
 
 def _is_tie(row: Row) -> bool:
-    """Whether a pair ties, by its scores or as it says. Raises `UnusableRow` where its scores turn it around."""
+    """Whether a pair ties, by its scores or explicitly. Raises `UnusableRow` if its scores contradict it."""
     given = [(row.get(chosen), row.get(rejected), f"{chosen!r} and {rejected!r}") for chosen, rejected in SCORE_KEYS]
     given.append((row.get("margin"), 0, "'margin' and 0"))
     known = [(first, second, names) for first, second, names in given if first is not None and second is not None]
     for first, second, names in known:
         if isinstance(first, int | float) and isinstance(second, int | float) and first < second:
-            raise UnusableRow(f"{names} say that the rejected side is the better one; which of them holds is not known")
+            raise UnusableRow(f"{names} say that the rejected side is better; which of them is right is not known")
     return any(first == second for first, second, _ in known) or row.get("tie") is True or row.get("is_tie") is True
 
 
 def last_messages_ranking(
     row: Row, before: Sequence[Message], chosen: Sequence[Message], rejected: Sequence[Message], used: Sequence[str]
 ) -> list[Ranking]:
-    """Two dialogues that differ in their last assistant turn, as a comparison after `before` and what they share."""
+    """Two dialogues that differ in their last assistant turn, as a comparison after `before` and their shared turns."""
     shared = tuple(chosen[:-1])
     for name, side in (("chosen", chosen), ("rejected", rejected)):
         if side and side[-1].role != "assistant":
@@ -100,15 +100,15 @@ def last_messages_ranking(
     if not (is_trained(chosen[-1]) and is_trained(rejected[-1])):
         raise UnusableRow("the last turn of chosen or rejected is marked not to be trained on")
     if not before and not shared:
-        raise UnusableRow("nothing stands before the last turn, so there is no prompt")
+        raise UnusableRow("there is nothing before the last turn, so there is no prompt")
     messages = {"messages": (*before, *shared)}
     return pair_ranking(row, messages, chosen[-1].content, rejected[-1].content, used)
 
 
 def _unrepeated(prompt: Side | None, after: Sequence[Message]) -> tuple[Message, ...]:
-    """The messages of `prompt` without those that `after` repeats at its head, as many sets do.
+    """The messages of `prompt` without those that `after` repeats at its start, as in many datasets.
 
-    Raises `UnusableRow` where the user would speak twice, because `after` begins again with other words.
+    Raises `UnusableRow` if the user would speak twice, because `after` starts over with other text.
     """
     if prompt is None:
         return ()
@@ -119,7 +119,7 @@ def _unrepeated(prompt: Side | None, after: Sequence[Message]) -> tuple[Message,
         if tuple(after[:repeated]) == messages[-repeated:]:
             return messages[:-repeated]
     if messages and after and messages[-1].role == "user" and after[0].role != "assistant":
-        raise UnusableRow("what follows 'prompt' begins with another turn than the assistant's, and does not repeat it")
+        raise UnusableRow("what follows 'prompt' neither begins with an assistant turn nor repeats it")
     return messages
 
 
@@ -156,7 +156,7 @@ def demonstrations_of_messages(row: Row, turns: Turns) -> list[Demonstration | U
 
 
 def prompts_of_prompt(row: Row) -> list[Prompt]:
-    """`prompt`, as text or messages, whatever stands beside it."""
+    """`prompt`, as text or messages, whatever the other keys."""
     prompt = PromptOnly.model_validate(row).prompt
     kept = extra_keys(row, Prompt, used=_NOT_OF_PROMPTS)
     if isinstance(row.get("prompt_id"), (str, int)):
@@ -167,7 +167,7 @@ def prompts_of_prompt(row: Row) -> list[Prompt]:
 
 
 def prompts_of_messages(row: Row) -> list[Prompt]:
-    """`messages` up to the last user turn; the other keys of a prompt are read as they are."""
+    """`messages` up to the last user turn; the other keys of a prompt are read unchanged."""
     messages = prompt_turns(Dialogue.model_validate(row).messages)
     kept = {key: value for key, value in row.items() if key not in _NOT_OF_PROMPTS}
     if isinstance(row.get("prompt_id"), (str, int)):
@@ -176,7 +176,7 @@ def prompts_of_messages(row: Row) -> list[Prompt]:
 
 
 def prompts_of_pair(row: Row) -> list[Prompt]:
-    """`chosen` as messages: the dialogue up to its last user turn, after `prompt` where that is not repeated."""
+    """`chosen` as messages: the dialogue up to its last user turn, after `prompt` if that is not repeated."""
     parsed = ChosenRejected.model_validate(row)
     chosen = _as_messages(parsed.chosen, "assistant")
     messages = prompt_turns((*_unrepeated(parsed.prompt, chosen), *chosen))
@@ -184,6 +184,6 @@ def prompts_of_pair(row: Row) -> list[Prompt]:
 
 
 def has_shared_prompt(row: Row) -> bool:
-    """Whether a row is a comparison of message lists: its prompt may stand in them alone."""
+    """Whether a row is a comparison of message lists: its prompt may be contained only in them."""
     is_pair = row.get("chosen") is not None and row.get("rejected") is not None
     return is_pair and not isinstance(row["chosen"], str)

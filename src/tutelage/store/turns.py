@@ -1,4 +1,4 @@
-"""The turns of dialogues as people spell them: one plain form for every reader, or a reason why a row is left out."""
+"""Normalizes the turns of dialogues in all their spellings: one plain format for every reader, or a reason to skip."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ ROLES = {
     "observation": "tool",
     "ipython": "tool",
 }
-# A call that a model made; what came back is a turn of the tool.
+# A call made by a model; its result is a turn of the tool.
 CALL_ROLES = ("function_call", "tool_call")
 _TEXT_PARTS = ("text", "input_text", "output_text")
 _ROLE_KEYS, _CONTENT_KEYS = ("role", "from"), ("content", "value", "text")
 TRAIN_KEYS = ("train", "training", "loss", "weight")
-# A mask says which parts count, and nobody says whether 1 is the part that does.
+# A mask says which parts count, but it is unknown whether that is 1 or 0.
 MASK_KEYS = ("mask", "masked", "loss_mask", "train_detail", "training_detail")
 _CALL_KEYS = ("tool_calls", "function_call")
 _REMEDY = "write the call into the turn's text, as the model's own template does"
@@ -31,7 +31,7 @@ _UNREAD_KEYS = ("image", "images", "video", "videos", "audio", "audios", "delete
 
 
 def is_absent(value: object) -> bool:
-    """Whether a key says nothing: null, blank, empty, or an empty list written out as text."""
+    """Whether a value is absent: null, blank, empty, or an empty list written as text."""
     return (
         value is None
         or value is False
@@ -41,7 +41,7 @@ def is_absent(value: object) -> bool:
 
 
 def is_trained_on(marked: Mapping[str, Any], where: str) -> bool:
-    """Whether a row or a turn may be trained on, by its marks. Raises `UnusableRow` where that is not yes or no."""
+    """Whether a row or a turn may be trained on, by its marks. Raises `UnusableRow` if that is not yes or no."""
     for key in MASK_KEYS:
         if not is_absent(marked.get(key)):
             raise UnusableRow(f"{where} has {key!r}; which parts of it count is not known")
@@ -49,7 +49,7 @@ def is_trained_on(marked: Mapping[str, Any], where: str) -> bool:
     for key, value in marks.items():
         if not isinstance(value, bool | int | float) or value not in (0, 1):
             raise UnusableRow(
-                f"{where} has {key!r} {value!r}; a part of a weight is not read, only 0, 1, true and false"
+                f"{where} has {key!r} {value!r}; fractional weights are not read, only 0, 1, true and false"
             )
     return all(marks.values())
 
@@ -57,8 +57,8 @@ def is_trained_on(marked: Mapping[str, Any], where: str) -> bool:
 def plain_turns(key: str, value: Any) -> Any:
     """A list of turns under one of `TURN_KEYS` as role and content, the other keys kept; any other value as it is.
 
-    A turn that is not to be trained on has `train: False`, no other one has such a mark. Raises `UnusableRow` for turns
-    that are more than text, or a call of a tool.
+    A turn that is not to be trained on has `train: False`, others have no such mark. Raises `UnusableRow` for turns
+    that are more than text, or tool calls.
     """
     if key not in TURN_KEYS or not isinstance(value, list) or not all(isinstance(turn, Mapping) for turn in value):
         return value
@@ -66,7 +66,7 @@ def plain_turns(key: str, value: Any) -> Any:
 
 
 def plain_dialogue(key: str, turns: list[Any]) -> list[Any]:
-    """A list of turns as role and content, whatever its key; what is no mapping stays. Raises as `plain_turns`."""
+    """A list of turns as role and content, whatever its key; non-mappings are kept. Raises like `plain_turns`."""
     return [
         _plain_turn(turn, f"turn {number} of {key!r}") if isinstance(turn, Mapping) else turn
         for number, turn in enumerate(turns, start=1)
@@ -96,13 +96,13 @@ def _plain_turn(turn: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _text_of_parts(parts: list[Any], where: str) -> str:
-    """Parts of text, as they follow each other. Raises `UnusableRow` for a part of any other kind."""
+    """The concatenated text parts. Raises `UnusableRow` for a part of any other kind."""
     texts = []
     for part in parts:
         if isinstance(part, str):
             texts.append(part)
             continue
-        # A column of the hub has a cell for every kind of part, empty in all but one.
+        # A hub column has a cell for every kind of part, empty in all but one.
         kind = part.get("type") if isinstance(part, Mapping) else None
         text = part.get("text") if isinstance(part, Mapping) else None
         if kind not in _TEXT_PARTS or not isinstance(text, str):

@@ -1,1 +1,1 @@
-"""Sets of preferences as the hub publishes them, each read by its own columns."""
+"""Preference datasets as published on the hub, each read by its own columns."""

@@ -14,7 +14,7 @@ _SCORES = {"model_a": (1, 0), "model_b": (0, 1), "tie": (0, 0), "tie (bothbad)":
 
 
 class Vote(BaseModel):
-    """Who won, and whose dialogues they were. Both bad is a tie."""
+    """Who won, and which models wrote the dialogues. Both bad is a tie."""
 
     winner: Literal["model_a", "model_b", "tie", "tie (bothbad)", "both_bad"]
     model_a: str | None = None
@@ -30,7 +30,7 @@ def _last_turn(messages: tuple[Message, ...], key: str) -> str:
 
 
 def _ask(row: Row) -> Asked:
-    """What is asked for certain: the dialogue up to the first turn of the assistant."""
+    """The certain part of the prompt: the dialogue up to the first assistant turn."""
     messages = dialogue("conversation_a", row.get("conversation_a"))
     first = next((place for place, turn in enumerate(messages) if turn.role == "assistant"), len(messages))
     return prompt_turns(messages[:first])
@@ -48,7 +48,7 @@ def _rank(row: Row, judgement: str) -> Found:
             "several turns at once, and a comparison needs the same ones before the last"
         )
     if not one[:-1]:
-        raise UnusableRow("nothing stands before the last turn, so there is no prompt")
+        raise UnusableRow("there is nothing before the last turn, so there is no prompt")
     return ranked(
         row,
         one[:-1],

@@ -1,4 +1,4 @@
-"""What every published set of preferences has in common: a prompt, completions, and a number for each of them."""
+"""Common to all published preference datasets: a prompt, completions, and a number for each of them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Found = Sequence[Ranking | UnusedPart]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """A published form: the keys that it needs, its prompt, its rankings, and the keys of `PROMPT_KEYS` that it reads.
+    """A published format: required keys, its prompt, its rankings, and the keys of `PROMPT_KEYS` that it reads.
 
-    `judgements`: the columns that may rank its completions, the usual one first; `rank` takes one of them. Both
-    functions raise `UnusableRow` or pydantic's `ValidationError`, nothing else.
+    `judgements`: the columns that may rank its completions, the default first; `rank` uses one of them. Both functions
+    raise `UnusableRow` or pydantic's `ValidationError`, nothing else.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Published:
     reads: tuple[str, ...] = ()
 
     def ranking_form(self) -> Form[Ranking]:
-        """The form of its rankings."""
+        """The format of its rankings."""
         return Form(
             name=self.name,
             keys=f"{' + '.join(self.needs)} ({self.name})",
@@ -47,11 +47,11 @@ class Published:
         """The rankings by another column. Raises `UnusableRow` for one that does not rank here."""
         if judgement not in self.judgements:
             known = ", ".join(map(repr, self.judgements))
-            raise UnusableRow(f"{judgement!r} does not rank rows of the form {self.name}; what does: {known}")
+            raise UnusableRow(f"{judgement!r} does not rank rows in the format {self.name}; columns that do: {known}")
         return self.rank(row, judgement)
 
     def prompt_form(self) -> Form[Prompt]:
-        """The form of its prompts, whatever was thought of the completions."""
+        """The format of its prompts, whatever the judgments of the completions."""
         return Form(
             name=self.name,
             keys=f"{' + '.join(self.needs)} ({self.name})",
@@ -79,9 +79,9 @@ def ranked(
 ) -> list[Ranking | UnusedPart]:
     """One ranking of `texts` by their `scores`, the higher the better; equal scores tie.
 
-    Completions without a score are left out, and so are those whose text has several scores; of a text that repeats
-    with the same score, the first stays. `used` are the keys of `row` that are not kept beside the ranking. Raises
-    `UnusableRow` where fewer than two are left.
+    Completions without a score are skipped, and so are those whose text has several scores; of a repeated text with the
+    same score, the first is kept. `used` are the keys of `row` that are not kept with the ranking. Raises `UnusableRow`
+    if fewer than two are left.
     """
     given = {text: {score for other, score in zip(texts, scores, strict=True) if other == text} for text in texts}
     left: dict[int, float] = {}
@@ -90,7 +90,7 @@ def ranked(
         if score is None:
             lost.append(UnusedPart(f"completion {place + 1} was not judged"))
         elif len(given[text]) > 1:
-            lost.append(UnusedPart(f"completion {place + 1} stands there again with another judgement"))
+            lost.append(UnusedPart(f"completion {place + 1} is repeated with a different judgment"))
         elif text in texts[:place]:
             lost.append(UnusedPart(f"completion {place + 1} repeats an earlier one"))
         else:
@@ -108,14 +108,14 @@ def ranked(
 
 
 def dialogue(key: str, value: Any) -> tuple[Message, ...]:
-    """A list of turns under `key` as messages. Raises as `plain_dialogue`, and for turns that are none."""
+    """A list of turns under `key` as messages. Raises like `plain_dialogue`, and for values that are not turns."""
     if not isinstance(value, list):
-        raise UnusableRow(f"{key!r} is no list of turns")
+        raise UnusableRow(f"{key!r} is not a list of turns")
     return tuple(Message.model_validate(turn) for turn in plain_dialogue(key, value))
 
 
 def asked_dialogue(key: str, value: Any) -> tuple[Message, ...]:
-    """A dialogue that ends with the user. Raises `UnusableRow` where it does not."""
+    """A dialogue that ends with the user. Raises `UnusableRow` if it does not."""
     messages = dialogue(key, value)
     if not messages or messages[-1].role != "user":
         raise UnusableRow(f"{key!r} does not end with a turn of the user, so it is not known what was asked")

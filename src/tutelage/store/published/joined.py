@@ -1,4 +1,4 @@
-"""Completions of one prompt that stand in rows of their own: HelpSteer's with attributes, KTO's with true or false.
+"""Completions of one prompt in separate rows: HelpSteer's with attributes, KTO's with true or false.
 
 The columns are those of nvidia/HelpSteer and nvidia/HelpSteer2, and of TRL's unpaired preferences
 (trl-lib/kto-mix-14k).
@@ -20,13 +20,13 @@ from tutelage.store.published.marked_text import helpsteer_prompt
 from tutelage.store.turns import is_absent
 
 ATTRIBUTES = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
-# Under these keys stand the rows of one prompt once they are joined.
+# These keys contain the rows of one prompt once they are joined.
 RATED, LABELED = "rated_responses", "labeled_completions"
 NumberedRow = tuple[int, dict[str, Any]]
 
 
 def joined_ratings(rows: Iterator[NumberedRow]) -> Iterator[NumberedRow]:
-    """HelpSteer's rows that follow each other with the same prompt, as one row; other rows as they are."""
+    """Join HelpSteer's consecutive rows with the same prompt into one row; other rows are unchanged."""
     group: list[dict[str, Any]] = []
     last = 0
     for number, row in rows:
@@ -44,9 +44,9 @@ def joined_ratings(rows: Iterator[NumberedRow]) -> Iterator[NumberedRow]:
 
 
 def joined_labels(rows: Iterator[NumberedRow]) -> Iterator[NumberedRow]:
-    """KTO's rows with the same prompt, wherever they stand, as one row at the end; other rows as they are.
+    """Join KTO's rows with the same prompt, wherever they are, into one row at the end; other rows are unchanged.
 
-    They stay in memory until then.
+    They are kept in memory until then.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     last: dict[str, int] = {}
@@ -92,7 +92,7 @@ def _ranked_parts(row: Row, key: str, asked: Asked, judge: Callable[[Mapping[str
     judged = [judge(part) for part in parts]
     texts, scores = [text for text, _ in judged], [score for _, score in judged]
     if len(texts) < 2:
-        raise UnusableRow(lost[0].reason if lost else "the prompt has one completion only, so there is nothing to rank")
+        raise UnusableRow(lost[0].reason if lost else "the prompt has only one completion, so there is nothing to rank")
     return [*ranked(row, asked, texts, scores, used=(key,)), *lost]
 
 
@@ -136,7 +136,7 @@ def _rank_kto(row: Row, judgement: str) -> Found:
     labels = {part["label"] for part in row[LABELED]}
     if len(labels) == 1:
         which = "good" if True in labels else "bad"
-        raise UnusableRow(f"the prompt has {which} completions only ('label'), so there is no comparison")
+        raise UnusableRow(f"the prompt has only {which} completions ('label'), so there is no comparison")
 
     def judge(part: Mapping[str, Any]) -> tuple[str, float]:
         completion = part["completion"]

@@ -14,9 +14,9 @@ _ROLES = {"User": "user", "Assistant": "assistant"}
 
 
 def helpsteer_prompt(prompt: str) -> str | tuple[Message, ...]:
-    """A prompt of HelpSteer: text, or, where it has marks, the turns between them.
+    """A HelpSteer prompt: text, or, if it has marks, the turns between them.
 
-    Raises `UnusableRow` where the user and the assistant do not take turns, or the last turn is not the user's.
+    Raises `UnusableRow` if the user and the assistant do not alternate, or the last turn is not the user's.
     """
     first, *parts = _MARK.split(prompt)
     if not parts:

@@ -25,7 +25,7 @@ class UltraCompletion(BaseModel, extra="allow"):
     annotations: dict[str, Any] = {}
 
     def judged(self, judgement: str) -> float | None:
-        """Its number under `judgement`; None where there is none, or none that is a number ("N/A")."""
+        """Its number under `judgement`; None if there is none, or it is not a number ("N/A")."""
         value = (self.model_extra or {}).get(judgement)
         if judgement in ASPECTS:
             aspect = self.annotations.get(judgement)
@@ -112,7 +112,7 @@ def _rank_nectar(row: Row, judgement: str) -> Found:
 
 
 class StackAnswer(BaseModel):
-    """An answer with the score that its votes gave it."""
+    """An answer with the score from its votes."""
 
     text: str
     pm_score: FiniteFloat | None = None

@@ -1,6 +1,6 @@
 """Two completions and a vote: PKU-SafeRLHF, HelpSteer 2 and 3, WebGPT, SHP, summaries, StackExchange pairs.
 
-The columns are those of the data sets' cards on the hub: PKU-Alignment/PKU-SafeRLHF, nvidia/HelpSteer2 (preference),
+The columns are those of the dataset cards on the hub: PKU-Alignment/PKU-SafeRLHF, nvidia/HelpSteer2 (preference),
 nvidia/HelpSteer3 (preference), openai/webgpt_comparisons, stanfordnlp/SHP, openai/summarize_from_feedback
 (comparisons), lvwerra/stack-exchange-paired.
 """
@@ -58,7 +58,7 @@ class HelpSteer2Preference(BaseModel):
 
 def _rank_helpsteer2(row: Row, judgement: str) -> Found:
     parsed = HelpSteer2Preference.model_validate(row)
-    # Its `split` says train or val, and is no split of ours.
+    # Its `split` is train or val, not one of ours.
     return ranked(
         row,
         helpsteer_prompt(parsed.prompt),
@@ -69,7 +69,7 @@ def _rank_helpsteer2(row: Row, judgement: str) -> Found:
 
 
 class HelpSteer3Preference(BaseModel):
-    """A row of HelpSteer3's preferences, but for its `context`, which is a list of turns."""
+    """A row of HelpSteer3's preferences, except for its `context`, which is a list of turns."""
 
     response1: str
     response2: str
@@ -92,7 +92,7 @@ def _rank_helpsteer3(row: Row, judgement: str) -> Found:
 
 
 class WebGptQuestion(BaseModel):
-    """The question of a WebGPT comparison, beside its data set and its number there."""
+    """The question of a WebGPT comparison, with its dataset and its number there."""
 
     full_text: str
 
@@ -139,7 +139,7 @@ def _rank_shp(row: Row, judgement: str) -> Found:
     if parsed.score_A is not None and parsed.score_B is not None:
         gap = parsed.score_A - parsed.score_B
         if gap * (scores[0] - scores[1]) < 0:
-            raise UnusableRow("'score_A' and 'score_B' say the opposite of 'labels'; which of them holds is not known")
+            raise UnusableRow("'score_A' and 'score_B' contradict 'labels'; which of them is right is not known")
         scores = [parsed.score_A, parsed.score_B]
     return ranked(
         row, parsed.history, [parsed.human_ref_A, parsed.human_ref_B], scores, used=("human_ref_A", "human_ref_B")
@@ -163,7 +163,7 @@ class Summary(BaseModel):
 
 
 class SummaryComparison(BaseModel):
-    """A comparison of two summaries; `choice` is the place of the better one."""
+    """A comparison of two summaries; `choice` is the index of the better one."""
 
     info: SummaryInfo
     summaries: list[Summary] = Field(min_length=2, max_length=2)
