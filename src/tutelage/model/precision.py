@@ -37,9 +37,15 @@ def set_precision(model: PreTrainedModel, dtype: str) -> PreTrainedModel:
     return model
 
 
+def layer_dtype(model: PreTrainedModel) -> torch.dtype | None:
+    """What the layers compute in, where that is not the dtype of their weights."""
+    found: torch.dtype | None = getattr(model, _LAYER_DTYPE, None)
+    return found
+
+
 def layer_precision(model: PreTrainedModel) -> AbstractContextManager[Any]:
     """Context for the layers, and for a loop without gradients, in which the weights are then converted once."""
-    dtype = getattr(model, _LAYER_DTYPE, None)
+    dtype = layer_dtype(model)
     return nullcontext() if dtype is None else torch.autocast(model.device.type, dtype=dtype)
 
 

@@ -18,6 +18,7 @@ from tutelage.model.attention import ATTENTION_NAME, SequenceLayout, attend_over
 from tutelage.model.forward import evaluating, last_states
 from tutelage.model.packing import Group, pack
 from tutelage.model.precision import head_precision, layer_precision
+from tutelage.model.static_sampling import StaticShape, sampler_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +149,8 @@ def _sample_rows(
 ) -> list[SampledResponse]:
     """One batch of rows: prompt 0's responses, then prompt 1's ... `limits`: the maximum tokens per row."""
     device = next(model.parameters()).device
+    if device.type == "cuda" and model.config._attn_implementation == ATTENTION_NAME:
+        return sample_statically(model, prompts, num_responses, uniforms, limits, settings, stop_tokens)
     num_rows, max_tokens = len(prompts) * num_responses, max(limits)
     uniforms, lengths = uniforms.to(device), torch.tensor(limits, device=device)
     is_limited, stops = min(limits) < max_tokens, torch.tensor(stop_tokens, device=device)
@@ -175,12 +178,37 @@ def _sample_rows(
             steps.keep(kept)
             rows, drawn = rows[kept], drawn[kept]
         logits = steps.next_logits(drawn)
+    return _responses(tokens, logprobs, lengths, is_complete)
+
+
+def _responses(tokens: Tensor, logprobs: Tensor, lengths: Tensor, is_complete: Tensor) -> list[SampledResponse]:
     return [
         SampledResponse(tokens=token_row[:n], logprobs=logprob_row[:n], is_complete=complete)
         for token_row, logprob_row, n, complete in zip(
             tokens.tolist(), logprobs.tolist(), lengths.tolist(), is_complete.tolist(), strict=True
         )
     ]
+
+
+def sample_statically(
+    model: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    num_responses: int,
+    uniforms: Tensor,
+    limits: Sequence[int],
+    settings: SamplingSettings,
+    stop_tokens: Sequence[int],
+) -> list[SampledResponse]:
+    """As `_sample_rows`, with tensors that never move and, on a GPU, a graph a step."""
+    device = next(model.parameters()).device
+    shape = StaticShape(len(prompts) * num_responses, max(map(len, prompts)), settings.max_response_tokens)
+
+    def draw(logits: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
+        return draw_tokens(logits, uniforms, settings)
+
+    sampler = sampler_of(model, shape, draw, stop_tokens, settings)
+    own_limits = torch.tensor(limits, device=device)
+    return _responses(*sampler.sample(model, prompts, num_responses, uniforms.to(device), own_limits))
 
 
 def _kept_places(has_ended: Tensor) -> Tensor | None:
@@ -209,13 +237,41 @@ def draw_tokens(logits: Tensor, uniforms: Tensor, settings: SamplingSettings) ->
         logits = logits / settings.temperature
     probabilities = torch.softmax(logits, -1)
     kept = probabilities if settings.top_p >= 1.0 else _nucleus(probabilities, settings.top_p)
-    # A GPU adds in another order at every place: in float32 the sums would not ascend everywhere, and a draw could fall
-    # on a token that is next to impossible.
-    cumulative = kept.cumsum(-1, dtype=torch.float64 if kept.is_cuda else None)
+    tokens = (invert_by_chunks if kept.is_cuda else invert)(kept, uniforms)
+    return tokens, probabilities.gather(1, tokens.unsqueeze(1)).squeeze(1).log()
+
+
+def invert(probabilities: Tensor, uniforms: Tensor) -> Tensor:
+    """The token (rows,) at which the cumulative sum of each row's `probabilities` (rows, V) passes its uniform."""
+    cumulative = probabilities.cumsum(-1)
     # Scaled by the floating-point sum: a draw can then fall neither past the last token nor on one of probability 0.
     threshold = uniforms.unsqueeze(1) * cumulative[:, -1:]
-    tokens = torch.searchsorted(cumulative, threshold, right=True).clamp_max(logits.shape[-1] - 1)
-    return tokens.squeeze(1), probabilities.gather(1, tokens).squeeze(1).log()
+    return torch.searchsorted(cumulative, threshold, right=True).clamp_max(probabilities.shape[-1] - 1).squeeze(1)
+
+
+TOKENS_PER_CHUNK = 512
+
+
+def invert_by_chunks(probabilities: Tensor, uniforms: Tensor) -> Tensor:
+    """The same, in two steps: the chunk of tokens, then the token in it; sums in float64.
+
+    A GPU adds in another order at every place: in float32 the sums would not ascend everywhere, and over the whole
+    vocabulary, in float64, they take longer than a decode step's products.
+    """
+    rows, size = probabilities.shape
+    num_chunks = -(-size // TOKENS_PER_CHUNK)
+    padded = torch.nn.functional.pad(probabilities, (0, num_chunks * TOKENS_PER_CHUNK - size))
+    chunks = padded.view(rows, num_chunks, TOKENS_PER_CHUNK)
+    ends = chunks.sum(-1, dtype=torch.float64).cumsum(-1)
+    threshold = uniforms.unsqueeze(1).double() * ends[:, -1:]
+    chunk = torch.searchsorted(ends, threshold, right=True).clamp_max(num_chunks - 1)
+    before = torch.nn.functional.pad(ends, (1, 0)).gather(1, chunk)
+    own = chunks.gather(1, chunk.unsqueeze(2).expand(-1, -1, TOKENS_PER_CHUNK)).squeeze(1)
+    place = torch.searchsorted(own.cumsum(-1, dtype=torch.float64), threshold - before, right=True)
+    # The chunk's sum and its cumulative sum may differ in their last digit: then it is the last token that has any.
+    places = torch.arange(TOKENS_PER_CHUNK, device=own.device)
+    last = torch.where(own > 0, places, 0).amax(-1, keepdim=True)
+    return (chunk * TOKENS_PER_CHUNK + torch.minimum(place, last)).squeeze(1)
 
 
 def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
