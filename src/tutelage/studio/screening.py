@@ -165,7 +165,7 @@ def hand_in(studio: Studio, candidate: User) -> None:
         if missing:
             raise Refusal(f"Not complete yet: {'tasks' if len(missing) > 1 else 'task'} {', '.join(missing)}.")
         own.submitted_at = studio.clock()
-        record_action(studio, session, candidate.id, "hand in screening", f"screening {own.id}")
+        record_action(studio, session, candidate.id, "submit screening", f"screening {own.id}")
 
 
 def candidacies(studio: Studio) -> list[Candidacy]:
