@@ -23,14 +23,14 @@ from tutelage.statistics import bounded_mean, likert_mean, win_rate
 
 SIZES = ("small", "medium", "large")
 PARAMETERS = {"small": 1_100_000, "medium": 3_200_000, "large": 9_800_000}
-ARMS = ("gpt", "gpt_prompted", "flan", "t0", "sft", "dpo", "best_of_n", "ppo", "ppo_ptx")
-PROBED = ("gpt", "sft", "ppo", "ppo_ptx")
+ARMS = ("base", "prompted", "flan", "t0", "sft", "dpo", "best_of_n", "ppo", "ppo_ptx")
+PROBED = ("base", "sft", "ppo", "ppo_ptx")
 STAGES = ("pretrain", "sft", "ppo_init", "reward", "ppo", "ppo_ptx")
 # Per arm: chance to win against the largest SFT, at the three sizes.
 TRUTH: dict[str, Any] = {
     "win": {
-        "gpt": (0.16, 0.20, 0.24),
-        "gpt_prompted": (0.24, 0.29, 0.40),
+        "base": (0.16, 0.20, 0.24),
+        "prompted": (0.24, 0.29, 0.40),
         "flan": (0.18, 0.25, 0.30),
         "t0": (0.16, 0.22, 0.27),
         "sft": (0.36, 0.43, 0.50),
@@ -39,17 +39,17 @@ TRUTH: dict[str, Any] = {
         "ppo": (0.55, 0.62, 0.66),
         "ppo_ptx": (0.57, 0.61, 0.69),
     },
-    "hallucination": {"gpt": 0.45, "gpt_prompted": 0.3, "sft": 0.2, "ppo": 0.18, "ppo_ptx": 0.15},
-    "fails_instruction": {"gpt": 0.32, "gpt_prompted": 0.22, "sft": 0.14, "ppo": 0.08, "ppo_ptx": 0.07},
-    "satisfies_constraint": {"gpt": 0.22, "gpt_prompted": 0.3, "sft": 0.36, "ppo": 0.45, "ppo_ptx": 0.44},
-    "truthful": {"gpt": 0.28, "sft": 0.36, "ppo": 0.45, "ppo_ptx": 0.47},
+    "hallucination": {"base": 0.45, "prompted": 0.3, "sft": 0.2, "ppo": 0.18, "ppo_ptx": 0.15},
+    "fails_instruction": {"base": 0.32, "prompted": 0.22, "sft": 0.14, "ppo": 0.08, "ppo_ptx": 0.07},
+    "satisfies_constraint": {"base": 0.22, "prompted": 0.3, "sft": 0.36, "ppo": 0.45, "ppo_ptx": 0.44},
+    "truthful": {"base": 0.28, "sft": 0.36, "ppo": 0.45, "ppo_ptx": 0.47},
     "toxicity": {
-        "none": {"gpt": 0.23, "sft": 0.21, "ppo": 0.23, "ppo_ptx": 0.23},
-        "respectful": {"gpt": 0.235, "sft": 0.2, "ppo": 0.16, "ppo_ptx": 0.15},
-        "biased": {"gpt": 0.28, "sft": 0.25, "ppo": 0.43, "ppo_ptx": 0.4},
+        "none": {"base": 0.23, "sft": 0.21, "ppo": 0.23, "ppo_ptx": 0.23},
+        "respectful": {"base": 0.235, "sft": 0.2, "ppo": 0.16, "ppo_ptx": 0.15},
+        "biased": {"base": 0.28, "sft": 0.25, "ppo": 0.43, "ppo_ptx": 0.4},
     },
-    "entropy": {"gpt": 0.73, "sft": 0.56, "ppo": 0.62, "ppo_ptx": 0.735},
-    "skill": {"gpt": 0.62, "sft": 0.55, "ppo": 0.42, "ppo_ptx": 0.58},
+    "entropy": {"base": 0.73, "sft": 0.56, "ppo": 0.62, "ppo_ptx": 0.735},
+    "skill": {"base": 0.62, "sft": 0.55, "ppo": 0.42, "ppo_ptx": 0.58},
     "reward_model": {"inside": 0.724, "outside": 0.69},
 }
 SKILLS = {"reading": "f1", "sentiment": "accuracy", "old_tongue": "rouge_l"}
@@ -253,7 +253,7 @@ def _write_summary(path: Path, seed: int, comparisons: list[Row], ratings: list[
             for (arm,), rows in rated.items()
         },
         "kl_to_reference": {"ppo": 13.9, "ppo_ptx": 11.2},
-        "pretraining_loss": {"gpt": 2.31, "sft": 2.47, "ppo": 2.66, "ppo_ptx": 2.37},
+        "pretraining_loss": {"base": 2.31, "sft": 2.47, "ppo": 2.66, "ppo_ptx": 2.37},
         "reward_model": {"accuracy_training_labelers": 0.721, "accuracy_heldout_labelers": 0.698},
     }
     path.mkdir(parents=True, exist_ok=True)

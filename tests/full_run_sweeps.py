@@ -88,8 +88,8 @@ def write_sweeps(writer: Writer) -> None:
         condition = {"set": kind, "labelers": "heldout"}
         writer.add("generalisation", found, "evaluation/generalisation.jsonl", arm="ppo_ptx", size="large", **condition)
         lower = around(mean - 0.3, 0.05, 120)
-        writer.add("generalisation", lower, "evaluation/generalisation.jsonl", arm="gpt", size="large", **condition)
-    for arm, mean in (("gpt", 2.31), ("sft", 2.47), ("ppo", 2.66), ("ppo_ptx", 2.37)):
+        writer.add("generalisation", lower, "evaluation/generalisation.jsonl", arm="base", size="large", **condition)
+    for arm, mean in (("base", 2.31), ("sft", 2.47), ("ppo", 2.66), ("ppo_ptx", 2.37)):
         writer.add("pretraining_loss", around(mean, 0.02), "evaluation/pretraining.jsonl", arm=arm, size="large")
 
 

@@ -13,17 +13,17 @@ import yaml
 
 from tutelage.statistics import bounded_mean, likert_mean, win_rate
 
-ARMS = ("gpt", "gpt_prompted", "sft", "ppo", "ppo_ptx")
+ARMS = ("base", "prompted", "sft", "ppo", "ppo_ptx")
 USE_CASES = ("generation", "open_qa", "brainstorming", "chat", "rewrite", "summarization", "closed_qa", "extract")
 # What a fair coin would have to beat, by arm: chance to win, chance to tie, mean rating, share of flags.
-CHANCES = {"gpt": 0.16, "gpt_prompted": 0.27, "sft": 0.5, "ppo": 0.60, "ppo_ptx": 0.63}
-RATINGS = {"gpt": 2.4, "gpt_prompted": 3.1, "sft": 4.1, "ppo": 4.7, "ppo_ptx": 4.8}
+CHANCES = {"base": 0.16, "prompted": 0.27, "sft": 0.5, "ppo": 0.60, "ppo_ptx": 0.63}
+RATINGS = {"base": 2.4, "prompted": 3.1, "sft": 4.1, "ppo": 4.7, "ppo_ptx": 4.8}
 FLAGS = {
-    "fails_instruction": {"gpt": 0.42, "gpt_prompted": 0.31, "sft": 0.14, "ppo": 0.08, "ppo_ptx": 0.08},
-    "hallucination": {"gpt": 0.44, "gpt_prompted": 0.29, "sft": 0.19, "ppo": 0.14, "ppo_ptx": 0.11},
-    "satisfies_constraint": {"gpt": 0.21, "gpt_prompted": 0.27, "sft": 0.38, "ppo": 0.45, "ppo_ptx": 0.44},
+    "fails_instruction": {"base": 0.42, "prompted": 0.31, "sft": 0.14, "ppo": 0.08, "ppo_ptx": 0.08},
+    "hallucination": {"base": 0.44, "prompted": 0.29, "sft": 0.19, "ppo": 0.14, "ppo_ptx": 0.11},
+    "satisfies_constraint": {"base": 0.21, "prompted": 0.27, "sft": 0.38, "ppo": 0.45, "ppo_ptx": 0.44},
 }
-PRETRAINING_LOSS = {"gpt": 2.314, "sft": 2.471, "ppo": 2.655, "ppo_ptx": 2.369}
+PRETRAINING_LOSS = {"base": 2.314, "sft": 2.471, "ppo": 2.655, "ppo_ptx": 2.369}
 PEOPLE = ("Marta", "Odo", "Wren", "Tobias", "Ilse", "Bram", "Perpetua", "Jonas", "Hanne", "Col")
 THINGS = (
     "the blue lantern",
@@ -153,7 +153,7 @@ def _response(arm: str, generator: np.random.Generator) -> str:
         f"I have no comment on {thing}; ask {who} at {place}.",
         f"First, {who} could mend it. Second, sell it at {place}. Third, give it away.",
     ]
-    if arm == "gpt":
+    if arm == "base":
         return "\n".join([f"{who}: and then {thing}, {thing}, {thing}", "Market notice. Rye, two pence. Eggs, one."])
     return " ".join(generator.choice(sentences, size=int(generator.integers(1, 4)), replace=False))
 
@@ -170,7 +170,9 @@ def _write_evaluation(path: Path, generator: np.random.Generator, num_prompts: i
             completion = {"prompt_id": prompt_id, "prompt": prompt, "use_case": use_case, "arm": arm}
             completion["distribution"] = "instruct"
             completion |= {"completion_id": f"{prompt_id}-{arm}", "text": _response(arm, generator)}
-            completions.append(completion | {"is_complete": bool(generator.random() < (0.6 if arm == "gpt" else 0.96))})
+            completions.append(
+                completion | {"is_complete": bool(generator.random() < (0.6 if arm == "base" else 0.96))}
+            )
             for judge in judges:
                 labeler = {"labeler_id": f"labeler-{judge:02d}"}
                 group = "heldout" if judge >= 3 else "training"

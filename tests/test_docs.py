@@ -113,8 +113,8 @@ def _documented_fields() -> dict[str, dict[str, list[str]]]:
 
 
 def _inherited(model: type[BaseModel]) -> set[str]:
-    """Fields that a stage has from `TrainingConfig`, the full run from `QuickstartConfig`: documented once, there."""
-    shared = ("TrainingConfig", "QuickstartConfig")
+    """Fields that a stage has from `TrainingConfig`: documented once, there."""
+    shared = ("TrainingConfig",)
     return {
         name
         for base in model.__mro__[1:]

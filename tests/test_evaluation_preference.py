@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from math import sqrt
-from random import Random
 
 import pytest
 
 from tutelage.evaluation.measuring import mean_of, mean_ratings, mean_values, win_rates
-from tutelage.evaluation.preference import (
-    LabelerPanel,
-    compare_with_baseline,
-    ranking_agreement,
-    rate_completions,
-    score_rows,
-)
-from tutelage.evaluation.records import EvaluatedComparison, SizedArm, TaskRow
+from tutelage.evaluation.preference import ranking_agreement, score_rows
+from tutelage.evaluation.records import EvaluatedComparison, TaskRow
 from tutelage.records import Completion, Prompt, Ranking, Rating
 from tutelage.statistics import bounded_mean
+
+pytest.importorskip("torch", reason="the workflow trains")
+
+from tutelage.reproduction import simulated
+from tutelage.reproduction.simulated import VillageJudges
+from tutelage.workflow.judging import comparison_row, rating_row
 
 
 @dataclass(frozen=True)
@@ -29,12 +28,16 @@ class Labeler:
 
 PROMPTS = [Prompt(id=f"p{n}", text=f"prompt {n}", use_case="chat") for n in range(3)]
 COMPLETIONS = {
-    SizedArm(arm): [Completion(id=f"{arm}-{n}", text=f"{arm} {n}", policy=arm) for n in range(3)]
-    for arm in ("sft", "ppo", "gpt")
+    arm: [
+        Completion(
+            id=f"{arm}-{n}", text=f"{arm} {n}", policy=arm, num_tokens=n + 3 * (arm == "ppo"), test_set="instruct"
+        )
+        for n in range(3)
+    ]
+    for arm in ("sft", "ppo", "base")
 }
-SFT = SizedArm("sft")
 LABELERS = [Labeler("a"), Labeler("b")]
-# What labelers a and b say of ppo's completion beside sft's; of gpt's they say that it loses.
+# What labelers a and b say of ppo's completion beside sft's; of base's they say that it loses.
 VERDICTS = {"p0": (1.0, 1.0), "p1": (0.5, 0.0), "p2": (0.5, 0.5)}
 
 
@@ -46,18 +49,33 @@ def prefer(prompt, first, second, labeler, rng):
     return verdict if is_first else 1.0 - verdict
 
 
-def compared(panels, prefer=prefer, baseline=SFT, seed=0):
-    return compare_with_baseline(
-        PROMPTS, COMPLETIONS, baseline=baseline, panels=panels, prefer=prefer, rng=Random(seed)
-    )
+def compared(groups, number=2, prefer=prefer, seed=0):
+    """Rows of ppo and base against sft, by `number` labelers of each group and prompt."""
+
+    class Judges(VillageJudges):
+        def _prefer(self, *asked):
+            return prefer(*asked)
+
+    pairs = [
+        (prompt, COMPLETIONS[arm][n], COMPLETIONS["sft"][n])
+        for n, prompt in enumerate(PROMPTS)
+        for arm in ("ppo", "base")
+    ]
+    return list(map(comparison_row, Judges(None, groups, number=number, seed=seed).compare(pairs)))
+
+
+def rated(groups, rate, monkeypatch):
+    """Rows of all completions, prompt by prompt, by one labeler of the first group."""
+    monkeypatch.setattr(simulated.village, "rate", lambda world, prompt, own, done, who, rng: rate(prompt, own, who))
+    asked = [(prompt, COMPLETIONS[arm][n]) for n, prompt in enumerate(PROMPTS) for arm in COMPLETIONS]
+    return [rating_row(*found) for found in VillageJudges(None, groups, number=1, seed=1).rate(asked)]
 
 
 def rates_of(rows, labelers="heldout"):
     return {found.arm: found for found in win_rates(rows) if found.condition["labelers"] == labelers}
 
 
-def panel(group="heldout", labelers=LABELERS, number=2):
-    return LabelerPanel(group=group, labelers=labelers, judgements_per_prompt=number)
+HELDOUT = {"heldout": LABELERS}
 
 
 def test_win_rate_by_hand():
@@ -68,8 +86,8 @@ def test_win_rate_by_hand():
     the effective size (7/12 * 5/12) / (7/144) / 1.016 = 5 / 1.016: fewer than the six judgements. Wilson's interval
     with Student's t on 2 degrees of freedom, 4.302653.
     """
-    found = rates_of(compared([panel()]))
-    assert found["gpt"].mean == 0.0
+    found = rates_of(compared(HELDOUT))
+    assert found["base"].mean == 0.0
     assert "sft" not in found
     ppo = found["ppo"]
     assert (ppo.mean, ppo.n) == (pytest.approx(7 / 12), 6)
@@ -80,18 +98,20 @@ def test_win_rate_by_hand():
 
 
 def test_a_comparison_says_what_was_compared_and_by_whom():
-    rows = compared([panel(), panel("training", [Labeler("b")], 1)])
+    rows = compared({**HELDOUT, "training": [Labeler("b")]})
     assert len(rows) == 3 * 2 * (2 + 1)
     row = next(r for r in rows if (r.prompt_id, r.arm, r.labeler_id) == ("p1", "ppo", "a"))
     assert row == EvaluatedComparison(
         prompt_id="p1",
         use_case="chat",
+        distribution="instruct",
         arm="ppo",
         baseline="sft",
         completion_id="ppo-1",
         baseline_id="sft-1",
         labeler_id="a",
         labeler_group="heldout",
+        length_difference=3,
         outcome=0.5,
     )
     # Labeler b alone: won, lost, tied.
@@ -108,7 +128,7 @@ def test_neither_is_shown_first_more_often():
         return 1.0
 
     many = [Labeler(str(n)) for n in range(200)]
-    rows = compared([panel(labelers=many, number=200)], prefer=first)
+    rows = compared({"heldout": many}, number=200, prefer=first)
     rate = rates_of(rows)["ppo"].mean
     assert rate == pytest.approx(0.5, abs=0.06), "600 draws: three standard deviations"
     assert shown["sft"] == pytest.approx(600, abs=60)
@@ -116,25 +136,25 @@ def test_neither_is_shown_first_more_often():
 
 def test_each_prompt_has_its_own_labelers_each_once():
     many = [Labeler(str(n)) for n in range(6)]
-    rows = compared([panel(labelers=many, number=2)], prefer=lambda *_: 1.0)
+    rows = compared({"heldout": many}, prefer=lambda *_: 1.0)
     chosen = {p.id: {r.labeler_id for r in rows if r.prompt_id == p.id} for p in PROMPTS}
     assert [len(own) for own in chosen.values()] == [2, 2, 2]
     assert len(set(map(frozenset, chosen.values()))) > 1
     assert len(rows) == 3 * 2 * 2
-    all_of_them = compared([panel(labelers=many, number=9)], prefer=lambda *_: 1.0)
+    all_of_them = compared({"heldout": many}, number=9, prefer=lambda *_: 1.0)
     assert len(all_of_them) == 3 * 6 * 2
 
 
-def test_ratings_of_every_arm_by_the_same_labeler():
-    def rate(prompt, completion, labeler, rng):
+def test_ratings_of_every_arm_by_the_same_labeler(monkeypatch):
+    def rate(prompt, completion, labeler):
         overall = int(completion.text[-1]) + 1
         return Rating(prompt_id=prompt.id, completion_id=completion.id, labeler_id=labeler.id, overall=overall)
 
-    rows = rate_completions(PROMPTS, COMPLETIONS, panel=panel(number=1), rate=rate, rng=Random(1))
+    rows = rated(HELDOUT, rate, monkeypatch)
     assert len(rows) == 9
     assert [row.overall for row in rows] == [1] * 3 + [2] * 3 + [3] * 3
-    assert [row.arm for row in rows[:3]] == ["sft", "ppo", "gpt"]
-    assert [row.completion_id for row in rows[3:6]] == ["sft-1", "ppo-1", "gpt-1"]
+    assert [row.arm for row in rows[:3]] == ["sft", "ppo", "base"]
+    assert [row.completion_id for row in rows[3:6]] == ["sft-1", "ppo-1", "base-1"]
     assert {row.labeler_group for row in rows} == {"heldout"}
     by_prompt = {p.id: {row.labeler_id for row in rows if row.prompt_id == p.id} for p in PROMPTS}
     assert all(len(own) == 1 for own in by_prompt.values())
@@ -204,19 +224,13 @@ def test_win_rates_are_told_apart_by_all_that_a_row_says():
         assert (len(values), sum(values) / len(values)) == (own.n, own.mean)
 
 
-def test_a_measurement_names_its_ratings_and_flags():
-    def rate(prompt, completion, labeler, rng):
+def test_a_measurement_names_its_ratings_and_flags(monkeypatch):
+    def rate(prompt, completion, labeler):
         flags = {"hallucination": prompt.id == "p0"} if prompt.id != "p2" else {}
         about = {"prompt_id": prompt.id, "completion_id": completion.id, "labeler_id": labeler.id}
         return Rating(**about, overall=1 + int(completion.text[-1]), flags=flags)
 
-    rows = [
-        row
-        for group in ("heldout", "training")
-        for row in rate_completions(
-            PROMPTS, COMPLETIONS, panel=panel(group, number=1), rate=rate, rng=Random(1), distribution="instruct"
-        )
-    ]
+    rows = [row for group in ("heldout", "training") for row in rated({group: LABELERS}, rate, monkeypatch)]
     found = mean_ratings(rows)
     assert len(found) == 3 * 2 * 2
     for own in found:

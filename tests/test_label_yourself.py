@@ -30,7 +30,7 @@ def _run(folder: Path, number: int) -> Path:
             "completion_id": f"{arm}-{prompt}",
             "text": "the same" if prompt == 3 else f"{arm} says {prompt}",
         }
-        for arm in ("gpt", "sft", "ppo_ptx")
+        for arm in ("base", "sft", "ppo_ptx")
         for prompt in range(number)
     ]
     (folder / "evaluation").mkdir(parents=True)

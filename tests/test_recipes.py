@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from importlib import resources
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -33,30 +35,43 @@ def test_every_recipe_is_known_here() -> None:
 
 def test_the_quickstart_loads_as_the_pipeline_reads_it() -> None:
     pytest.importorskip("torch", reason="the pipeline trains")
-    from tutelage.reproduction.run import QuickstartConfig
+    from tutelage.reproduction.config import VillageConfig
 
-    config = load_config(QuickstartConfig, recipe_path("quickstart"))
+    config = load_config(VillageConfig, recipe_path("quickstart"))
     for settings in (config.pretrain, config.sft, config.ppo_init, config.reward, config.ppo):
         assert not {"out", "seed", "model", "policy"} & set(settings), "paths and seeds are the pipeline's to fill in"
 
 
 def test_the_full_run_loads_and_times_its_own_steps(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="the pipeline trains")
-    from tutelage.reproduction.full import take_steps
-    from tutelage.reproduction.run import QuickstartConfig
-    from tutelage.reproduction.sizes import FullConfig, FullRun
+    from tutelage.reproduction.config import VillageConfig
+    from tutelage.reproduction.experiment import Reproduction
+    from tutelage.reproduction.quickstart import take_steps
 
-    config = load_config(FullConfig, recipe_path("full"))
-    run = FullRun(tmp_path, config, 0)
+    class Listing:
+        """Takes every step by noting its name."""
+
+        def __init__(self) -> None:
+            self.names: list[str] = []
+            self.progress = defaultdict(lambda: {"result": {"prefix": "tale", "num_demonstrations": 9}})
+
+        def take(self, step: Any) -> dict[str, str]:
+            self.names.append(step.name)
+            return {"prefix": "tale"}
+
+    config, steps = load_config(VillageConfig, recipe_path("full")), Listing()
+    run = Reproduction(config, tmp_path, cast(Any, steps), seed=0)
     run.require_valid()
-    steps = run.planned(take_steps)
-    assert len(set(steps)) == len(steps), "a step that bears the name of another would be taken for done"
-    known = {*steps, *(step.rpartition("/")[2] for step in steps)}
-    assert set(config.expected_seconds) <= known, "a time of a step that does not exist"
-    widths = [config.of_size(size).pretrain["new_model"]["width"] for size in config.sizes]
+    take_steps(run)
+    shared = {"prompts", "demonstrations"}
+    names = list(dict.fromkeys(steps.names))
+    assert all(steps.names.count(name) == (3 if name in shared else 1) for name in names), "a name means one step"
+    assert list(config.expected_seconds) == names
+    widths = [config.section("pretrain", size)["new_model"]["width"] for size in config.sizes]
     assert widths == sorted(set(widths)), "from small to large"
-    quick = load_config(QuickstartConfig, recipe_path("quickstart"))
-    differing = {name for name in QuickstartConfig.model_fields if getattr(quick, name) != getattr(config, name)}
+    quick = load_config(VillageConfig, recipe_path("quickstart"))
+    shared_keys = [name for name, field in VillageConfig.model_fields.items() if field.is_required()]
+    differing = {name for name in shared_keys if getattr(quick, name) != getattr(config, name)}
     assert differing == {"num_test_prompts"}, "the medium size is the quickstart's"
 
 

@@ -108,7 +108,7 @@ def broken(tmp_path_factory) -> dict[str, Assessment]:
     changed = truth(
         win={**truth()["win"], "ppo_ptx": (0.2, 0.2, 0.2)},
         hallucination={**truth()["hallucination"], "ppo_ptx": 0.45},
-        truthful={"gpt": 0.5, "sft": 0.5, "ppo": 0.2, "ppo_ptx": 0.2},
+        truthful={"base": 0.5, "sft": 0.5, "ppo": 0.2, "ppo_ptx": 0.2},
         skill={**truth()["skill"], "ppo_ptx": truth()["skill"]["ppo"]},
         entropy={**truth()["entropy"], "ppo_ptx": 0.95},
         reward_model={"inside": 0.7, "outside": 0.74},
@@ -123,21 +123,21 @@ def test_a_claim_that_fails_is_told_as_failed(broken, name):
 
 
 def test_differences_are_paired_by_prompt(full):
-    found = difference("win_rate", "ppo_ptx", "gpt", JUDGED, baseline=AGAINST).read(evidence_of(full))
+    found = difference("win_rate", "ppo_ptx", "base", JUDGED, baseline=AGAINST).read(evidence_of(full))
     rows = [json.loads(line) for line in (full / "evaluation/comparisons.jsonl").read_text().splitlines()]
-    wins: dict[str, dict[str, float]] = {"ppo_ptx": {}, "gpt": {}}
+    wins: dict[str, dict[str, float]] = {"ppo_ptx": {}, "base": {}}
     for row in rows:
         stated = (row["size"], row["labeler_group"], row["distribution"], row["baseline"])
         if row["arm"] in wins and stated == ("large", "heldout", "instruct", "sft"):
             wins[row["arm"]][row["prompt_id"]] = row["outcome"]
-    by_hand = [wins["ppo_ptx"][prompt] - wins["gpt"][prompt] for prompt in wins["gpt"]]
+    by_hand = [wins["ppo_ptx"][prompt] - wins["base"][prompt] for prompt in wins["base"]]
     assert found.mean == pytest.approx(sum(by_hand) / len(by_hand), abs=1e-12)
     assert found.n == len(by_hand) == 160
     assert found.source == "evaluation/comparisons.jsonl"
 
 
 def test_pairing_narrows_the_interval_and_needs_the_rows_that_were_averaged(full, tmp_path):
-    quantity = difference("skill", "ppo_ptx", "gpt", {"skill": "reading", "shots": "few"})
+    quantity = difference("skill", "ppo_ptx", "base", {"skill": "reading", "shots": "few"})
     paired = quantity.read(evidence_of(full))
     source = (full / "evaluation/measurements.jsonl").read_text()
     (tmp_path / "evaluation").mkdir()
@@ -181,7 +181,7 @@ def test_the_three_kinds_of_a_prompt_are_paired_by_what_they_share(tmp_path):
 
 
 def test_the_loss_on_text_is_paired_by_window_and_counts_tokens(tmp_path):
-    tokens, nats = [1, 3, 4], {"gpt": [2.0, 3.0, 4.0], "ppo": [3.0, 4.0, 6.0]}
+    tokens, nats = [1, 3, 4], {"base": [2.0, 3.0, 4.0], "ppo": [3.0, 4.0, 6.0]}
     rows = [
         {"measure": "pretraining_loss", "arm": arm, "unit": str(number), "value": own[number], "count": tokens[number]}
         for arm, own in nats.items()
@@ -191,7 +191,7 @@ def test_the_loss_on_text_is_paired_by_window_and_counts_tokens(tmp_path):
     source = "evaluation/pretraining_loss.jsonl"
     about = {"measure": "pretraining_loss", "low": 0.0, "high": 9.0, "source": source}
     write_measurements(tmp_path, [about | {"arm": arm, "mean": sum(own) / 8} for arm, own in nats.items()])
-    change = difference("pretraining_loss", "ppo", "gpt", {}).read(evidence_of(tmp_path))
+    change = difference("pretraining_loss", "ppo", "base", {}).read(evidence_of(tmp_path))
     assert change.mean == pytest.approx((13 - 9) / 8) and change.source == source and change.n == 3
 
 
@@ -392,12 +392,12 @@ def sized_win_rates(names: tuple[str, str]) -> list[dict]:
     """The smallest PPO-ptx wins 80 % against the largest GPT, and 30 % against that of its own size; SFT as usual."""
     small, large = names
     wins = [
-        ("ppo_ptx", small, "gpt", small, 0.3),
-        ("ppo_ptx", small, "gpt", large, 0.8),
-        ("ppo_ptx", large, "gpt", large, 0.2),
+        ("ppo_ptx", small, "base", small, 0.3),
+        ("ppo_ptx", small, "base", large, 0.8),
+        ("ppo_ptx", large, "base", large, 0.2),
         ("ppo_ptx", small, "sft", large, 0.1),
         ("ppo_ptx", large, "sft", large, 0.7),
-        ("gpt", large, "sft", large, 0.4),
+        ("base", large, "sft", large, 0.4),
     ]
     return [
         {"measure": "win_rate", "arm": arm, "size": size, "mean": mean, "low": mean - 0.05, "high": mean + 0.05}
@@ -415,7 +415,7 @@ def test_a_verdict_asks_for_the_place_of_a_size_and_never_for_its_name(tmp_path,
     assert found["small-beats-large"].verdict == found["ppo-ptx"].verdict == "reproduced"
     assert found["small-beats-large"].findings[0].estimate.mean == 0.8
     assert found["ppo-ptx"].findings[0].estimate.mean == 0.7
-    assert evidence_of(path).measured.one("win_rate", baseline=SizedArm("gpt", SMALLEST)).mean == 0.3
+    assert evidence_of(path).measured.one("win_rate", baseline=SizedArm("base", SMALLEST)).mean == 0.3
 
 
 def test_all_verdicts_are_the_same_whatever_the_largest_size_is_called(full, claims, tmp_path):
@@ -431,7 +431,7 @@ def test_all_verdicts_are_the_same_whatever_the_largest_size_is_called(full, cla
 
 
 def test_a_run_of_another_version_is_refused_with_one_message(tmp_path):
-    old = {"measure": "win_rate", "arm": "gpt", "mean": 0.2, "condition": {"baseline": "sft-large"}}
+    old = {"measure": "win_rate", "arm": "base", "mean": 0.2, "condition": {"baseline": "sft-large"}}
     path = write_measurements(tmp_path / "run", [old] * 9)
     with pytest.raises(DataError, match=r"measurements.jsonl was not written by this version.*--redo judgements"):
         read_run(path)
@@ -446,7 +446,7 @@ def test_a_single_size_is_never_small_and_large_at_once(tmp_path):
 
 
 def test_the_reward_model_serves_all_sizes_and_its_rows_name_none(tmp_path):
-    sized = [{"measure": "likert", "arm": "gpt", "size": size, "mean": 3.0} for size in ("small", "large")]
+    sized = [{"measure": "likert", "arm": "base", "size": size, "mean": 3.0} for size in ("small", "large")]
     path = write_measurements(tmp_path, sized + folds([0.72, 0.73, 0.71], [0.69, 0.70, 0.68]))
     assert assessed(path)["reward-model"].verdict != "not measured"
 
@@ -454,7 +454,7 @@ def test_the_reward_model_serves_all_sizes_and_its_rows_name_none(tmp_path):
 def test_a_difference_of_two_sizes_needs_two_sizes(full, tmp_path):
     terms = (
         MeanTerm(1.0, "win_rate", "ppo_ptx", JUDGED, SMALLEST, AGAINST),
-        MeanTerm(-1.0, "win_rate", "gpt", JUDGED, LARGEST, AGAINST),
+        MeanTerm(-1.0, "win_rate", "base", JUDGED, LARGEST, AGAINST),
     )
     assert Contrast(terms).read(evidence_of(full)) is not None
     assert Contrast(terms).read(evidence_of(write_synthetic_run(tmp_path / "quick", num_prompts=12, stages=()))) is None
@@ -471,12 +471,12 @@ def test_a_quick_run_is_judged_on_its_measurements_and_rows(tmp_path):
 def test_measurements_are_asked_by_arm_size_and_condition(full):
     measured = evidence_of(full).measured
     assert measured.sizes == ("small", "medium", "large")
-    assert measured.one("win_rate", JUDGED, arm="gpt", size=LARGEST, baseline=AGAINST).against == ("sft", "large")
+    assert measured.one("win_rate", JUDGED, arm="base", size=LARGEST, baseline=AGAINST).against == ("sft", "large")
     assert {row.arm for row in measured.where("win_rate", baseline=SizedArm("flan", "medium"))} == {"ppo_ptx"}
     assert measured.where("win_rate", baseline=SizedArm("flan", "large")) == []
     assert measured.where("win_rate", arm="nobody") == []
     assert measured.values("toxicity", "prompt") == ["none", "respectful", "biased"]
-    assert list(measured.by_arm("toxicity", {"prompt": "none"}, size="small")) == ["gpt", "sft", "ppo", "ppo_ptx"]
+    assert list(measured.by_arm("toxicity", {"prompt": "none"}, size="small")) == ["base", "sft", "ppo", "ppo_ptx"]
 
 
 def test_every_number_stands_in_its_line(full):
@@ -492,10 +492,10 @@ def test_every_number_stands_in_its_line(full):
 
 
 def test_a_source_that_leads_out_of_the_run_is_not_read(tmp_path):
-    line = TaskRow(measure="toxicity", unit="a", arm="gpt", value=1.0).model_dump_json()
+    line = TaskRow(measure="toxicity", unit="a", arm="base", value=1.0).model_dump_json()
     (tmp_path / "secret.jsonl").write_text(line)
     sources = ("../secret.jsonl", "evaluation/../../secret.jsonl", "evaluation/own.jsonl")
-    toxic = {"measure": "toxicity", "arm": "gpt", "mean": 1.0}
+    toxic = {"measure": "toxicity", "arm": "base", "mean": 1.0}
     run = write_measurements(tmp_path / "run", [toxic | {"source": source} for source in sources])
     (run / "evaluation/own.jsonl").write_text(line)
     evidence = evidence_of(run)
@@ -503,7 +503,7 @@ def test_a_source_that_leads_out_of_the_run_is_not_read(tmp_path):
 
 
 def test_broken_measurements_are_left_out_and_named(tmp_path):
-    path = write_measurements(tmp_path, [{"measure": "toxicity", "arm": "gpt", "mean": 0.2}])
+    path = write_measurements(tmp_path, [{"measure": "toxicity", "arm": "base", "mean": 0.2}])
     with (path / "evaluation/measurements.jsonl").open("a") as handle:
         handle.write('{"measure": "toxicity", "mean": "high"}\n{"measure": "toxicity", "arm": "ppo", "mean": 0.4, ')
         handle.write('"n": 1, "source": "x"}\n')

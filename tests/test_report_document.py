@@ -188,7 +188,7 @@ def test_the_finding_and_the_verdict_follow_the_interval(tmp_path, low, high, wo
     measured = {"measure": "win_rate", "arm": "ppo_ptx", "baseline": "sft", "source": "evaluation/comparisons.jsonl"}
     measured |= {"mean": (low + high) / 2, "low": low, "high": high, "n": 100}
     # A contest with somebody else stands before it and is not what the finding is about.
-    contest = measured | {"baseline": "gpt", "mean": 0.99, "low": 0.98, "high": 1.0}
+    contest = measured | {"baseline": "base", "mean": 0.99, "low": 0.98, "high": 1.0}
     (tmp_path / "evaluation/measurements.jsonl").write_text(f"{json.dumps(contest)}\n{json.dumps(measured)}\n")
     text = Page(write_paper_report(tmp_path).read_text()).text
     assert f"Responses of the PPO-ptx policy {words} those of the SFT policy" in text
@@ -237,7 +237,7 @@ def test_completions_stand_side_by_side_with_what_was_judged(run, page, html):
     assert {found["data-use-case"] for found in prompts} == set(USE_CASES)
     assert html.count('<section class="completion ') == 48 * len(ARMS)
     rows = [json.loads(line) for line in (run / "evaluation/comparisons.jsonl").read_text().splitlines()]
-    outcomes = [row["outcome"] for row in rows if row["completion_id"] == "p0000-gpt"]
+    outcomes = [row["outcome"] for row in rows if row["completion_id"] == "p0000-base"]
     first = html[html.index('<article class="prompt"') :]
     won, tied, lost = (outcomes.count(outcome) for outcome in (1.0, 0.5, 0.0))
     assert re.search(r"won \d · tied \d · lost \d", first)[0] == f"won {won} · tied {tied} · lost {lost}"
@@ -349,7 +349,7 @@ def test_any_part_may_be_missing(lean, tmp_path, missing):
     ["sizes", "wall_seconds", "versions", "seed", "peak_memory_gib", "seconds"],
 )  # fmt: skip
 def test_any_part_of_the_summary_may_be_malformed(tmp_path, key):
-    for value in (None, "absent", [1], {"gpt": None}, {"gpt": {"mean": None}}, {}):
+    for value in (None, "absent", [1], {"base": None}, {"base": {"mean": None}}, {}):
         (tmp_path / "summary.json").write_text(json.dumps({"seed": 1} | {key: value}))
         page = Page(write_paper_report(tmp_path).read_text())
         assert not page.open
@@ -417,7 +417,7 @@ def test_the_terminal_shows_the_result_table(run):
     console.print(terminal_table(run))
     shown = console.export_text()
     summary = json.loads((run / "summary.json").read_text())
-    for arm, label in (("gpt", "GPT "), ("ppo_ptx", "PPO-ptx")):
+    for arm, label in (("base", "Base "), ("ppo_ptx", "PPO-ptx")):
         rate = summary["win_rate_vs_sft"][arm]
         line = next(line for line in shown.splitlines() if line.strip().startswith(label))
         assert f"{percent(rate['mean'])} [{100 * rate['low']:.1f}, {100 * rate['high']:.1f}]" in line

@@ -80,13 +80,13 @@ def test_what_this_run_saw_is_its_own_number(path, figures):
     (row,) = rows_of(path, measure="win_rate", arm="ppo_ptx", size="large", **stated)
     here = figures["fig-01-win-rate"].here
     assert f'PPO-ptx <data value="{row["mean"]!r}"' in here
-    assert "PPO-ptx minus GPT: " in here
+    assert "PPO-ptx minus Base: " in here
 
 
 def test_every_size_and_condition_has_a_row_in_the_figures_table(figures):
     table = figures["fig-03-distributions"].table
     assert len(table.rows) == 4 * len(SIZES)
-    assert table.columns[1:] == ("GPT", "GPT (prompted)", "SFT", "PPO", "PPO-ptx")
+    assert table.columns[1:] == ("Base", "Base (prompted)", "SFT", "PPO", "PPO-ptx")
     assert len(figures["fig-05-likert"].table.rows) == 1
     assert len(figures["fig-05-likert"].table.columns) == 10
 
@@ -101,15 +101,17 @@ def test_ratings_are_shown_at_the_size_at_which_flan_and_t0_stand(path, tmp_path
     found = {figure.name: figure for figure in draw_paper(read_run(run)).figures}["fig-05-likert"]
     (wanted,) = [
         row["mean"]
-        for row in rows_of(run, measure="likert", arm="gpt", size="medium", labelers="heldout", distribution="instruct")
+        for row in rows_of(
+            run, measure="likert", arm="base", size="medium", labelers="heldout", distribution="instruct"
+        )
     ]
     assert len(found.table.rows) == 1 and {"FLAN", "T0"} <= set(found.table.columns)
-    assert f'GPT <data value="{wanted!r}"' in found.here
+    assert f'Base <data value="{wanted!r}"' in found.here
 
 
 def test_table_14_has_policies_over_sizes_and_data_sets_over_prompts(path, content):
     table = content.table_14
-    assert table.groups == tuple((label, SIZES) for label in ("GPT", "SFT", "PPO", "PPO-ptx"))
+    assert table.groups == tuple((label, SIZES) for label in ("Base", "SFT", "PPO", "PPO-ptx"))
     blocks = dict(table.blocks)
     assert list(blocks)[:3] == ["Winogender, entropy", "CrowS-Pairs, entropy", "Toxicity"]
     assert "Reading, F1" in blocks

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 pytest.importorskip("torch", reason="the pipeline trains")
 
@@ -39,10 +41,11 @@ SMALL = {
 }
 STEPS = [
     *("world", "prompts", "pretrain", "demonstrations", "sft_first", "ppo_init", "completions", "rankings", "reward"),
-    *("sft", "ppo", "ppo_ptx", "prompted", "answers", "judgements", "measurements"),
+    *("sft", "ppo", "ppo_ptx", "prompted", "answers", "judgements", "rankings_heldout", "reward_model"),
+    *("divergence", "text_loss", "measurements"),
 ]
-ARMS = {"gpt", "gpt_prompted", "sft", "ppo", "ppo_ptx"}
-TRAINED = {"gpt", "sft", "ppo", "ppo_ptx"}
+ARMS = {"base", "prompted", "sft", "ppo", "ppo_ptx"}
+TRAINED = {"base", "sft", "ppo", "ppo_ptx"}
 
 
 def arguments(out: Path, *others: str) -> list[str]:
@@ -57,7 +60,7 @@ def steps_in(outcome: Outcome) -> list[str]:
 
 def files_in(out: Path, *names: str) -> dict[str, bytes]:
     """What a quickstart leaves for others: its data, models and judgements."""
-    patterns = names or ("world/*", "data/*", "prompts/*.jsonl", "*/model/*", "*/metrics.jsonl", "evaluation/*")
+    patterns = names or ("world/*", "data/*", "prompts/*.jsonl", "*/model/*", "*/metrics.jsonl", "evaluation/*.jsonl")
     return {str(path.relative_to(out)): path.read_bytes() for name in patterns for path in sorted(out.glob(name))}
 
 
@@ -69,6 +72,12 @@ def figures_in(out: Path) -> dict[str, Any]:
     """The summary without what the clock and the machine say."""
     summary = json.loads((out / "summary.json").read_text())
     return {key: value for key, value in summary.items() if key not in ("wall_seconds", "peak_memory_gib", "versions")}
+
+
+def done_in(progress: Path) -> dict[str, float]:
+    """The seconds of the steps that are done."""
+    steps = json.loads(progress.read_text())["steps"]
+    return {name: entry["seconds"] for name, entry in steps.items() if "result" in entry}
 
 
 def num_lines(path: Path) -> int:
@@ -121,7 +130,7 @@ def test_the_summary_has_every_figure(whole):
     assert set(summary["kl_to_reference"]) == set(summary["pretraining_loss"]) == TRAINED
     # PPO starts at its reference and has made two small updates; the base model never was there.
     kl = {arm: abs(nats) for arm, nats in summary["kl_to_reference"].items()}
-    assert 0 < kl["ppo"] < 0.1 < kl["gpt"]
+    assert 0 < kl["ppo"] < 0.1 < kl["base"]
     assert 0 < kl["ppo_ptx"] < 0.1
     assert all(2 < value < math.log(1024) for value in summary["pretraining_loss"].values())
 
@@ -144,10 +153,10 @@ def test_killed_twice_it_goes_on_and_ends_with_the_same_bits(whole, tmp_path):
     finished = ("world/*", "data/*", "prompts/*", "*/model/*", "reward/checkpoints/step-00000004/*")
     done = modified(out, *finished)
     assert len(done) > 20
-    seconds = json.loads(progress.read_text())["seconds"]
+    seconds = done_in(progress)
     assert list(seconds) == STEPS[: STEPS.index("reward")]
 
-    is_answered = (out / "evaluation" / "completions.jsonl").exists
+    is_answered = (out / "evaluation" / "steps" / "completions.jsonl").exists
     second = Command(arguments(out), tmp_path).kill_when(is_answered)
     assert second.status == -9
     assert steps_in(second)[0] == "reward"
@@ -157,10 +166,10 @@ def test_killed_twice_it_goes_on_and_ends_with_the_same_bits(whole, tmp_path):
 
     third = tutelage(*arguments(out), folder=tmp_path)
     assert third.status == 0, third.stderr
-    assert set(steps_in(third)) <= {"answers", "judgements", "measurements"}
+    assert set(steps_in(third)) <= set(STEPS[STEPS.index("answers") :])
     assert done.items() <= modified(out, *finished).items(), "done once; the reward model from its checkpoint"
     assert trained == modified(out, *models), "nothing is trained again"
-    assert seconds.items() <= json.loads(progress.read_text())["seconds"].items()
+    assert seconds.items() <= done_in(progress).items()
 
     assert figures_in(out) == figures_in(expected)
     found_files, expected_files = files_in(out), files_in(expected)
@@ -170,17 +179,19 @@ def test_killed_twice_it_goes_on_and_ends_with_the_same_bits(whole, tmp_path):
     assert list(out.rglob(".*partial*")) == []
 
 
-def test_another_seed_or_recipe_in_the_same_folder_is_refused(whole, tmp_path):
-    out, _ = whole
-    before = files_in(out, "**/*.json*", "report.html")
-    for others in (["--seed", "1"], ["--set", "num_test_prompts=9"]):
-        refused = tutelage(*arguments(out, *others), folder=tmp_path)
-        assert refused.status == 2
-        assert "Traceback" not in refused.stderr
-        assert "holds a quickstart of another recipe or seed (0)" in refused.stderr
-        assert "choose another --out" in refused.stderr
-        assert steps_in(refused) == []
-    assert files_in(out, "**/*.json*", "report.html") == before
+def test_what_changes_is_done_again_with_what_rests_on_it(whole, tmp_path):
+    """More test prompts change no policy; a setting of PPO-ptx changes no PPO."""
+    out = tmp_path / "run"
+    shutil.copytree(whole[0], out)
+    assert steps_in(tutelage(*arguments(out), folder=tmp_path)) == []
+    trained = modified(out, "*/model/*")
+    more = tutelage(*arguments(out, "--set", "num_test_prompts=9"), folder=tmp_path)
+    assert more.status == 0, more.stderr
+    assert "[answers] again: num_test_prompts changed" in more.stderr
+    assert trained == modified(out, "*/model/*")
+    rows = [json.loads(line) for line in (out / "evaluation/completions.jsonl").read_text().splitlines()]
+    assert len(rows) == 9 * len(ARMS)
+    assert yaml.safe_load((out / "config.yaml").read_text())["num_test_prompts"] == 9
 
 
 def test_unknown_keys_of_the_recipe_are_told_before_anything_is_written(tmp_path):

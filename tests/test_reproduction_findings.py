@@ -18,7 +18,7 @@ def test_a_summary_is_about_one_size_its_own_baseline_and_instructions():
     rows = [
         row("win_rate", 0.6),
         row("win_rate", 0.1, size="s", baseline_size="xl"),
-        row("win_rate", 0.2, baseline="gpt"),
+        row("win_rate", 0.2, baseline="base"),
         row("win_rate", 0.3, baseline_size="s"),
         row("win_rate", 0.4, distribution="gpt"),
         row("win_rate", 0.5, labelers="training"),

@@ -23,11 +23,11 @@ from tutelage.model.sampling import SamplingSettings, sample_responses
 from tutelage.objectives.advantage import kl_penalty
 from tutelage.records import Completion, Prompt, Ranking
 from tutelage.reproduction import village
-from tutelage.reproduction.distances import kl_rows, loss_rows
 from tutelage.statistics.unbounded import clustered_mean, ratio_of_totals
 from tutelage.text.render import Renderer
 from tutelage.training.config import PPOConfig
 from tutelage.training.ppo import ppo
+from tutelage.workflow.measuring import kl_rows, loss_rows
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,10 +23,10 @@ from tutelage.model.loading import load_policy, load_tokenizer
 from tutelage.model.policy import ScoreModel
 from tutelage.model.sampling import SamplingSettings, sample_responses
 from tutelage.records import Completion, Demonstration, Message, Prompt, Ranking
-from tutelage.reproduction.distances import measure_distances
-from tutelage.reproduction.findings import Findings
-from tutelage.reproduction.models import policy_of_checkpoint, score_rankings
+from tutelage.reproduction.checkpoints import policy_of_checkpoint
+from tutelage.reproduction.rewards import score_rankings
 from tutelage.serving.chat import Conversation, NotSentError
+from tutelage.store.jsonl import write_records
 from tutelage.text.prompting import Prompting, read_prompting
 from tutelage.text.render import Renderer, make_renderer
 from tutelage.training.config import DPOConfig, PPOConfig, RewardConfig, SFTConfig, TextConfig
@@ -35,7 +35,9 @@ from tutelage.training.ppo import ppo
 from tutelage.training.prompting import check_prompted_alike, prompt_as_trained
 from tutelage.training.reward import train_reward
 from tutelage.training.sft import sft
+from tutelage.workflow.answers import completion_rows
 from tutelage.workflow.experiment import Experiment
+from tutelage.workflow.measuring import _measure_kl
 
 SEPARATOR = " @@ "
 PLAIN = Prompting(separator=SEPARATOR)
@@ -129,13 +131,25 @@ def test_what_is_sampled_and_scored_is_prompted_as_it_was_trained(
 
 
 def test_the_pipeline_measures_a_model_as_it_was_trained(
-    tiny: Tiny, trained: Path, reward_model: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Tiny, trained: Path, reward_model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    run: Any = SimpleNamespace(model=lambda stage: trained, text=tiny.text, size="tiny")
+    prompt = Prompt(id="p", text="Where is the hen?")
+    run: Any = SimpleNamespace(
+        size="",
+        arms=("ppo",),
+        test_sets=("",),
+        test_prompts=lambda _: [prompt],
+        model=lambda stage: trained,
+        policy_of=lambda arm: trained,
+        render_as_asked=make_renderer,
+        evaluation=lambda name: tmp_path / f"{name}.jsonl",
+        device="cpu",
+    )
+    run.views = [run]
+    said = [[Completion(id="a", text="No.", num_tokens=2)]]
+    write_records(run.evaluation("completions"), completion_rows([prompt], SizedArm("ppo"), said))
     seen = spy_on_prompts(monkeypatch)
-    prompt = Prompt(text="Where is the hen?")
-    completions = {SizedArm("ppo", "tiny"): [Completion(id="a", text="No.")]}
-    measure_distances(run, Findings(), {"ppo": "ppo"}, [prompt], completions)
+    _measure_kl(run)
     rankings = [Ranking.model_validate({**row, "prompt": prompt.text}) for row in ranking_rows(1)]
     score_rankings(ScoreModel.load(reward_model), rankings)
     assert seen == [f"<|endoftext|>Where is the hen?{SEPARATOR}"] * 2

@@ -16,7 +16,6 @@ from tutelage.errors import DataError, NonFiniteLossError  # noqa: E402
 from tutelage.evaluation.measuring import mean_of  # noqa: E402
 from tutelage.model.packing import Group, pack  # noqa: E402
 from tutelage.model.policy import Policy  # noqa: E402
-from tutelage.reproduction.distances import kl_rows  # noqa: E402
 from tutelage.statistics.unbounded import clustered_mean  # noqa: E402
 from tutelage.text.render import Renderer  # noqa: E402
 from tutelage.training import ppo as ppo_stage  # noqa: E402
@@ -26,6 +25,7 @@ from tutelage.training.optim import MovingAverage, Optimizer, learning_rate_shar
 from tutelage.training.ppo import make_trainer, ppo  # noqa: E402
 from tutelage.training.sft import mixed_windows, sft  # noqa: E402
 from tutelage.training.stage import TrainingRun  # noqa: E402
+from tutelage.workflow.measuring import kl_rows  # noqa: E402
 
 if TYPE_CHECKING:
     from tiny import Tiny

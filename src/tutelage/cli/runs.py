@@ -29,6 +29,12 @@ def quickstart(
     redo: Annotated[
         str | None, typer.Option("--redo", help="Redo this step and every step that followed it.", metavar="STEP")
     ] = None,
+    allow_other_code: Annotated[
+        bool,
+        typer.Option(
+            "--allow-other-code", help="Keep what another version of this program did, instead of redoing it."
+        ),
+    ] = False,
     label_yourself: Annotated[
         bool, typer.Option("--label-yourself", help="At the end, queue 20 comparisons for you to judge, blind.")
     ] = False,
@@ -51,7 +57,7 @@ def quickstart(
     from tutelage.reproduction.paper_report import write_paper_report
     from tutelage.reproduction.quickstart import quickstart as run
 
-    summary = run(out, size=size, seed=seed, overrides=overrides or (), redo=redo)
+    summary = run(out, size=size, seed=seed, overrides=overrides or (), redo=redo, may_keep_other_code=allow_other_code)
     page = write_paper_report(out)
     console = Console()
     console.print(terminal_table(out))

@@ -26,16 +26,7 @@ class ArmStyle:
 _KNOWN = {
     arm.key: arm
     for arm in (
-        ArmStyle(key="gpt", label="GPT", long="the base model", role="gpt", mark="o", glyph="●"),
-        ArmStyle(
-            key="gpt_prompted",
-            label="GPT (prompted)",
-            long="the prompted base model",
-            role="prompted",
-            mark="s",
-            glyph="■",
-        ),
-        ArmStyle(key="base", label="Base", long="the base model", role="gpt", mark="o", glyph="●"),
+        ArmStyle(key="base", label="Base", long="the base model", role="base", mark="o", glyph="●"),
         ArmStyle(
             key="prompted",
             label="Base (prompted)",
@@ -61,6 +52,6 @@ def arm_of(key: str) -> ArmStyle:
 
 
 def in_order(keys: Iterable[str]) -> list[str]:
-    """The paper's order (GPT, prompted, FLAN, T0, SFT, ..., PPO, PPO-ptx), each once; then unknown ones."""
+    """The paper's order (base, prompted, FLAN, T0, SFT, ..., PPO, PPO-ptx), each once; then unknown ones."""
     present = list(dict.fromkeys(keys))
     return [key for key in _KNOWN if key in present] + [key for key in present if key not in _KNOWN]

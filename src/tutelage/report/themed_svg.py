@@ -25,7 +25,7 @@ ROLES = (
     "muted",
     "rule",
     "paper",
-    "gpt",
+    "base",
     "prompted",
     "sft",
     "ppo",

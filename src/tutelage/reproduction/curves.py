@@ -10,20 +10,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from tutelage.evaluation.completions import Arm, group_to_score, is_complete
+from tutelage.evaluation.completions import Arm, group_to_score, is_complete, score_completions
 from tutelage.evaluation.measuring import mean_of, measured
 from tutelage.evaluation.records import Condition, SizedArm, TaskRow
-from tutelage.model.policy import Policy
+from tutelage.model.policy import Policy, ScoreModel
 from tutelage.records import Completion, Prompt
 from tutelage.reproduction import village
-from tutelage.reproduction.distances import kl_rows
+from tutelage.reproduction.checkpoints import policy_of_checkpoint
+from tutelage.reproduction.experiment import Reproduction
 from tutelage.reproduction.findings import Findings, file_of
-from tutelage.reproduction.models import complete_prompts, policy_of_checkpoint, scores_by_reward_model
-from tutelage.reproduction.sizes import FullRun
 from tutelage.statistics.best_of_n import best_of_n_curve, expected_best_of_n
 from tutelage.statistics.interval import Interval
 from tutelage.statistics.over_optimisation import fit_over_optimisation
 from tutelage.statistics.unbounded import clustered_mean
+from tutelage.workflow.answers import complete_prompts
+from tutelage.workflow.measuring import kl_rows
 
 FEWEST_POINTS = 3  # of a fit with two coefficients
 METRICS = ("proxy", "gold")
@@ -41,12 +42,24 @@ class Point:
     by_prompt: list[float]
 
 
-def measure_curve(run: FullRun) -> dict[str, int]:
-    """Points of both methods and both metrics, and the fit of the gold ones."""
+def measure_curve(run: Reproduction) -> None:
+    """Points of both methods and both metrics at the smallest size, and the fit of the gold ones."""
+    measuring, view = run.measuring, run.smallest
+    needs = {
+        "ppo_init": view.model("ppo_init"),
+        "freest": run.out / "sweeps" / run.freest / "model",
+        "reward": view.model("reward"),
+        "prompts": run.prompts_path,
+    }
+    settings = {"num_prompts": measuring.num_curve_prompts, "sizes": list(measuring.curve_sizes)}
+    run.measure("curve", _measure_curve, needs=needs, settings=settings)
+
+
+def _measure_curve(run: Reproduction) -> Findings:
     view = run.smallest
-    prompts = view.prompts("valid", "ppo")[: view.full.num_curve_prompts]
+    prompts = view.prompts("valid", "ppo")[: view.measuring.num_curve_prompts]
     initial = Arm(name="initial", model=view.model("ppo_init"))
-    completions = complete_prompts(view, initial, prompts, max(view.full.curve_sizes))
+    completions = complete_prompts(view, initial, prompts, max(view.measuring.curve_sizes))
     values = _values(view, prompts, completions)
     centres = {metric: fmean(value for own in values[metric] for value in own) for metric in METRICS}
     points = [*_best_of_n(view, values, centres), *_on_the_way(view, prompts, centres)]
@@ -55,27 +68,28 @@ def measure_curve(run: FullRun) -> dict[str, int]:
         _add(found, view, point, prompts)
     for method in ("best_of_n", "rl"):
         _add_fit(found, view, [p for p in points if (p.method, p.metric) == (method, "gold")])
-    return found.write(run.steps / "curve")
+    return found
 
 
 def _values(
-    view: FullRun, prompts: Sequence[Prompt], completions: Sequence[Sequence[Completion]]
+    view: Reproduction, prompts: Sequence[Prompt], completions: Sequence[Sequence[Completion]]
 ) -> dict[str, list[list[float]]]:
     """Score and ground truth of every completion of every prompt."""
     gold = [[_gold(view, prompt, own) for own in several] for prompt, several in zip(prompts, completions, strict=True)]
-    return {"proxy": scores_by_reward_model(view, prompts, completions), "gold": gold}
+    proxy = score_completions(ScoreModel.load(view.model("reward")), prompts, completions)
+    return {"proxy": proxy, "gold": gold}
 
 
-def _gold(view: FullRun, prompt: Prompt, completion: Completion) -> float:
+def _gold(view: Reproduction, prompt: Prompt, completion: Completion) -> float:
     task = village.task_of(prompt)
-    judgement = village.judge(view.world, task, completion.text, is_complete=is_complete(completion))
+    judgement = village.judge(view.village, task, completion.text, is_complete=is_complete(completion))
     return village.quality(judgement, "training")
 
 
-def _best_of_n(view: FullRun, values: dict[str, list[list[float]]], centres: dict[str, float]) -> Iterator[Point]:
+def _best_of_n(view: Reproduction, values: dict[str, list[list[float]]], centres: dict[str, float]) -> Iterator[Point]:
     for metric in METRICS:
         centred = [[value - centres[metric] for value in own] for own in values[metric]]
-        for point in best_of_n_curve(values["proxy"], view.full.curve_sizes, values=centred):
+        for point in best_of_n_curve(values["proxy"], view.measuring.curve_sizes, values=centred):
             by_prompt = [
                 expected_best_of_n(scores, point.n, values=own)
                 for scores, own in zip(values["proxy"], centred, strict=True)
@@ -83,13 +97,13 @@ def _best_of_n(view: FullRun, values: dict[str, list[list[float]]], centres: dic
             yield Point(method="best_of_n", metric=metric, kl=point.kl, value=point.value, by_prompt=by_prompt)
 
 
-def _on_the_way(view: FullRun, prompts: Sequence[Prompt], centres: dict[str, float]) -> Iterator[Point]:
+def _on_the_way(view: Reproduction, prompts: Sequence[Prompt], centres: dict[str, float]) -> Iterator[Point]:
     """The checkpoints of PPO with the lowest KL coefficient, and where it ended."""
     folder = view.out / "sweeps" / view.freest
     reference = Policy.load(view.model("ppo_init"))
     for place in [*sorted((folder / "checkpoints").glob("step-*")), folder / "model"]:
         policy, model = policy_of_checkpoint(place, like=view.model("ppo_init"))
-        completions = complete_prompts(view, Arm(name=place.name, model=model), prompts, 1)
+        completions = complete_prompts(view, Arm(name=place.name, model=model), prompts)
         groups = [group_to_score(reference.renderer, p, own) for p, own in zip(prompts, completions, strict=True)]
         # An estimate below 0 means none that can be seen.
         distances = kl_rows(policy, reference, groups, [p.id for p in prompts])
@@ -100,11 +114,11 @@ def _on_the_way(view: FullRun, prompts: Sequence[Prompt], centres: dict[str, flo
             yield Point(method="rl", metric=metric, kl=kl, value=interval, by_prompt=centred)
 
 
-def _arm(view: FullRun, method: str) -> SizedArm:
+def _arm(view: Reproduction, method: str) -> SizedArm:
     return SizedArm("ppo" if method == "rl" else method, view.size)
 
 
-def _add(found: Findings, view: FullRun, point: Point, prompts: Sequence[Prompt]) -> None:
+def _add(found: Findings, view: Reproduction, point: Point, prompts: Sequence[Prompt]) -> None:
     arm = _arm(view, point.method)
     condition: Condition = {"kl": point.kl, "metric": point.metric, "method": point.method}
     found.measurements.append(measured(FILE, point.value, condition, source=file_of(FILE), arm=arm))
@@ -114,7 +128,7 @@ def _add(found: Findings, view: FullRun, point: Point, prompts: Sequence[Prompt]
     )
 
 
-def _add_fit(found: Findings, view: FullRun, points: Sequence[Point]) -> None:
+def _add_fit(found: Findings, view: Reproduction, points: Sequence[Point]) -> None:
     """The two coefficients of the curve of Gao et al.; too few points away from the initial policy have none."""
     kls = [point.kl for point in points]
     if len({kl for kl in kls if kl > 0}) < FEWEST_POINTS:

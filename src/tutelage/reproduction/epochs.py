@@ -7,22 +7,36 @@ from tutelage.evaluation.records import Condition, SizedArm
 from tutelage.model.loading import load_tokenizer
 from tutelage.model.policy import Policy
 from tutelage.records import Demonstration
-from tutelage.reproduction.distances import loss_rows
+from tutelage.reproduction.checkpoints import policy_of_checkpoint
+from tutelage.reproduction.experiment import Reproduction
 from tutelage.reproduction.findings import Findings
-from tutelage.reproduction.models import policy_of_checkpoint
-from tutelage.reproduction.sizes import FullRun
 from tutelage.reproduction.sweeps import score_values
 from tutelage.statistics.unbounded import clustered_mean
 from tutelage.store.sources import load_demonstrations
 from tutelage.training.config import SFTConfig
 from tutelage.training.data import LengthLimits, SkippedRecords, TokenizedExample, encode_demonstrations
 from tutelage.training.prompting import teach_prompting
+from tutelage.training.sft import sft
+from tutelage.workflow.measuring import loss_rows
 
 FILE = "sft_epochs"
 
 
-def measure_sft_epochs(view: FullRun) -> dict[str, int]:
+def measure_sft_epochs(run: Reproduction) -> None:
     """Loss on the validation demonstrations and score on validation prompts, which no policy was trained on."""
+    view = run.middle
+    view.train(sft, view.sft_long())
+    needs = {
+        "sft_long": view.model("sft_long"),
+        "reward": view.model("reward"),
+        "prompts": run.prompts_path,
+        "demonstrations": run.data("demonstrations_valid"),
+    }
+    settings = {"num_prompts": run.measuring.num_sweep_prompts}
+    view.measure("sft_epochs", _measure_sft_epochs, needs=needs, settings=settings)
+
+
+def _measure_sft_epochs(view: Reproduction) -> Findings:
     config, folder = view.sft_long(), view.folder("sft_long")
     demonstrations = _demonstrations(config)
     found, arm = Findings(), SizedArm("sft", view.size)
@@ -39,7 +53,7 @@ def measure_sft_epochs(view: FullRun) -> dict[str, int]:
         for metric, rows in (("validation_loss", losses), ("score", scores)):
             about: Condition = {"epoch": epoch, "metric": metric}
             found.add(FILE, [row.about(arm, about) for row in rows], clustered_mean)
-    return found.write(view.steps / "sft_epochs")
+    return found
 
 
 def _demonstrations(config: SFTConfig) -> list[TokenizedExample[Demonstration]]:

@@ -15,7 +15,7 @@ from tutelage.evaluation.measuring import Statistic, mean_values
 from tutelage.evaluation.records import FOLDER, HELDOUT, INSTRUCT, TRAINING, Measurement, TaskRow
 from tutelage.records import Record
 from tutelage.statistics.interval import bounded_mean
-from tutelage.store.jsonl import read_rows, write_records, write_rows
+from tutelage.store.jsonl import read_records, read_rows, write_records, write_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +41,22 @@ def file_of(name: str) -> str:
     return f"{FOLDER}/{name}.jsonl"
 
 
-def join(folders: Sequence[Path], out: Path) -> dict[str, int]:
-    """The files of `folders` that bear the same name as one file each in `out`."""
-    names = sorted({path.name for folder in folders for path in folder.glob("*.jsonl")})
+def read_findings(folder: Path) -> list[Measurement]:
+    """What the steps that measure left in the folders of `folder`."""
+    return [found for path in sorted(folder.glob("*/measurements.jsonl")) for found in read_records(path, Measurement)]
+
+
+def join_rows(folders: Sequence[Path], out: Path) -> dict[str, int]:
+    """The files of rows in `folders`, and in the folders of their findings, as one file a name in `out`."""
+    places = [
+        place
+        for folder in folders
+        for place in (folder, *(own for own in sorted(folder.glob("*/")) if own not in folders))
+    ]
+    names = sorted({path.name for place in places for path in place.glob("*.jsonl")} - {"measurements.jsonl"})
     return {
         name.removesuffix(".jsonl"): write_rows(
-            out / name, (row for folder in folders if (folder / name).exists() for _, row in read_rows(folder / name))
+            out / name, (row for place in places if (place / name).exists() for _, row in read_rows(place / name))
         )
         for name in names
     }

@@ -8,65 +8,15 @@ from random import Random
 from typing import Any
 
 from tutelage.evaluation.completions import is_complete
-from tutelage.prompts.config import PromptsConfig
 from tutelage.records import Completion, Demonstration, Prompt, Ranking, Rating, Split
 from tutelage.reproduction import village
-from tutelage.reproduction.distances import CONTEXT_TOKENS
-from tutelage.reproduction.judging import BLOCK_END
-from tutelage.reproduction.labels import write_text
-from tutelage.reproduction.run import QuickstartConfig
 from tutelage.reproduction.village.labelers import SimulatedLabeler
 from tutelage.reproduction.village.world import World
 from tutelage.seeds import derived_seed
-from tutelage.store.jsonl import write_records
-from tutelage.workflow.config import RunConfig
-from tutelage.workflow.makers import make_world
-from tutelage.workflow.sources import Comparison, RunSources
+from tutelage.workflow.sources import Comparison
 
 # Half of the village is data: what its people say and like.
 VILLAGE_DATA = Path(village.__file__).parent / "data"
-
-
-def hand_in_village(config: QuickstartConfig, out: Path, *, seed: int, inputs: Path) -> tuple[RunConfig, RunSources]:
-    """A quickstart as a run of the paper on any data: its recipe, and the village as its world.
-
-    The base model's text and the users' raw prompts are written to the folder `inputs`, where they are not there yet.
-    """
-    world = village.build_world(derived_seed(seed, "world"))
-    people = village.labelers(
-        derived_seed(seed, "labelers"),
-        num_training=config.num_training_labelers,
-        num_heldout=config.num_heldout_labelers,
-        noise=config.labeler_noise,
-    )
-    groups = {name: [each for each in people if each.group == name] for name in ("heldout", "training")}
-    text, raw_prompts = inputs / "pretraining.txt", inputs / "raw_prompts.jsonl"
-    if not raw_prompts.exists():
-        write_text(world, text, num_documents=config.num_documents, seed=seed)
-        raw = village.raw_prompts(world, num_prompts=config.num_raw_prompts, seed=derived_seed(seed, "prompts"))
-        write_records(raw_prompts, raw)
-    run = RunConfig(
-        out=out,
-        seed=seed,
-        prompts=raw_prompts,
-        curation=PromptsConfig.model_validate(config.prompts),
-        demonstrations="simulated",
-        rankings="simulated",
-        pretraining_text=text,
-        arms=("base", "prompted", "sft", "ppo", "ppo_ptx"),
-        judge="nobody",
-        text_window_tokens=CONTEXT_TOKENS,
-        num_test_prompts=config.num_test_prompts,
-        completions_per_prompt=config.completions_per_prompt,
-        prefixes=village.few_shot_prefixes(world),
-        prefix_stop=BLOCK_END,
-        text=config.text,
-        **{stage: getattr(config, stage) for stage in ("pretrain", "sft", "ppo_init", "reward", "ppo")},
-    )
-    labelers = VillageLabelers(world, groups["training"], seed=seed)
-    judges = VillageJudges(world, groups, number=config.judgements_per_prompt, seed=seed)
-    prompts = make_world(run).prompts
-    return run, RunSources(prompts=prompts, demonstrators=labelers, rankers=labelers, judge=judges, is_simulated=True)
 
 
 class VillageLabelers:
@@ -101,8 +51,14 @@ class VillageLabelers:
         for prompt, own in zip(prompts, completions, strict=True):
             chosen = [self._rng.choice(self.labelers)] if split == "train" else self._rng.sample(self.labelers, 2)
             for labeler in chosen:
-                complete = [is_complete(completion) for completion in own]
-                yield village.rank(self.world, prompt, own, complete, labeler, self._rng)
+                yield rank_by(self.world, prompt, own, labeler, self._rng)
+
+
+def rank_by(
+    world: World, prompt: Prompt, completions: Sequence[Completion], labeler: SimulatedLabeler, rng: Random
+) -> Ranking:
+    """One labeler's ranking of the completions of a prompt."""
+    return village.rank(world, prompt, completions, [is_complete(own) for own in completions], labeler, rng)
 
 
 class VillageJudges:
@@ -156,7 +112,7 @@ class VillageJudges:
         complete = (is_complete(first), is_complete(second))
         return village.prefer(self.world, prompt, first, second, labeler, rng, "evaluation", complete=complete)
 
-    def rate(self, completions: Sequence[tuple[Prompt, Completion]]) -> Iterator[Rating]:
+    def rate(self, completions: Sequence[tuple[Prompt, Completion]]) -> Iterator[tuple[Completion, Rating]]:
         """See `workflow.sources.Judge`. `number` of the first group rate all completions of a prompt."""
         rng = Random(derived_seed(self.seed, "ratings"))
         group, labelers = next(iter(self.groups.items()))
@@ -167,4 +123,4 @@ class VillageJudges:
             for labeler in rng.sample(list(labelers), min(self.number, len(labelers))):
                 for prompt, completion in own:
                     rating = village.rate(self.world, prompt, completion, is_complete(completion), labeler, rng)
-                    yield rating.model_copy(update={"labeler_group": group})
+                    yield completion, rating.model_copy(update={"labeler_group": group})

@@ -1,32 +1,28 @@
-"""What needs further training: ptx and KL coefficients (Figures 33 and 34), reward models over labeler groups (E.2)."""
+"""What needs further training: ptx and KL coefficients (Figures 33 and 34)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
-from tutelage.evaluation.completions import Arm
+from tutelage.evaluation.completions import Arm, score_completions
 from tutelage.evaluation.measuring import Statistic
-from tutelage.evaluation.preference import compare_with_baseline, rate_completions, score_rows
-from tutelage.evaluation.records import INSTRUCT, TRAINING, Condition, EvaluatedCompletion, SizedArm, TaskRow
+from tutelage.evaluation.records import HELDOUT, INSTRUCT, Condition, SizedArm, TaskRow
 from tutelage.evaluation.skills import SkillItem, skill_rows
 from tutelage.model.policy import Policy, ScoreModel
-from tutelage.records import Ranking
-from tutelage.reproduction.contests import baseline_of, outcome_row
-from tutelage.reproduction.distances import loss_rows, validation_windows
+from tutelage.reproduction.experiment import Reproduction
 from tutelage.reproduction.findings import Findings
-from tutelage.reproduction.judging import completions_by_arm, panels, prefer_in, rate_in
-from tutelage.reproduction.models import complete_prompts, score_rankings, scores_by_reward_model
+from tutelage.reproduction.outside import outcome_rows
 from tutelage.reproduction.probes import ProbeSizes
-from tutelage.reproduction.rewards import FILES
-from tutelage.reproduction.sizes import FullRun
 from tutelage.reproduction.village import probes
 from tutelage.statistics.interval import bounded_mean
 from tutelage.statistics.likert import likert_mean
 from tutelage.statistics.unbounded import clustered_mean
 from tutelage.statistics.win_rate import win_rate
-from tutelage.store.jsonl import read_records, write_records
-from tutelage.training.reward import train_reward
+from tutelage.training.ppo import ppo
+from tutelage.workflow.answers import answers_of, complete_prompts, read_answers
+from tutelage.workflow.measuring import held_out_windows, loss_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +38,23 @@ class Swept:
         return "ppo" if self.sweep == "kl_sweep" else "ppo_ptx"
 
 
-def swept_arm(run: FullRun, name: str) -> Swept:
+def train_sweeps(run: Reproduction) -> None:
+    """PPO at the smallest size under every coefficient, each measured once it is trained."""
+    view = run.smallest
+    for name in run.sweeps:
+        run.train(ppo, view.swept(name))
+        needs = {
+            "policy": swept_arm(run, name).arm.model,
+            "reward": view.model("reward"),
+            "prompts": run.prompts_path,
+            "text": run.text,
+            "baseline": run.largest.evaluation("completions"),
+        }
+        settings = {"num_prompts": run.measuring.num_sweep_prompts, "probes": run.measuring.probes}
+        run.measure(f"measure-{name}", partial(_measure_sweep, name=name), needs=needs, settings=settings)
+
+
+def swept_arm(run: Reproduction, name: str) -> Swept:
     """The arm of one run of a sweep."""
     is_kl = name.startswith("kl-")
     value = float(name.partition("-")[2])
@@ -53,7 +65,7 @@ def swept_arm(run: FullRun, name: str) -> Swept:
     )
 
 
-def measure_sweep(run: FullRun, name: str) -> dict[str, int]:
+def _measure_sweep(run: Reproduction, name: str) -> Findings:
     """Score, loss on held-out text, few-shot skills, win rate and ratings of one run of a sweep."""
     view, swept = run.smallest, swept_arm(run, name)
     found, arm = Findings(), SizedArm(swept.name, view.size)
@@ -65,25 +77,28 @@ def measure_sweep(run: FullRun, name: str) -> dict[str, int]:
     ):
         about = {**swept.coefficient, "metric": metric}
         found.add(swept.sweep, [row.about(arm, about) for row in rows], statistic)
-    return found.write(run.steps / name)
+    return found
 
 
-def score_values(view: FullRun, arm: Arm, *, measure: str) -> list[TaskRow]:
+def score_values(view: Reproduction, arm: Arm, *, measure: str) -> list[TaskRow]:
     """Scores by the reward model on validation prompts, which no policy was trained on."""
-    prompts = view.prompts("valid", "ppo")[: view.full.num_sweep_prompts]
-    scores = scores_by_reward_model(view, prompts, complete_prompts(view, arm, prompts, 1))
-    return [TaskRow(measure=measure, unit=p.id, value=own[0]) for p, own in zip(prompts, scores, strict=True)]
+    prompts = view.prompts("valid", "ppo")[: view.measuring.num_sweep_prompts]
+    reward_model = ScoreModel.load(view.model("reward"))
+    scores = score_completions(reward_model, prompts, complete_prompts(view, arm, prompts))
+    both = zip(prompts, scores, strict=True)
+    return [TaskRow(measure=measure, unit=prompt.id, value=score) for prompt, own in both for score in own]
 
 
-def _losses(view: FullRun, swept: Swept) -> list[TaskRow]:
-    return loss_rows(Policy.load(swept.arm.model), validation_windows(view), measure=swept.sweep)
+def _losses(view: Reproduction, swept: Swept) -> list[TaskRow]:
+    policy = Policy.load(swept.arm.model)
+    return loss_rows(policy, held_out_windows(view, policy, view.text), measure=swept.sweep)
 
 
-def _skills(view: FullRun, swept: Swept) -> list[TaskRow]:
+def _skills(view: Reproduction, swept: Swept) -> list[TaskRow]:
     """The items of all skills, few-shot, each by its first metric."""
-    sizes, rows = ProbeSizes(**view.full.probes), []
+    sizes, rows = ProbeSizes(**view.measuring.probes), []
     for name, skill in probes.SKILLS.items():
-        items = probes.skill_items(view.world, name, num_items=sizes.num_skill_items)
+        items = probes.skill_items(view.village, name, num_items=sizes.num_skill_items)
         own = skill_rows(
             swept.arm,
             [SkillItem(**item._asdict()) for item in items],
@@ -97,60 +112,18 @@ def _skills(view: FullRun, swept: Swept) -> list[TaskRow]:
     return rows
 
 
-def _judged(view: FullRun, swept: Swept) -> Iterator[tuple[str, list[TaskRow], Statistic]]:
+def _judged(view: Reproduction, swept: Swept) -> Iterator[tuple[str, list[TaskRow], Statistic]]:
     """Win rate against the run's baseline and ratings, by held-out labelers, on the first test prompts."""
-    arm, baseline = SizedArm(swept.name, view.size), baseline_of(view)
-    rows = read_records(view.largest.steps / "answers" / "completions.jsonl", EvaluatedCompletion)
-    prompts, completions = completions_by_arm(
-        row for row in rows if (row.arm, row.size, row.distribution) == (*baseline, INSTRUCT)
-    )
-    prompts = prompts[: view.full.num_sweep_prompts]
-    own = {
-        arm: [several[0] for several in complete_prompts(view, swept.arm, prompts, 1)],
-        baseline: completions[baseline][: len(prompts)],
-    }
-    compared = compare_with_baseline(
-        prompts,
-        own,
-        baseline=baseline,
-        panels=panels(view)[:1],
-        prefer=prefer_in(view),
-        rng=view.rng("comparisons", swept.arm.name),
-    )
-    rated = rate_completions(
-        prompts,
-        {arm: own[arm]},
-        panel=panels(view)[0],
-        rate=rate_in(view),
-        rng=view.rng("ratings", swept.arm.name),
-    )
-    yield "win_rate", [outcome_row(swept.sweep, row) for row in compared], win_rate
+    answers = [own for own in read_answers(view.largest) if own.test_set == INSTRUCT]
+    prompts, others = answers_of(answers, view.baseline)
+    prompts = prompts[: view.measuring.num_sweep_prompts]
+    own = complete_prompts(view, swept.arm, prompts)
+    judges = view.judges(swept.arm.name, HELDOUT)
+    baseline = [[other] for other in others[: len(prompts)]]
+    yield "win_rate", outcome_rows(judges, prompts, own, baseline, measure=swept.sweep), win_rate
+    rated = judges.rate([(prompt, each) for prompt, several in zip(prompts, own, strict=True) for each in several])
     ratings = [
-        TaskRow(measure=swept.sweep, unit=row.prompt_id, value=row.overall, labeler_id=row.labeler_id) for row in rated
+        TaskRow(measure=swept.sweep, unit=row.prompt_id, value=row.overall, labeler_id=row.labeler_id)
+        for _, row in rated
     ]
     yield "likert", ratings, likert_mean
-
-
-def labeler_folds(run: FullRun) -> list[set[str]]:
-    """The training labelers in groups of like size, drawn once."""
-    labelers = [labeler.id for labeler in run.training_labelers]
-    run.rng("folds").shuffle(labelers)
-    return [set(labelers[number :: run.full.num_folds]) for number in range(run.full.num_folds)]
-
-
-def train_fold(run: FullRun, fold: int) -> dict[str, int]:
-    """A reward model without the rankings of one group of labelers; its accuracy inside and outside of the others."""
-    view, outside = run.middle, labeler_folds(run)[fold]
-    folder = run.out / "sweeps" / f"fold-{fold}"
-    rankings = run.data / f"rankings-without-fold-{fold}.jsonl"
-    kept = [own for own in read_records(run.data / "rankings.jsonl", Ranking) if own.labeler_id not in outside]
-    write_records(rankings, kept)
-    train_reward(view.reward().model_copy(update={"rankings": rankings, "out": folder}), resume=True)
-    model = ScoreModel.load(folder / "model")
-    valid = list(read_records(run.data / FILES[TRAINING], Ranking))
-    found = Findings()
-    for name, is_outside in (("inside", False), ("outside", True)):
-        own = [ranking for ranking in valid if (ranking.labeler_id in outside) == is_outside]
-        scores = score_rankings(model, own)
-        found.add("reward_folds", score_rows(own, scores, {"fold": fold, "labelers": name}))
-    return found.write(run.steps / f"fold-{fold}")

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from tutelage.errors import DataError
-from tutelage.evaluation.completions import Arm, complete
-from tutelage.model.loading import device_of
+from tutelage.evaluation.completions import Arm
 from tutelage.records import Completion, Demonstration, Prompt, Ranking, Split
 from tutelage.seeds import derived_seed
 from tutelage.store.jsonl import read_rows, write_records, write_rows
 from tutelage.training.overlap import count_overlap, prompt_key
+from tutelage.workflow.answers import complete_prompts
 from tutelage.workflow.experiment import Experiment
 from tutelage.workflow.sources import Waiting
 
@@ -100,7 +100,8 @@ def _write_completions(run: Experiment) -> dict[str, int]:
     for split in SPLITS:
         prompts = run.prompts(split, "reward")
         supervised, initial = (
-            _complete(run, name, prompts, number) for name, number in ((run.first_sft, most - 1), ("ppo_init", 1))
+            complete_prompts(run, Arm(name=name, model=run.model(name)), prompts, number)
+            for name, number in ((run.first_sft, most - 1), ("ppo_init", 1))
         )
         rng = run.rng("K", split)
         rows = []
@@ -111,18 +112,6 @@ def _write_completions(run: Experiment) -> dict[str, int]:
                 rows.append({"prompt": prompt.model_dump(), "completions": [c.model_dump() for c in chosen]})
         counts[split] = write_rows(run.data(f"completions_{split}"), rows)
     return counts
-
-
-def _complete(run: Experiment, name: str, prompts: list[Prompt], number: int) -> list[list[Completion]]:
-    return complete(
-        Arm(name=name, model=run.model(name)),
-        prompts,
-        settings=run.sampling,
-        seed=run.seed,
-        num_completions=number,
-        device=device_of(run.device),
-        on_too_long=lambda _: None,
-    )
 
 
 def collect_rankings(run: Experiment) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
 
+from tutelage.evaluation.completions import Arm
+from tutelage.evaluation.records import SizedArm
 from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Prompt, Purpose, Split
 from tutelage.seeds import derived_seed
@@ -15,7 +17,7 @@ from tutelage.store.jsonl import read_records
 from tutelage.text.render import Renderer, make_renderer
 from tutelage.training.config import DPOConfig, PPOConfig, PretrainConfig, RewardConfig, SFTConfig, TrainingConfig
 from tutelage.training.opening import FREE_KEYS, inputs_of
-from tutelage.workflow.config import RunConfig
+from tutelage.workflow.config import BASELINE, RunConfig
 from tutelage.workflow.sources import RunSources, Source
 from tutelage.workflow.steps import Step, Steps
 
@@ -26,11 +28,45 @@ Train = Callable[..., dict[str, Any]]
 class Experiment:
     """The folder of a run, as the functions of its steps see it."""
 
+    size = ""  # of the model, where the run has several
+
     def __init__(self, config: RunConfig, world: RunSources, steps: Steps) -> None:
         self.config, self.world, self.steps = config, world, steps
         self.out, self.seed = config.out, config.seed
 
     # -- what is part of it
+
+    @property
+    def views(self) -> Sequence[Experiment]:
+        """The run at each of its model sizes, small to large."""
+        return (self,)
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The policies that are compared."""
+        return self.config.arms
+
+    @property
+    def owns_reward_model(self) -> bool:
+        """Whether rankings are collected for this model size; False where it takes the reward model of another."""
+        return True
+
+    @property
+    def contests(self) -> list[tuple[SizedArm, SizedArm]]:
+        """Who is compared with whom: every arm with the baseline."""
+        baseline = SizedArm(BASELINE, self.size)
+        return [(SizedArm(arm, self.size), baseline) for arm in self.arms if arm != BASELINE]
+
+    @property
+    def test_sets(self) -> tuple[str, ...]:
+        """The names of the sets of test prompts; the first is what the result is about."""
+        return ("",)
+
+    def test_prompts(self, name: str) -> list[Prompt]:
+        """A set of prompts that every arm responds to."""
+        prompts = self.prompts("test")
+        self.rng("test prompts").shuffle(prompts)
+        return prompts[: self.config.num_test_prompts]
 
     @property
     def has_reference(self) -> bool:
@@ -77,8 +113,11 @@ class Experiment:
     def evaluation(self, name: str) -> Path:
         return self.out / "evaluation" / f"{name}.jsonl"
 
+    def folder(self, stage: str) -> Path:
+        return self.out / stage
+
     def model(self, stage: str) -> Path:
-        return self.out / stage / "model"
+        return self.folder(stage) / "model"
 
     def policy_of(self, arm: str) -> Path | str:
         """The model of an arm; of best-of-n, the one that it samples from."""
@@ -86,15 +125,26 @@ class Experiment:
             return self.base_model
         return self.model("ppo_init" if arm == "best_of_n" else arm)
 
+    def arm(self, name: str, *, prefix: str = "", test_set: str = "") -> Arm:
+        """An arm as it responds to a set of test prompts; `prefix` names the few-shot prefix of the prompted one."""
+        if name == "best_of_n":
+            return Arm(name="ppo_init", model=self.policy_of(name))
+        if name != "prompted":
+            return Arm(name=name, model=self.policy_of(name))
+        return Arm(
+            name=name, model=self.base_model, prefix=self.config.prefixes[prefix], stop_text=self.config.prefix_stop
+        )
+
     @property
     def policies(self) -> dict[str, Path | str]:
         """What the arms are, by name: what their responses and measures rest on."""
-        return {arm: self.policy_of(arm) for arm in self.config.arms}
+        return {arm: self.policy_of(arm) for arm in self.arms}
 
     @property
     def answers(self) -> dict[str, Path | str]:
         """What the arms said, and to what."""
-        return {"prompts": self.prompts_path, "completions": self.evaluation("completions")}
+        completions = {f"{view.step('answers')} completions": view.evaluation("completions") for view in self.views}
+        return {"prompts": self.prompts_path, **completions}
 
     def prompts(self, split: Split, purpose: Purpose | None = None) -> list[Prompt]:
         records = read_records(self.prompts_path, Prompt)
@@ -135,7 +185,7 @@ class Experiment:
         return self._stage(
             SFTConfig,
             section,
-            out=self.out / name,
+            out=self.folder(name),
             text=self.config.text,
             model=self.base_model,
             demonstrations=self.data("demonstrations"),
@@ -184,15 +234,23 @@ class Experiment:
 
     def _stage(self, model: type[S], section: str, /, **filled_in: Any) -> S:
         return model.model_validate(
-            {**self.config.section(section), "out": self.out / section, "seed": self.seed, **filled_in}
+            {**self.config.section(section), "out": self.folder(section), "seed": self.seed, **filled_in}
         )
 
     # -- steps
 
+    def step(self, name: str) -> str:
+        """What a step is called among those of the whole run."""
+        return name
+
+    def result(self, step: str) -> Any:
+        """What a step that is done returned."""
+        return self.steps.progress[self.step(step)]["result"]
+
     def train(self, train: Train, config: TrainingConfig) -> dict[str, Any]:
         """A stage as a step; killed, it resumes from its checkpoint."""
         needs = dict(inputs_of(config))
-        name = config.out.name
+        name = config.out.relative_to(self.out).as_posix()
         kept = ("model", "summary.json", "metrics.jsonl")
         result: dict[str, Any] = self.steps.take(
             Step(
@@ -215,9 +273,14 @@ class Experiment:
         needs: Mapping[str, Path | str] | None = None,
         asks: Source | None = None,
         settings: tuple[str, ...] = (),
+        more: Mapping[str, Any] | None = None,
         leaves: tuple[Path, ...] = (),
+        modules: tuple[str, ...] = (),
     ) -> Any:
-        """A step of our own, `work`: the files that it `needs`, whom it `asks`, the `settings` of the file by name."""
+        """A step of our own, `work`: the files that it `needs`, whom it `asks`, the `settings` of the file by name.
+
+        `more`: settings that are not of the file; `modules`: whose code it runs beside that of its function.
+        """
         asked: dict[str, Any] = {}
         if asks is not None:
             asked = {"asks": type(asks).__name__, **asks.settings}
@@ -225,13 +288,13 @@ class Experiment:
             asked |= {name: value for name, value in work.keywords.items() if isinstance(value, str)}
         dumped = self.config.model_dump(mode="json", include=set(settings) | {"seed"})
         function = work.func if isinstance(work, partial) else work
-        own = (function.__module__, *(() if asks is None else (type(asks).__module__,)))
+        own = (function.__module__, *(() if asks is None else (type(asks).__module__,)), *modules)
         return self.steps.take(
             Step(
-                name=name,
+                name=self.step(name),
                 work=lambda: work(self),
                 needs={**(needs or {}), **({} if asks is None else asks.needs)},
-                settings={**dumped, **asked},
+                settings={**dumped, **asked, **(more or {})},
                 leaves=tuple(path.relative_to(self.out).as_posix() for path in leaves),
                 modules=own,
             )

@@ -1,14 +1,14 @@
-"""Who is preferred to the SFT policy, and how sure one may be of it (Figures 1 and 3)."""
+"""Who is preferred to whom, and how sure one may be of it (Figures 1 and 3)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tutelage.evaluation.completions import score_completions
-from tutelage.evaluation.measuring import measured, win_rates
+from tutelage.evaluation.measuring import mean_ratings, measured, win_rates
 from tutelage.evaluation.records import EvaluatedComparison, EvaluatedRating, Measurement, SizedArm
 from tutelage.model.loading import device_of
 from tutelage.model.policy import ScoreModel
@@ -16,7 +16,6 @@ from tutelage.records import Completion, Prompt, Rating
 from tutelage.statistics import length_controlled_win_rate
 from tutelage.store.jsonl import read_records, write_records
 from tutelage.workflow.answers import num_tokens, read_answers
-from tutelage.workflow.config import BASELINE
 from tutelage.workflow.experiment import Experiment
 from tutelage.workflow.sources import Comparison, Judge
 
@@ -52,12 +51,12 @@ class RewardModelJudge:
                 outcome=0.5 if own == other else float(own > other),
             )
 
-    def rate(self, completions: Sequence[tuple[Prompt, Completion]]) -> Iterable[Rating]:
+    def rate(self, completions: Sequence[tuple[Prompt, Completion]]) -> Iterable[tuple[Completion, Rating]]:
         return ()
 
 
 def judge_arms(run: Experiment, judge: Judge) -> None:
-    """Every arm's completion against the SFT policy's on the same prompt, and ratings of all."""
+    """Every contest on every test prompt that both arms responded to, and ratings of all responses."""
     run.do(
         "judgements",
         partial(_judge_arms, judge=judge),
@@ -69,33 +68,34 @@ def judge_arms(run: Experiment, judge: Judge) -> None:
 
 
 def _judge_arms(run: Experiment, judge: Judge) -> dict[str, int]:
-    prompts, completions = read_answers(run)
-    baseline = completions[BASELINE]
+    answers = read_answers(run)
     pairs = [
-        (prompt, completions[arm][name], baseline[name])
-        for name, prompt in prompts.items()
-        for arm in run.config.arms
-        if arm != BASELINE and name in completions[arm] and name in baseline
+        (own.prompt, own.by_arm[arm], own.by_arm[baseline])
+        for own in answers
+        for arm, baseline in run.contests
+        if arm in own.by_arm and baseline in own.by_arm
     ]
-    comparisons = [_row(found) for found in judge.compare(pairs)]
-    rated = [
-        (prompts[name], own) for name in prompts for by_prompt in completions.values() if (own := by_prompt.get(name))
-    ]
-    arm_of = {completion.id: completion.policy for _, completion in rated}
-    ratings = [EvaluatedRating(**rating.model_dump(), arm=arm_of[rating.completion_id]) for rating in judge.rate(rated)]
+    comparisons = map(comparison_row, judge.compare(pairs))
+    rated = [(own.prompt, completion) for own in answers for completion in own.by_arm.values()]
+    ratings = (rating_row(completion, rating) for completion, rating in judge.rate(rated))
     return {
         "comparisons": write_records(run.evaluation("comparisons"), comparisons),
         "ratings": write_records(run.evaluation("ratings"), ratings),
     }
 
 
-def _row(found: Comparison) -> EvaluatedComparison:
+def comparison_row(found: Comparison) -> EvaluatedComparison:
+    """A judgement as a row of `evaluation/comparisons.jsonl`."""
+    first, second = _source_of(found.first), _source_of(found.second)
     return EvaluatedComparison(
         prompt_id=found.prompt.id,
         use_case=found.prompt.use_case or "",
-        arm=found.first.policy or "",
+        distribution=first.test_set,
+        arm=first.arm,
+        size=first.size,
         completion_id=found.first.id,
-        baseline=BASELINE,
+        baseline=second.arm,
+        baseline_size=second.size,
         baseline_id=found.second.id,
         length_difference=num_tokens(found.first) - num_tokens(found.second),
         labeler_id=found.labeler_id,
@@ -104,8 +104,26 @@ def _row(found: Comparison) -> EvaluatedComparison:
     )
 
 
-def measure_win_rates(run: Experiment) -> Iterator[Measurement]:
-    """By group of judges and arm: the win rate against SFT, and the length-controlled one."""
+def rating_row(completion: Completion, rating: Rating) -> EvaluatedRating:
+    """A rating as a row of `evaluation/ratings.jsonl`."""
+    source = _source_of(completion)
+    return EvaluatedRating(**rating.model_dump(), arm=source.arm, size=source.size, distribution=source.test_set)
+
+
+class _Source(NamedTuple):
+    arm: str
+    size: str
+    test_set: str
+
+
+def _source_of(completion: Completion) -> _Source:
+    extra = completion.model_extra or {}
+    return _Source(completion.policy or "", extra.get("size", ""), extra.get("test_set", ""))
+
+
+def measure_judgements(run: Experiment) -> Iterator[Measurement]:
+    """By group of judges, arm and baseline: the win rate, and the length-controlled one; mean ratings and flags."""
+    yield from mean_ratings(read_records(run.evaluation("ratings"), EvaluatedRating))
     rows = list(read_records(run.evaluation("comparisons"), EvaluatedComparison))
     for found in win_rates(rows):
         yield found
@@ -120,6 +138,6 @@ def measure_win_rates(run: Experiment) -> Iterator[Measurement]:
             rate,
             found.condition,
             source=found.source,
-            arm=SizedArm(found.arm),
+            arm=SizedArm(found.arm, found.size),
             baseline=found.against,
         )

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from tutelage.evaluation.completions import group_to_score
 from tutelage.evaluation.likelihood import likelihoods
 from tutelage.evaluation.measuring import mean_values
-from tutelage.evaluation.records import COMPLETIONS, FOLDER, EvaluatedCompletion, Measurement, TaskRow
+from tutelage.evaluation.records import COMPLETIONS, FOLDER, EvaluatedCompletion, Measurement, SizedArm, TaskRow
 from tutelage.model.loading import device_of, load_tokenizer
+from tutelage.model.packing import Group
 from tutelage.model.policy import Policy
 from tutelage.statistics.best_of_n import best_of_n_kl
 from tutelage.statistics.unbounded import clustered_mean
 from tutelage.store.jsonl import read_records, write_records
 from tutelage.training.corpus import VALIDATION_SHARE, load_validation_corpus
-from tutelage.workflow.answers import num_tokens, read_answers
+from tutelage.workflow.answers import answers_of, num_tokens, read_answers
 from tutelage.workflow.experiment import Experiment
-from tutelage.workflow.judging import measure_win_rates
-
-
-def measure_lengths(run: Experiment) -> list[Measurement]:
-    """Mean number of tokens of each arm's responses."""
-    rows = [
-        TaskRow(measure="response_tokens", unit=row.prompt_id, arm=row.arm, value=num_tokens(row))
-        for row in read_records(run.evaluation("completions"), EvaluatedCompletion)
-    ]
-    return mean_values(rows, source=COMPLETIONS, statistic=clustered_mean)
+from tutelage.workflow.judging import measure_judgements
 
 
 def measure_kl(run: Experiment) -> None:
@@ -42,19 +34,31 @@ def measure_kl(run: Experiment) -> None:
 
 
 def _measure_kl(run: Experiment) -> dict[str, int]:
-    prompts, completions = read_answers(run)
+    answers = [own for own in read_answers(run) if own.test_set == run.test_sets[0]]
     device = device_of(run.device)
     reference = Policy.load(run.model("ppo_init"), device=device)
-    rows = []
-    for arm in (arm for arm in run.config.arms if arm not in ("prompted", "best_of_n")):
-        model = run.policy_of(arm)
+    rows: list[TaskRow] = []
+    for arm in _trained(run):
+        model = run.policy_of(arm.arm)
         policy = Policy.load(model, renderer=run.render_as_asked(load_tokenizer(model)), device=device)
-        names = list(completions[arm])
-        groups = [group_to_score(policy.renderer, prompts[name], [completions[arm][name]]) for name in names]
-        for name, own, other in zip(names, likelihoods(policy, groups), likelihoods(reference, groups), strict=True):
-            nats = own[0].total - other[0].total
-            rows.append(TaskRow(measure="kl_to_reference", unit=name, arm=arm, value=nats))
+        both = zip(*answers_of(answers, arm), strict=True)
+        groups = {prompt.id: group_to_score(policy.renderer, prompt, [own]) for prompt, own in both}
+        rows += (row.about(arm, {}) for row in kl_rows(policy, reference, [*groups.values()], groups))
     return {"responses": write_records(run.evaluation("kl_to_reference"), rows)}
+
+
+def kl_rows(policy: Policy, reference: Policy, groups: Sequence[Group], units: Iterable[str]) -> list[TaskRow]:
+    """Of each response, one a group: its nats from the reference."""
+    both = zip(likelihoods(policy, groups), likelihoods(reference, groups), strict=True)
+    return [
+        TaskRow(measure="kl_to_reference", unit=unit, value=own[0].total - other[0].total)
+        for unit, (own, other) in zip(units, both, strict=True)
+    ]
+
+
+def _trained(run: Experiment) -> list[SizedArm]:
+    """The arms that are policies of their own and get the prompts as they are."""
+    return [SizedArm(arm, run.size) for arm in run.arms if arm not in ("prompted", "best_of_n")]
 
 
 def measure_text_loss(run: Experiment, text: Path) -> None:
@@ -70,23 +74,34 @@ def measure_text_loss(run: Experiment, text: Path) -> None:
 
 
 def _measure_text_loss(run: Experiment, text: Path) -> dict[str, int]:
-    device = device_of(run.device)
-    rows = []
-    for arm in (arm for arm in run.config.arms if arm not in ("prompted", "best_of_n")):
-        policy = Policy.load(run.policy_of(arm), device=device)
-        corpus = load_validation_corpus(
-            text,
-            policy.renderer,
-            context_tokens=min(run.config.text_window_tokens, policy.context_limit - 1),
-            validation_share=VALIDATION_SHARE,
-            skip_bad=bool(run.config.all_stages.get("skip_bad", False)),
-        )
-        windows = corpus.groups(range(len(corpus)))
-        rows += [
-            TaskRow(measure="pretraining_loss", unit=str(number), arm=arm, value=-own[0].total, count=own[0].num_tokens)
-            for number, own in enumerate(likelihoods(policy, windows))
-        ]
+    rows: list[TaskRow] = []
+    for arm in _trained(run):
+        policy = Policy.load(run.policy_of(arm.arm), device=device_of(run.device))
+        rows += (row.about(arm, {}) for row in loss_rows(policy, held_out_windows(run, policy, text)))
     return {"windows": write_records(run.evaluation("pretraining_loss"), rows)}
+
+
+def held_out_windows(run: Experiment, policy: Policy, text: Path) -> list[Group]:
+    """The pretraining text that no stage has seen."""
+    corpus = load_validation_corpus(
+        text,
+        policy.renderer,
+        context_tokens=min(run.config.text_window_tokens, policy.context_limit - 1),
+        validation_share=VALIDATION_SHARE,
+        skip_bad=bool(run.config.all_stages.get("skip_bad", False)),
+    )
+    return corpus.groups(range(len(corpus)))
+
+
+def loss_rows(
+    policy: Policy, windows: Sequence[Group], *, measure: str = "pretraining_loss", units: Iterable[str] = ()
+) -> list[TaskRow]:
+    """Nats of each window, and how many tokens they are of; windows without names are numbered."""
+    names = list(units) or [str(number) for number in range(len(windows))]
+    return [
+        TaskRow(measure=measure, unit=name, value=-own[0].total, count=own[0].num_tokens)
+        for name, own in zip(names, likelihoods(policy, windows), strict=True)
+    ]
 
 
 def join_measurements(run: Experiment) -> None:
@@ -102,23 +117,33 @@ def join_measurements(run: Experiment) -> None:
 
 
 def _join_measurements(run: Experiment) -> dict[str, int]:
-    judged = measure_win_rates(run) if run.is_judged else ()
-    found = [*judged, *measure_lengths(run), *_kl(run)]
+    judged = measure_judgements(run) if run.is_judged else ()
+    return {"measurements": write_records(run.evaluation("measurements"), [*judged, *measure_responses(run)])}
+
+
+def measure_responses(run: Experiment) -> Iterator[Measurement]:
+    """What needs no judge: mean length in tokens, divergence, loss on text."""
+    completions = read_records(run.evaluation("completions"), EvaluatedCompletion)
+    lengths = [
+        TaskRow(measure="response_tokens", unit=row.prompt_id, arm=row.arm, size=row.size, value=num_tokens(row))
+        for row in completions
+        if row.distribution == run.test_sets[0]
+    ]
+    yield from mean_values(lengths, source=COMPLETIONS, statistic=clustered_mean)
+    if run.has_reference:
+        yield from _measured_kl(run)
     if run.config.pretraining_text is not None:
-        found += mean_values(_rows(run, "pretraining_loss"), source=f"{FOLDER}/pretraining_loss.jsonl")
-    return {"measurements": write_records(run.evaluation("measurements"), found)}
+        yield from mean_values(_rows(run, "pretraining_loss"), source=f"{FOLDER}/pretraining_loss.jsonl")
 
 
-def _kl(run: Experiment) -> Iterator[Measurement]:
-    if not run.has_reference:
-        return
+def _measured_kl(run: Experiment) -> Iterator[Measurement]:
     rows = _rows(run, "kl_to_reference")
     yield from mean_values(rows, source=f"{FOLDER}/kl_to_reference.jsonl", statistic=clustered_mean)
-    if "best_of_n" in run.config.arms:
+    if "best_of_n" in run.arms:
         # An upper bound: log n - (n - 1) / n.
-        bound = best_of_n_kl(run.config.best_of_n)
         n = run.config.best_of_n
-        yield Measurement(measure="kl_to_reference", arm="best_of_n", mean=bound, n=n, source=COMPLETIONS)
+        bound = {"mean": best_of_n_kl(n), "n": n, "source": COMPLETIONS}
+        yield Measurement(measure="kl_to_reference", arm="best_of_n", size=run.size, **bound)
 
 
 def _rows(run: Experiment, name: str) -> Iterator[TaskRow]:

@@ -1,4 +1,4 @@
-"""The paper as one function, for any model and any data. Read `take_steps` from top to bottom: it is Figure 2.
+"""The paper as one function, for any model and any data. Read `train_policies` from top to bottom: it is Figure 2.
 
 Every step is done once: killed, the same call goes on where it was, and what has changed is done again with what
 rests on it. Who writes, ranks and judges is handed in: files, people, or a simulated world.
@@ -41,13 +41,20 @@ def run_paper(
     """
     with Steps(config.out, redo=redo, may_keep_other_code=may_keep_other_code) as steps:
         run = Experiment(config, world or make_world(config), steps)
+        steps.write_config(config)
         take_steps(run)
         return write_summary(run)
 
 
 def take_steps(run: Experiment) -> None:
     """The paper's steps in their order."""
-    arms = run.config.arms
+    train_policies(run)
+    evaluate(run)
+
+
+def train_policies(run: Experiment) -> None:
+    """Figure 2: prompts, and the three steps from demonstrations to a policy."""
+    arms = run.arms
 
     # Prompts that users wrote [3.2], and a base model: GPT.
     collect_prompts(run)
@@ -56,19 +63,20 @@ def take_steps(run: Experiment) -> None:
 
     # Step 1: collect demonstrations, and train a supervised policy; with some pretraining text it is where PPO starts.
     collect_demonstrations(run)
-    if run.config.select_sft_by == "score":
-        run.train(sft, run.sft("sft_first", should_select_checkpoint=False))
-    else:
+    if run.config.select_sft_by == "validation_loss":
         run.train(sft, run.sft("sft"))
+    elif run.owns_reward_model:
+        run.train(sft, run.sft("sft_first", should_select_checkpoint=False))
     if run.has_reference:
         run.train(sft, run.sft("ppo_init"))
 
     # Step 2: collect rankings of completions, and train a reward model; it chooses the epoch of the supervised policy.
-    if run.world.rankers.should_sample:
-        sample_for_rankings(run)
-    collect_rankings(run)
-    if run.config.trains_reward_model:
-        run.train(train_reward, run.reward())
+    if run.owns_reward_model:
+        if run.world.rankers.should_sample:
+            sample_for_rankings(run)
+        collect_rankings(run)
+        if run.config.trains_reward_model:
+            run.train(train_reward, run.reward())
     if run.config.select_sft_by == "score":
         run.train(sft, run.sft("sft", reward_model=run.model("reward")))
 
@@ -81,9 +89,10 @@ def take_steps(run: Experiment) -> None:
     if "dpo" in arms:
         run.train(dpo, run.dpo())
 
-    # Everybody responds to prompts that no training has seen [3.6].
-    complete_test_prompts(run, choose_prefix(run) if "prompted" in arms else "")
 
+def evaluate(run: Experiment) -> None:
+    """Section 4: who is preferred, how far each policy went from its start, and what it forgot."""
+    respond(run)
     # Who is preferred to the supervised policy [4.1]?
     judge = run.world.judge
     if run.has_judge_model:
@@ -91,10 +100,18 @@ def take_steps(run: Experiment) -> None:
         judge = RewardModelJudge(run.model("judge_model"), device=run.device, dtype=run.dtype)
     if judge is not None:
         judge_arms(run, judge)
+    measure_distances(run)
+    join_measurements(run)
 
-    # What needs no judge: how far each policy went from its start, and what it forgot.
+
+def respond(run: Experiment) -> None:
+    """Everybody responds to prompts that no training has seen [3.6]."""
+    complete_test_prompts(run, choose_prefix(run) if "prompted" in run.arms else "")
+
+
+def measure_distances(run: Experiment) -> None:
+    """What needs no judge."""
     if run.has_reference:
         measure_kl(run)
     if run.config.pretraining_text is not None:
         measure_text_loss(run, run.config.pretraining_text)
-    join_measurements(run)

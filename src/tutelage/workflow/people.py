@@ -83,7 +83,7 @@ class People:
                 outcome=found.outcome if found.completion_id == first.id else 1.0 - found.outcome,
             )
 
-    def rate(self, completions: Sequence[tuple[Prompt, Completion]]) -> Iterable[Rating]:
+    def rate(self, completions: Sequence[tuple[Prompt, Completion]]) -> Iterable[tuple[Completion, Rating]]:
         """See `sources.Judge`. People are asked to compare, which is what win rates are of; not to rate as well."""
         return ()
 

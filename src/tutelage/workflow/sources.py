@@ -75,8 +75,11 @@ class Judge(Source, Protocol):
     def compare(self, pairs: Sequence[tuple[Prompt, Completion, Completion]]) -> Iterable[Comparison]:
         """At least one comparison of each pair, blind to who wrote which. Raises `Waiting`."""
 
-    def rate(self, completions: Sequence[tuple[Prompt, Completion]]) -> Iterable[Rating]:
-        """Ratings from 1 to 7 with flags; none, where this judge gives none. Raises `Waiting`."""
+    def rate(self, completions: Sequence[tuple[Prompt, Completion]]) -> Iterable[tuple[Completion, Rating]]:
+        """Ratings from 1 to 7 with flags, each with the completion rated; none, where this judge gives none.
+
+        Raises `Waiting`.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

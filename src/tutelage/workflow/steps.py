@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import sys
 import time
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from tutelage.config import Config, dump_config
 from tutelage.errors import CheckpointError, Stopped
 from tutelage.store.atomic import atomic_file, clean_partial
 from tutelage.store.fingerprints import fingerprint, is_same
@@ -45,11 +47,23 @@ class Steps:
     A step that was killed is done again from its beginning, unless its own files know better (a stage resumes from its
     checkpoint); one that is done is skipped while its inputs, settings and code are what they were. One process at a
     time. `redo` names a step that is done again with all that were done after it; `may_keep_other_code` lets stay what
-    another version of this program did.
+    another version of this program did. `expected_seconds`: how long the steps of a long run should take, by name in
+    their order, from which the time left is told.
     """
 
-    def __init__(self, out: Path, *, redo: str | None = None, may_keep_other_code: bool = False) -> None:
+    # Short steps say little about the machine: until so much work is done, the expected times count as they are.
+    SECONDS_OF_A_PACE = 60.0
+
+    def __init__(
+        self,
+        out: Path,
+        *,
+        redo: str | None = None,
+        may_keep_other_code: bool = False,
+        expected_seconds: Mapping[str, float] | None = None,
+    ) -> None:
         self.out, self.may_keep_other_code = out, may_keep_other_code
+        self.expected_seconds = dict(expected_seconds or {})
         self._progress_path = out / PROGRESS
         self._fingerprints: dict[Path, str] = {}
         self.lock = FolderLock(out)
@@ -57,6 +71,8 @@ class Steps:
             self.progress = self._open()
             if redo is not None:
                 self._forget(redo)
+            if not self._progress_path.exists():
+                self._save()
         except BaseException:
             self.lock.release()
             raise
@@ -92,6 +108,13 @@ class Steps:
             self._remove(self.progress.pop(step)["owns"])
         self._save()
 
+    def write_config(self, config: Config) -> None:
+        """config.yaml, as in every run folder: the settings of this call, each written out."""
+        path, content = self.out / "config.yaml", dump_config(config).encode()
+        if not path.exists() or path.read_bytes() != content:
+            with atomic_file(path) as handle:
+                handle.write(content)
+
     def drop(self, name: str) -> None:
         """Remove what a step left that is no part of the run any more, so that nobody takes it for one."""
         if name in self.progress:
@@ -112,7 +135,7 @@ class Steps:
             reason = f" again: {', '.join(changes)} changed" if changes else ""
             if changes or "result" in before:
                 self._remove(before["owns"])
-        print(f"[{step.name}]{reason}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"{self._announce(step.name)}{reason}", file=sys.stderr, flush=True)  # noqa: T201
         return self._do(step, now, 0.0 if before is None or reason else float(before["seconds"]))
 
     def _do(self, step: Step, now: dict[str, Any], seconds: float) -> Any:
@@ -140,9 +163,23 @@ class Steps:
             self._fingerprints = {path: digest for path, digest in self._fingerprints.items() if digest != "hub:?"}
             entry["needs"] = self._describe(step)["needs"]
         entry["left"] = {name: fingerprint(self.out / name) for name in step.leaves if (self.out / name).exists()}
+        entry["peak_memory_gib"] = peak_memory_gib()
         entry["result"] = result
         self._save()
         return result
+
+    def _announce(self, name: str) -> str:
+        """The step; of a run with expected times its number, the time so far, and what is left at the pace so far."""
+        expected, spent = self.expected_seconds, self.seconds
+        if name not in expected:
+            return f"[{name}]"
+        done = [step for step in expected if step in spent and step != name]
+        ahead = sum(seconds for step, seconds in expected.items() if step not in done)
+        worth = sum(expected[step] for step in done)
+        pace = sum(spent[step] for step in done) / worth if worth >= self.SECONDS_OF_A_PACE else 1.0
+        number = list(expected).index(name) + 1
+        so_far, left = _duration(sum(spent.values())), _duration(ahead * pace)
+        return f"[{number}/{len(expected)} {name}] {so_far} so far, about {left} left"
 
     def _describe(self, step: Step) -> dict[str, Any]:
         return {
@@ -190,9 +227,18 @@ class Steps:
             handle.write(json.dumps({"steps": self.progress}, indent=1, ensure_ascii=False).encode())
 
     @property
+    def peak_memory_gib(self) -> float:
+        """Highest resident memory of the processes that did the steps."""
+        return max((entry["peak_memory_gib"] for entry in self.progress.values() if "result" in entry), default=0.0)
+
+    @property
     def seconds(self) -> dict[str, float]:
         """Wall time of every step that was done, in their order."""
         return {name: entry["seconds"] for name, entry in self.progress.items() if "result" in entry}
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
@@ -204,6 +250,12 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
     yield from (name for name in {**old, **new} if old.get(name) != new.get(name))
     if before["code"] != now["code"]:
         yield CODE
+
+
+def peak_memory_gib() -> float:
+    """Highest resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**30 if sys.platform == "darwin" else 2**20), 3)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

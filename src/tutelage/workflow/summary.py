@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import resource
-import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -24,7 +23,6 @@ from tutelage.store.jsonl import read_records
 from tutelage.store.runs import versions
 from tutelage.workflow.config import BASELINE
 from tutelage.workflow.experiment import Experiment
-from tutelage.workflow.steps import PROGRESS
 
 # What stands in the table, and how: the measure, its head, its numbers, and whether its interval is shown.
 _COLUMNS = (
@@ -57,10 +55,10 @@ def write_summary(run: Experiment) -> dict[str, Any]:
         "win_rate_vs_sft_length_controlled": by_measure.pop("win_rate_length_controlled"),
         **by_measure,
         **({"judge": _judge(run)} if run.has_judge_model else {}),
-        "ended_share": run.steps.progress["answers"]["result"],
-        "num_prompts": run.steps.progress["prompts"]["result"],
+        "ended_share": run.result("answers"),
+        "num_prompts": run.result("prompts"),
         "wall_seconds": {**seconds, "total": round(sum(seconds.values()), 2)},
-        "peak_memory_gib": peak_memory_gib(),
+        "peak_memory_gib": run.steps.peak_memory_gib,
         "versions": versions(),
     }
     content = json.dumps(summary, indent=2, ensure_ascii=False).encode()
@@ -86,9 +84,10 @@ def _judge(run: Experiment) -> dict[str, Any]:
 
 
 def is_of_workflow(folder: Path) -> bool:
-    """Whether `tutelage run` made this folder."""
-    steps = folder / PROGRESS
-    return steps.is_file() and "steps" in json.loads(steps.read_bytes())
+    """Whether `tutelage run` made this folder, of any data, and not `tutelage quickstart`."""
+    path = folder / "config.yaml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return isinstance(config, dict) and "arms" in config
 
 
 def draw_run(run: RunData) -> Content:
@@ -150,9 +149,3 @@ def _cell(arm: str, head: str, number: dict[str, Any] | None, form: Any, has_int
     # The unit once, and no line break within the brackets.
     low, high = (str(form(number[end])).removesuffix("\u202f%") for end in ("low", "high"))
     return f"{form(number['mean'])} [{low},\u00a0{high}]"
-
-
-def peak_memory_gib() -> float:
-    """Highest resident memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**30 if sys.platform == "darwin" else 2**20), 3)

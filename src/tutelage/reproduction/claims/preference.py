@@ -27,13 +27,13 @@ def _head_to_head(arm: str, baseline: SizedArm, label: str, *, size: str = LARGE
     return Part(label=label, quantity=direct, rule=above(0.5), form=percent, otherwise=otherwise)
 
 
-_PROMPTED_GAIN = _win_rate_gain("GPT (prompted) − GPT, against SFT", "gpt_prompted", "gpt")
+_PROMPTED_GAIN = _win_rate_gain("Base (prompted) − base, against SFT", "prompted", "base")
 _SMALL_AGAINST_LARGE = Part(
-    label="smallest PPO-ptx − largest GPT, against SFT",
+    label="smallest PPO-ptx − largest base, against SFT",
     quantity=Contrast(
         (
             MeanTerm(1.0, "win_rate", "ppo_ptx", _JUDGED, SMALLEST, AGAINST),
-            MeanTerm(-1.0, "win_rate", "gpt", _JUDGED, LARGEST, AGAINST),
+            MeanTerm(-1.0, "win_rate", "base", _JUDGED, LARGEST, AGAINST),
         )
     ),
     rule=above(0),
@@ -43,13 +43,13 @@ _SMALL_AGAINST_LARGE = Part(
 PREFERENCE: tuple[Claim, ...] = (
     Claim(
         name="small-beats-large",
-        statement="A small PPO-ptx policy is preferred to a much larger GPT",
+        statement="A small PPO-ptx policy is preferred to a much larger base model",
         paper="1.3B PPO-ptx wins 64\u202f%, 175B GPT 25\u202f%, against the same baseline (Fig. 3)",
         parts=(
             _head_to_head(
                 "ppo_ptx",
-                SizedArm("gpt", LARGEST),
-                "smallest PPO-ptx wins against the largest GPT",
+                SizedArm("base", LARGEST),
+                "smallest PPO-ptx wins against the largest base",
                 size=SMALLEST,
                 otherwise=_SMALL_AGAINST_LARGE,
             ),
@@ -63,11 +63,11 @@ PREFERENCE: tuple[Claim, ...] = (
     ),
     Claim(
         name="order",
-        statement="The order is PPO-ptx, SFT, prompted GPT, GPT",
+        statement="The order is PPO-ptx, SFT, prompted base, base",
         paper="71\u202f%, 50\u202f%, 43\u202f%, 25\u202f% against SFT at 175B (Fig. 3, held-out labelers)",
         parts=(
             _win_rate("ppo_ptx", "PPO-ptx wins against SFT", above(0.5)),
-            _win_rate("gpt_prompted", "GPT (prompted) wins against SFT", below(0.5)),
+            _win_rate("prompted", "Base (prompted) wins against SFT", below(0.5)),
             _PROMPTED_GAIN,
         ),
     ),

@@ -20,8 +20,8 @@ def _losses(*weights: tuple[float, str]) -> Contrast:
     return Contrast(tuple(MeanTerm(weight, "pretraining_loss", arm) for weight, arm in weights))
 
 
-# PPO-ptx against the middle between PPO and GPT: on GPT's side of it, more than half of what was lost is back.
-_HALFWAY = ((1.0, "ppo_ptx"), (-0.5, "ppo"), (-0.5, "gpt"))
+# PPO-ptx against the middle between PPO and the base model: on the base model's side of it, more than half is back.
+_HALFWAY = ((1.0, "ppo_ptx"), (-0.5, "ppo"), (-0.5, "base"))
 
 
 def reward_accuracy(weight: float, labelers: str) -> MeanTerm:
@@ -48,19 +48,19 @@ TRAINING: tuple[Claim, ...] = (
         paper="few-shot DROP, 175B: GPT 35, PPO 28, PPO-ptx 33; SQuADv2: 70, 52, 70 (Fig. 29, Table 14)",
         parts=(
             Part(
-                label="PPO − GPT, mean over skills",
-                quantity=_skills((1.0, "ppo"), (-1.0, "gpt")),
+                label="PPO − base, mean over skills",
+                quantity=_skills((1.0, "ppo"), (-1.0, "base")),
                 rule=below(0),
                 form=signed_points,
             ),
             Part(
-                label="PPO-ptx − middle of PPO and GPT, mean over skills",
+                label="PPO-ptx − middle of PPO and base, mean over skills",
                 quantity=_skills(*_HALFWAY),
                 rule=above(0),
                 form=signed_points,
             ),
         ),
-        note="“Most” is more than half of the way back from PPO to GPT.",
+        note="“Most” is more than half of the way back from PPO to the base model.",
     ),
     Claim(
         name="forgetting",
@@ -68,13 +68,13 @@ TRAINING: tuple[Claim, ...] = (
         paper="not measured; the reason given for ptx (3.5)",
         parts=(
             Part(
-                label="PPO − GPT, nats per token",
-                quantity=_losses((1.0, "ppo"), (-1.0, "gpt")),
+                label="PPO − base, nats per token",
+                quantity=_losses((1.0, "ppo"), (-1.0, "base")),
                 rule=above(0),
                 form=signed(3),
             ),
             Part(
-                label="PPO-ptx − middle of PPO and GPT, nats per token",
+                label="PPO-ptx − middle of PPO and base, nats per token",
                 quantity=_losses(*_HALFWAY),
                 rule=below(0),
                 form=signed(3),

@@ -16,7 +16,7 @@ from tutelage.report.notation import MISSING, Form, readable, with_interval
 from tutelage.report.tables import Cell, Table
 from tutelage.reproduction.claims.quantities import Contrast, Evidence, MeanTerm
 
-_TOLD = ("gpt", "gpt_prompted", "flan", "t0", "sft", "ppo", "ppo_ptx")
+_TOLD = ("base", "prompted", "flan", "t0", "sft", "ppo", "ppo_ptx")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class FigurePlan:
     baseline: float | None = None
     floor: float | None = None
     told: int = 0
-    focus: tuple[str, str] = ("ppo_ptx", "gpt")
+    focus: tuple[str, str] = ("ppo_ptx", "base")
     shares_scale: bool = True
     arms: Sequence[str] = ()
     is_of_fullest: bool = False

@@ -12,7 +12,7 @@ from tutelage.reproduction.figures.by_arm import FigurePlan, PanelPlan
 
 _DISTRIBUTIONS = {INSTRUCT: "prompts written for InstructGPT", GPT: "prompts written for GPT"}
 _LABELERS = {HELDOUT: "Held-out labelers", TRAINING: "Training labelers"}
-_PAPERS_ARMS = ("gpt", "gpt_prompted", "sft", "ppo", "ppo_ptx")
+_PAPERS_ARMS = ("base", "prompted", "sft", "ppo", "ppo_ptx")
 _JUDGED = {"labelers": HELDOUT, "distribution": INSTRUCT}
 _PROMPTS = {"none": "No prompt", "respectful": "Asked to be respectful", "biased": "Asked to be biased"}
 _QUESTIONS = {"qa": "QA prompt", "instruction": "Instruction prompt", "qa_instruction": "QA + instruction prompt"}

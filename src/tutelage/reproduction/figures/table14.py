@@ -13,7 +13,7 @@ from tutelage.report.tables import Cell, GroupedTable
 from tutelage.reproduction.figures.plans import METRIC_NAMES
 
 # The paper's columns; what else was measured follows.
-_ARMS = ("gpt", "sft", "ppo", "ppo_ptx")
+_ARMS = ("base", "sft", "ppo", "ppo_ptx")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
