@@ -38,18 +38,18 @@ class Section:
 SECTIONS = (
     Section("machine", 40),
     Section("correctness", 90, is_timed=False),
-    Section("chain", 110, is_timed=False),
     Section("sampling-1.2B", 45),
     Section("train-1.2B", 45),
-    Section("ppo-1.2B", 70),
-    Section("plain-ppo-1.2B", 70),
+    Section("ppo-1.2B", 60),
     Section("generate-1.2B", 45),
     Section("profile-1.2B", 30),
-    Section("train-135M", 30),
+    Section("plain-ppo-1.2B", 90),
     Section("sampling-135M", 45),
+    Section("train-135M", 30),
     Section("ppo-135M", 50),
     Section("generate-135M", 45),
-    Section("plain-ppo-135M", 50),
+    Section("plain-ppo-135M", 60),
+    Section("chain", 150, is_timed=False),
 )
 
 

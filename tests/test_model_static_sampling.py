@@ -40,6 +40,11 @@ def statically(
     return [found[start : start + num_responses] for start in range(0, rows, num_responses)]
 
 
+def latest(model):
+    """The sampler that was used last."""
+    return static_sampling._SAMPLERS[model].known[-1][1]
+
+
 def same(found, expected):
     assert [[r.tokens for r in own] for own in found] == [[r.tokens for r in own] for own in expected]
     assert [[r.is_complete for r in own] for own in found] == [[r.is_complete for r in own] for own in expected]
@@ -69,15 +74,18 @@ def test_the_nucleus_and_the_limits_of_rows_hold():
 def test_a_sampler_is_used_again_and_reads_what_the_model_has_learned():
     model = packed(stopping(family("llama", {})))
     statically(model)
-    first = static_sampling._SAMPLERS[model][1]
+    first = latest(model)
     with torch.no_grad():
         for own in model.parameters():
             own.add_(0.02 * torch.randn(own.shape, generator=torch.Generator().manual_seed(1)))
     shorter = [prompt[:3] for prompt in PROMPTS]
     same(statically(model, prompts=shorter, seed=5), sample(model, shorter, seed=5))
-    assert static_sampling._SAMPLERS[model][1] is first
+    assert latest(model) is first
     same(statically(model, seed=5, max_response_tokens=9), sample(model, seed=5, max_response_tokens=9))
-    assert static_sampling._SAMPLERS[model][1] is not first, "another limit is another shape"
+    assert latest(model) is not first, "another limit is another shape"
+    statically(model, seed=5, max_response_tokens=8)
+    statically(model, seed=5, max_response_tokens=9)
+    assert len(static_sampling._SAMPLERS[model].known) == static_sampling.NUM_SHAPES
 
 
 def test_in_bfloat16_matrices_are_copies_that_follow_the_weights():
@@ -93,7 +101,7 @@ def test_in_bfloat16_matrices_are_copies_that_follow_the_weights():
         with torch.no_grad():
             for weight in model.parameters():
                 weight.mul_(1.3)
-    weights = static_sampling._SAMPLERS[model][1].weights
+    weights = static_sampling._SAMPLERS[model].weights
     assert {weight.dtype for _, weight in weights.copies} == {torch.bfloat16}
     assert all(own.dtype == torch.float32 for own in model.parameters()), "the model's own weights stay as they were"
 

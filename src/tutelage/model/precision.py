@@ -37,6 +37,17 @@ def set_precision(model: PreTrainedModel, dtype: str) -> PreTrainedModel:
     return model
 
 
+def set_product_precision(dtype: str, device: torch.device) -> None:
+    """Multiply float32 matrices of this process as a run in `dtype` does: on a GPU, under bfloat16, in TF32.
+
+    What stays float32 there, the heads and their gradients, would take longer than all layers: an H200 multiplies
+    float32 at a sixteenth of bfloat16's rate. TF32 reads 10 bits of each number, three more than bfloat16, and adds in
+    float32.
+    """
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = resolve_dtype(dtype, device) == "bfloat16"
+
+
 def layer_dtype(model: PreTrainedModel) -> torch.dtype | None:
     """What the layers compute in, where that is not the dtype of their weights."""
     found: torch.dtype | None = getattr(model, _LAYER_DTYPE, None)

@@ -208,7 +208,7 @@ def sample_statically(
 
     sampler = sampler_of(model, shape, draw, stop_tokens, settings)
     own_limits = torch.tensor(limits, device=device)
-    return _responses(*sampler.sample(model, prompts, num_responses, uniforms.to(device), own_limits))
+    return _responses(*sampler.sample(prompts, num_responses, uniforms.to(device), own_limits))
 
 
 def _kept_places(has_ended: Tensor) -> Tensor | None:

@@ -26,6 +26,7 @@ from tutelage.model.precision import layer_dtype
 
 STEPS_PER_LOOK = 16  # decode steps between two looks of the host at which rows have finished
 COLUMNS_PER_BUCKET = 128  # a graph attends to a multiple of so many columns
+NUM_SHAPES = 2  # of batches, kept for each model: the full batch of a rollout, and its last one
 SWITCH = "TUTELAGE_CUDA_GRAPHS"
 
 Draw = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -117,17 +118,12 @@ class StaticCache:
 
 
 class StaticSampler:
-    """The tensors, weights and graphs with which one model samples batches of one shape.
+    """The tensors and graphs with which one model samples batches of one shape."""
 
-    Under bfloat16 the layers' matrices are held in it once more, so that a step reads half and converts nothing.
-    """
-
-    def __init__(self, model: PreTrainedModel, shape: StaticShape, draw: Draw, stop_tokens: Sequence[int]) -> None:
-        device = next(model.parameters()).device
-        self.shape, self.draw, self.device = shape, draw, device
-        self.dtype = layer_dtype(model) or torch.float32
-        self.weights = _Weights(model, self.dtype)
-        self.cache = StaticCache(shape, device, self.dtype)
+    def __init__(self, weights: _Weights, shape: StaticShape, draw: Draw, stop_tokens: Sequence[int]) -> None:
+        device = weights.head.device
+        self.weights, self.shape, self.draw, self.device = weights, shape, draw, device
+        self.cache = StaticCache(shape, device, weights.dtype)
         self.stops = torch.tensor(list(stop_tokens), device=device)
         rows, tokens = shape.num_rows, shape.max_tokens
         self.uniforms = torch.zeros(rows, tokens, device=device)
@@ -159,20 +155,13 @@ class StaticSampler:
         )
 
     def sample(
-        self,
-        model: PreTrainedModel,
-        prompts: Sequence[Sequence[int]],
-        num_responses: int,
-        uniforms: Tensor,
-        limits: Tensor,
+        self, prompts: Sequence[Sequence[int]], num_responses: int, uniforms: Tensor, limits: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Tokens and log-probabilities (rows, max_tokens), lengths and completeness (rows,) of all rows.
 
         `uniforms` (rows, max_tokens) are the draws, `limits` (rows,) the maximum lengths.
         """
-        if self.weights.refresh(model):
-            self.graphs.clear()
-        self._prefill(model, prompts, num_responses, uniforms, limits)
+        self._prefill(prompts, num_responses, uniforms, limits)
         found = tuple(torch.zeros_like(own) for own in (self.tokens, self.logprobs, self.lengths, self.is_complete))
         order = torch.arange(self.shape.num_rows, device=self.device)
         rows, num_steps, done = self.shape.num_rows, int(limits.max()), 1
@@ -200,14 +189,7 @@ class StaticSampler:
             rows = (rows + 1) // 2
         return rows
 
-    def _prefill(
-        self,
-        model: PreTrainedModel,
-        prompts: Sequence[Sequence[int]],
-        num_responses: int,
-        uniforms: Tensor,
-        limits: Tensor,
-    ) -> None:
+    def _prefill(self, prompts: Sequence[Sequence[int]], num_responses: int, uniforms: Tensor, limits: Tensor) -> None:
         lengths = [len(prompt) for prompt in prompts]
         row_of_prompt = torch.arange(len(prompts), device=self.device).repeat_interleave(num_responses)
         batch = pack([Group(prompt=prompt, responses=[]) for prompt in prompts], device=self.device)
@@ -288,7 +270,10 @@ class StaticSampler:
 
 
 class _Weights:
-    """A model's layers and head as sampling reads them: its own tensors, matrices in the layers' precision."""
+    """A model's layers and head as sampling reads them: its own tensors, matrices in the layers' precision.
+
+    Under bfloat16 the matrices are held in it once more, so that a step reads half and converts nothing.
+    """
 
     def __init__(self, model: PreTrainedModel, dtype: torch.dtype) -> None:
         self.dtype = dtype
@@ -362,25 +347,45 @@ def _addresses(model: PreTrainedModel) -> list[int]:
     return [own.data_ptr() for own in (*model.parameters(), *model.buffers())]
 
 
-_SAMPLERS: WeakKeyDictionary[PreTrainedModel, tuple[Any, StaticSampler]] = WeakKeyDictionary()
+class _Samplers:
+    """The samplers of one model, the last used last, and the weights that they share."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.dtype = layer_dtype(model)
+        self.weights = _Weights(model, self.dtype or torch.float32)
+        self.known: list[tuple[Any, StaticSampler]] = []
+
+    def find(self, shape: StaticShape, draw: Draw, stop_tokens: Sequence[int], key: Any) -> StaticSampler:
+        found = next((own for own in self.known if own[0] == key and own[1].shape.holds(shape)), None)
+        if found is not None:
+            self.known.remove(found)
+        else:
+            # One of the same shape but for shorter prompts goes first: its cache makes room for the longer ones.
+            like = (shape.num_rows, shape.max_tokens)
+            self.known = [own for own in self.known if (own[1].shape.num_rows, own[1].shape.max_tokens) != like]
+            del self.known[: max(0, len(self.known) - NUM_SHAPES + 1)]
+            shape = StaticShape(shape.num_rows, _rounded_up(shape.num_prompt_columns), shape.max_tokens)
+            found = (key, StaticSampler(self.weights, shape, draw, stop_tokens))
+        self.known.append(found)
+        return found[1]
+
+
+_SAMPLERS: WeakKeyDictionary[PreTrainedModel, _Samplers] = WeakKeyDictionary()
 
 
 def sampler_of(
     model: PreTrainedModel, shape: StaticShape, draw: Draw, stop_tokens: Sequence[int], key: Any
 ) -> StaticSampler:
-    """The model's sampler for batches of `shape`: the one it had if that fits and `key` is the same, else a new one.
+    """The model's sampler for batches of `shape` with its present weights; `key`: what else decides what it draws.
 
-    One is kept for each model, with its cache and graphs, until the model goes: capturing takes longer than many steps.
+    The last few are kept with their caches and graphs until the model goes: capturing takes longer than many steps.
     """
-    known = _SAMPLERS.get(model)
-    key = (key, tuple(stop_tokens), layer_dtype(model))
-    if known is not None and known[0] == key and known[1].shape.holds(shape):
-        return known[1]
-    _SAMPLERS.pop(model, None)
-    del known
-    shape = StaticShape(shape.num_rows, _rounded_up(shape.num_prompt_columns), shape.max_tokens)
-    _SAMPLERS[model] = (key, StaticSampler(model, shape, draw, stop_tokens))
-    return _SAMPLERS[model][1]
+    samplers = _SAMPLERS.get(model)
+    if samplers is None or samplers.dtype != layer_dtype(model):
+        samplers = _SAMPLERS[model] = _Samplers(model)
+    if samplers.weights.refresh(model):
+        samplers.known.clear()
+    return samplers.find(shape, draw, stop_tokens, (key, tuple(stop_tokens)))
 
 
 def _rounded_up(columns: int) -> int:

@@ -16,6 +16,7 @@ from tutelage.config import config_hash, dump_config
 from tutelage.errors import CheckpointError, Stopped
 from tutelage.model.loading import device_of
 from tutelage.model.policy import PackedModel
+from tutelage.model.precision import set_product_precision
 from tutelage.model.speed import seconds_of_product
 from tutelage.progress import progress
 from tutelage.seeds import derived_seed
@@ -45,6 +46,7 @@ class TrainingRun:
     def __init__(self, name: str, config: TrainingConfig, *, resume: bool) -> None:
         self.name, self.config = name, config
         self.device, self.processes = device_of(config.device), Processes()
+        set_product_precision(config.dtype, self.device)
         self.run = open_run(name, config, resume=resume)
         trackers = open_trackers(config.track, config.out, config.model_dump(mode="json"))
         self.folder = RunFolder(config.out, trackers=trackers)
