@@ -361,3 +361,23 @@ def test_installing_dropout_leaves_the_model_and_the_random_numbers_as_they_were
     assert torch.equal(torch.get_rng_state(), random)
     assert not any(module.training for module in model.modules())
     assert torch.equal(response_logprobs(model, pack(groups_like([(4, [3])]))).detach(), expected)
+
+
+def test_a_trial_compares_exact_products_and_leaves_the_setting_as_it_was(monkeypatch):
+    """In a bfloat16 run on a GPU float32 products are rounded; a trial must not take that for a fault of the model."""
+    seen, own_states = [], trials._own_states
+
+    def spy(model, groups):
+        seen.append(torch.backends.cuda.matmul.allow_tf32)
+        return own_states(model, groups)
+
+    monkeypatch.setattr(trials, "_own_states", spy)
+    before = torch.backends.cuda.matmul.allow_tf32
+    try:
+        for is_allowed in (True, False):
+            torch.backends.cuda.matmul.allow_tf32 = is_allowed
+            reads_packed_tokens(family("llama", {}))
+            assert torch.backends.cuda.matmul.allow_tf32 is is_allowed
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+    assert seen == [False, False]

@@ -6,7 +6,8 @@ log-probabilities, scores and values would be rounded to three digits.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -46,6 +47,17 @@ def set_product_precision(dtype: str, device: torch.device) -> None:
     """
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = resolve_dtype(dtype, device) == "bfloat16"
+
+
+@contextmanager
+def exact_products() -> Iterator[None]:
+    """Float32 products in float32, whatever `set_product_precision` said: for comparisons to the last digits."""
+    was_allowed = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = was_allowed
 
 
 def layer_dtype(model: PreTrainedModel) -> torch.dtype | None:

@@ -19,6 +19,7 @@ from tutelage.model.attention import ATTENTION_NAME
 from tutelage.model.context import context_of
 from tutelage.model.forward import backbone, evaluating, hidden_states, last_states, response_logprobs
 from tutelage.model.packing import Group, PackedBatch, pack
+from tutelage.model.precision import exact_products
 from tutelage.model.sampling import SamplingSettings, sample_responses
 
 # What an architecture raises that does not accept the keywords, shapes or cache it is called with.
@@ -59,7 +60,7 @@ def reads_packed_tokens(model: PreTrainedModel) -> bool:
     later ones, or if neither path reproduces the results of one sequence at a time.
     """
     groups, batch = _trial_batch(model)
-    with evaluating(model):
+    with evaluating(model), exact_products():
         own = _own_states(model, groups)
         if may_pack(model.config) and _problem(model, ATTENTION_NAME, batch, own) is None:
             return True
