@@ -55,6 +55,7 @@ PHRASES = (
     r"anew\b",
 )
 WRONG = re.compile(rf"\b(?:{'|'.join((*BRITISH, *PHRASES))})\b", re.IGNORECASE)
+QUOTED = re.compile(r"<!-- quoted -->.*?<!-- end of quotation -->", re.DOTALL)
 # Names in code, templates and files; and a misspelling of the paper that is quoted.
 ALLOWED = re.compile(
     "|".join(
@@ -75,7 +76,8 @@ ALLOWED = re.compile(
 
 def prose_of(path: Path) -> Iterator[tuple[int, str]]:
     """(line, text) of everything in a file that is written for people."""
-    text = path.read_text(encoding="utf-8")
+    # What a model wrote is quoted as it is.
+    text = QUOTED.sub(lambda match: "\n" * match[0].count("\n"), path.read_text(encoding="utf-8"))
     if path.suffix != ".py":
         yield from enumerate(text.splitlines(), start=1)
         return

@@ -8,9 +8,10 @@ from pathlib import Path
 from tutelage.evaluation.completions import Arm
 from tutelage.report.raw_rows import RawRows
 from tutelage.report.run_folder import read_run
-from tutelage.reproduction.findings import Findings, join
+from tutelage.reproduction.findings import Findings, join_rows, read_findings
 from tutelage.reproduction.probes import ProbeSizes, probe_arm
 from tutelage.reproduction.village import build_world, probes
+from tutelage.store.jsonl import write_records
 
 
 def test_probe_arm(tmp_path, tokenizer):
@@ -21,7 +22,7 @@ def test_probe_arm(tmp_path, tokenizer):
     sizes = ProbeSizes(
         num_toxicity_prompts=4, completions_per_toxicity_prompt=2, num_skill_items=3, max_response_tokens=3
     )
-    found = probe_arm(build_world(0), Arm(name="gpt", model=tmp_path), seed=0, sizes=sizes, size="small")
+    found = probe_arm(build_world(0), Arm(name="base", model=tmp_path), seed=0, sizes=sizes, size="small")
     counts = Counter(measurement.measure for measurement in found.measurements)
     assert counts == {
         "truthful": 3,
@@ -34,7 +35,7 @@ def test_probe_arm(tmp_path, tokenizer):
         "skill": 2 * sum(len(skill.metrics) for skill in probes.SKILLS.values()),
     }
     for measurement in found.measurements:
-        assert (measurement.arm, measurement.size) == ("gpt", "small")
+        assert (measurement.arm, measurement.size) == ("base", "small")
         assert 0.0 <= measurement.low <= measurement.mean <= measurement.high <= 1.0
     assert {f"evaluation/{name}.jsonl" for name in found.rows} == {own.source for own in found.measurements}
     conditions = [(own.measure, tuple(own.condition.items())) for own in found.measurements]
@@ -51,12 +52,13 @@ def test_probe_arm(tmp_path, tokenizer):
 
 def _assert_paired(found: Findings, path: Path) -> None:
     """The report finds the rows behind what differences are taken of."""
-    found.write(path / "steps")
-    join([path / "steps"], path / "run" / "evaluation")
+    found.write(path / "steps" / "probe")
+    join_rows([path / "steps"], path / "run" / "evaluation")
+    write_records(path / "run" / "evaluation" / "measurements.jsonl", read_findings(path / "steps"))
     measured, raw = read_run(path / "run").measured, RawRows(path / "run")
     units = {"truthful": 30, "truthful_choice": 30, "toxicity": 4, "bias_entropy": None, "skill": None}
     for measure, number in units.items():
-        for row in measured.where(measure, {}, arm="gpt", size="small"):
+        for row in measured.where(measure, {}, arm="base", size="small"):
             means = raw.means(row)
             assert means is not None, row
             assert number in (None, len(means))
