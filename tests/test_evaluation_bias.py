@@ -7,10 +7,11 @@ from math import exp, log, log2
 
 import pytest
 
-from tutelage.evaluation.bias import SentencePair, entropy_bits, pair_rows
+from tutelage.evaluation.bias import PairTask, SentencePair, entropy_bits
 from tutelage.evaluation.likelihood import continuing
 from tutelage.evaluation.measuring import mean_of
 from tutelage.evaluation.records import TaskRow
+from tutelage.evaluation.task import Batching, task_rows
 from tutelage.model.policy import Policy
 
 PAIRS = [
@@ -25,6 +26,11 @@ def policy(tiny):
     from tutelage.model.policy import Policy
 
     return Policy.load(tiny.policy)
+
+
+def pair_rows(policy, pairs, *, instruction="", tokens_per_microbatch=8192):
+    task = PairTask(items=pairs, instruction=instruction)
+    return task_rows(task, policy, batching=Batching(tokens_per_microbatch=tokens_per_microbatch))
 
 
 def test_entropy_by_hand():

@@ -9,7 +9,8 @@ import pytest
 from tutelage.errors import DataError
 from tutelage.evaluation.completions import Arm
 from tutelage.evaluation.records import TaskRow
-from tutelage.evaluation.skills import SkillItem, first_line, measure_skills, prompt_text, skill_rows
+from tutelage.evaluation.skills import SkillItem, measure_skills, prompt_text, skill_rows
+from tutelage.evaluation.task import first_line
 
 ITEM = SkillItem(
     id="one",
@@ -105,10 +106,10 @@ def test_choices_by_the_mean_per_token(tiny, tokenizer):
 
 def test_a_longer_choice_wins_by_its_mean(tiny, monkeypatch):
     """-1 nat per token over four tokens against -3 over one: the sum would take the short one."""
-    from tutelage.evaluation import skills
+    from tutelage.evaluation import task
     from tutelage.evaluation.likelihood import Likelihood
 
-    monkeypatch.setattr(skills, "likelihoods", lambda policy, groups: [[Likelihood(-3.0, 1), Likelihood(-4.0, 4)]])
+    monkeypatch.setattr(task, "likelihoods", lambda *_, **__: [[Likelihood(-3.0, 1), Likelihood(-4.0, 4)]])
     item = SkillItem(id="c", query="Where?", answers=("long",), choices=("short", "long"))
     rows = skill_rows(Arm(name="tiny", model=tiny.policy), [item], metrics=("accuracy",), **SIZES)
     assert (rows[0].response, rows[0].value) == ("long", 1.0)
@@ -116,16 +117,16 @@ def test_a_longer_choice_wins_by_its_mean(tiny, monkeypatch):
 
 def test_choices_stand_behind_the_prefix_of_the_arm(tiny, tokenizer, monkeypatch):
     """Prefix, instruction, examples, query, and between them and a choice what opens a response."""
-    from tutelage.evaluation import skills
+    from tutelage.evaluation import task
     from tutelage.evaluation.likelihood import Likelihood
 
     read = []
 
-    def likelihoods(policy, groups):
+    def likelihoods(policy, groups, **_):
         read.extend(groups)
         return [[Likelihood(-1.0, 1) for _ in group.responses] for group in groups]
 
-    monkeypatch.setattr(skills, "likelihoods", likelihoods)
+    monkeypatch.setattr(task, "likelihoods", likelihoods)
     item = replace(ITEM, choices=("y", "z"))
     skill_rows(Arm(name="tiny", model=tiny.policy, prefix="Hi. "), [item], metrics=("f1",), **SIZES | {"num_shots": 1})
     (group,) = read

@@ -6,8 +6,9 @@ import pytest
 
 from tutelage.errors import DataError
 from tutelage.evaluation.measuring import mean_values
-from tutelage.evaluation.toxicity import toxicity_rows
-from tutelage.evaluation.truthfulness import Verdict, truth_rows
+from tutelage.evaluation.task import TaskResponse
+from tutelage.evaluation.toxicity import ToxicityTask
+from tutelage.evaluation.truthfulness import TruthTask, Verdict
 from tutelage.records import Completion, Prompt
 
 TOXICITIES = {"p0": (0.1, 0.5, 0.0), "p1": (0.49, 0.2, 0.3), "p2": (0.9, 0.6, 0.3), "p3": (0.0, 0.0, 0.0)}
@@ -18,8 +19,14 @@ COMPLETIONS = [
 ]
 
 
-def rows_of(completions=COMPLETIONS, score=float):
-    return toxicity_rows(PROMPTS, completions, score)
+def rows_of(completions=COMPLETIONS, score=float, **others):
+    task = ToxicityTask(items=PROMPTS, score_toxicity=score, completions_per_prompt=3, **others)
+    return scored(task, completions)
+
+
+def scored(task, completions):
+    found = zip(task.items, completions, strict=True)
+    return [row for item, own in found for row in task.score(item, TaskResponse(completions=tuple(own)))]
 
 
 def means_of(rows):
@@ -47,7 +54,7 @@ def test_prompts_are_the_units():
 
 
 def test_prompt_types_share_what_they_are_paired_by():
-    rows = toxicity_rows(PROMPTS, COMPLETIONS, float, cluster_of=lambda prompt: f"talk of {prompt.id}")
+    rows = rows_of(cluster_of=lambda prompt: f"talk of {prompt.id}")
     assert {(row.unit, row.cluster) for row in rows} == {(prompt.id, f"talk of {prompt.id}") for prompt in PROMPTS}
     assert {row.cluster for row in rows_of()} == set(TOXICITIES)
 
@@ -57,7 +64,7 @@ def test_order_does_not_matter():
 
 
 def test_different_numbers_of_completions_are_refused():
-    with pytest.raises(DataError, match="from 2 to 3 completions"):
+    with pytest.raises(DataError, match="prompt p0 has 2 completions, not 3"):
         rows_of([COMPLETIONS[0][:2], *COMPLETIONS[1:]])
 
 
@@ -75,7 +82,7 @@ def truths(cluster_of=lambda prompt: prompt.id):
         is_true, is_informative = VERDICTS[prompt.id]
         return Verdict(is_true=is_true, is_informative=is_informative)
 
-    return truth_rows(PROMPTS, [own[0] for own in COMPLETIONS], judge, cluster_of=cluster_of)
+    return scored(TruthTask(items=PROMPTS, judge=judge, cluster_of=cluster_of), [own[:1] for own in COMPLETIONS])
 
 
 def test_truth_by_hand():

@@ -14,7 +14,7 @@ from tutelage.model.inference import compute_scores
 from tutelage.model.loading import load_tokenizer
 from tutelage.model.packing import Group
 from tutelage.model.policy import Policy, ScoreModel
-from tutelage.model.sampling import SamplingSettings
+from tutelage.model.sampling import SampledResponse, SamplingSettings
 from tutelage.records import Completion, Prompt, content_id
 from tutelage.seeds import derived_seed
 from tutelage.text.render import Renderer, make_renderer, naming
@@ -71,24 +71,24 @@ def complete(
     )
     found: list[list[Completion]] = [[] for _ in prompts]
     for place, responses in zip(fitting, sampled, strict=True):
-        found[place] = [
-            _completion(
-                arm,
-                prompts[place],
-                number,
-                renderer.decode(response.tokens),
-                response.is_complete,
-                len(response.tokens),
-            )
-            for number, response in enumerate(responses)
-        ]
+        found[place] = completions_of(arm, prompts[place], renderer, responses)
     return found
+
+
+def completions_of(
+    arm: Arm, prompt: Prompt, renderer: Renderer, sampled: Sequence[SampledResponse]
+) -> list[Completion]:
+    """What an arm's policy sampled for one prompt, as records."""
+    return [
+        _completion(arm, prompt, number, renderer.decode(response.tokens), response.is_complete, len(response.tokens))
+        for number, response in enumerate(sampled)
+    ]
 
 
 def _rendered(renderer: Renderer, prompt: Prompt, prefix: str, on_bad: Callable[[str], None]) -> list[int] | None:
     try:
         with naming(f"prompt {prompt.id}"):
-            return renderer.prompt_tokens(_prefixed(prompt, prefix))
+            return renderer.prompt_tokens(prefixed(prompt, prefix))
     except RenderError as error:
         on_bad(str(error))
         return None
@@ -98,7 +98,8 @@ def _refuse(message: str) -> None:
     raise DataError(message)
 
 
-def _prefixed(prompt: Prompt, prefix: str) -> Prompt:
+def prefixed(prompt: Prompt, prefix: str) -> Prompt:
+    """The prompt with an arm's few-shot prefix before its text."""
     return prompt if not prefix else Prompt(id=prompt.id, text=prefix + prompt.flat)
 
 

@@ -8,20 +8,17 @@ A prompt is an instruction, examples in the layout of the query, and the query. 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tutelage.errors import DataError
-from tutelage.evaluation.completions import Arm, complete
-from tutelage.evaluation.likelihood import continuing, likelihoods, text_tokens
+from tutelage.evaluation.completions import Arm
 from tutelage.evaluation.measuring import mean_values, measured
 from tutelage.evaluation.overlap import best_over, bleu, exact_match, rouge_l, token_f1
-from tutelage.evaluation.records import Measurement, SizedArm, TaskRow
-from tutelage.model.loading import load_tokenizer
-from tutelage.model.packing import Group
+from tutelage.evaluation.records import Condition, Measurement, SizedArm, TaskRow
+from tutelage.evaluation.task import Choose, Generate, Request, TaskResponse, task_rows
 from tutelage.model.policy import Policy
 from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Prompt
-from tutelage.text.render import Renderer
 
 MEASURES: dict[str, Callable[[str, str], float]] = {
     "f1": token_f1,
@@ -68,9 +65,58 @@ def prompt_text(item: SkillItem, num_shots: int) -> str:
     return head + item.shot_break.join([*shots, item.query])
 
 
-def first_line(text: str) -> str:
-    """`text` up to its first newline; those at its very start are layout of the prompt, not of the response."""
-    return text.strip().split("\n", 1)[0].strip()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkillTask:
+    """Items of a benchmark as a task; each metric is a condition of the measure `skill`.
+
+    An item with choices is answered with the one of highest mean log-probability per token. "bleu" exists only for all
+    items together. Raises `DataError` for a metric that does not exist.
+    """
+
+    items: Sequence[SkillItem]
+    metrics: Sequence[str]
+    num_shots: int = 0
+    max_response_tokens: int = 32
+    condition: Condition = field(default_factory=dict)
+    name: str = "skills"
+
+    def __post_init__(self) -> None:
+        for metric in self.metrics:
+            if metric not in METRICS:
+                raise DataError(f"metric is {metric!r}; it must be one of {', '.join(METRICS)}")
+
+    def request(self, item: SkillItem) -> Request:
+        prompt = Prompt(id=item.id, text=prompt_text(item, self.num_shots))
+        if item.choices:
+            return Choose(prompt=prompt, choices=tuple(item.response_opening + choice for choice in item.choices))
+        settings = SamplingSettings(max_response_tokens=self.max_response_tokens, temperature=0.0)
+        return Generate(prompt=prompt, settings=settings)
+
+    def score(self, item: SkillItem, response: TaskResponse) -> list[TaskRow]:
+        """One row per metric: the best over the gold answers, in [0, 1]; with prompt, response and gold answers."""
+        said = response.completions[0].text if response.completions else _likeliest(item, response)
+        return [
+            TaskRow(
+                measure="skill",
+                unit=item.id,
+                cluster=item.cluster,
+                condition={"metric": metric},
+                value=best_over(item.answers, MEASURES[metric], said) if metric in MEASURES else None,
+                num_shots=self.num_shots,
+                prompt=prompt_text(item, self.num_shots),
+                response=said,
+                answers=list(item.answers),
+            )
+            for metric in self.metrics
+        ]
+
+    def aggregate(self, rows: Sequence[TaskRow], *, source: str) -> list[Measurement]:
+        return measure_skills(rows, source=source)
+
+
+def _likeliest(item: SkillItem, response: TaskResponse) -> str:
+    found = response.likelihoods
+    return item.choices[max(range(len(found)), key=lambda number: found[number].per_token)]
 
 
 def skill_rows(
@@ -80,40 +126,16 @@ def skill_rows(
     num_shots: int,
     metrics: Sequence[str],
     max_response_tokens: int,
-    seed: int = 0,
     device: str = "cpu",
 ) -> list[TaskRow]:
-    """One row of `skill` per item and metric, which is its condition: the best over the gold answers, in [0, 1].
-
-    Also the prompt, the policy's response, the gold answers. "bleu" exists only for all items together: see
-    `measure_skills`. `device` is where the policy runs; nothing is random at temperature 0, so `seed` only names the
-    draw. Raises `DataError` for a metric that does not exist.
-    """
-    for metric in metrics:
-        if metric not in METRICS:
-            raise DataError(f"metric is {metric!r}; it must be one of {', '.join(METRICS)}")
-    written = [item for item in items if not item.choices]
-    responses = _written(arm, written, num_shots, max_response_tokens, seed, device)
-    responses |= _chosen(arm, [item for item in items if item.choices], num_shots, device)
-    return [
-        TaskRow(
-            measure="skill",
-            unit=item.id,
-            cluster=item.cluster,
-            condition={"metric": metric},
-            value=best_over(item.answers, MEASURES[metric], responses[item.id]) if metric in MEASURES else None,
-            num_shots=num_shots,
-            prompt=prompt_text(item, num_shots),
-            response=responses[item.id],
-            answers=list(item.answers),
-        )
-        for metric in metrics
-        for item in items
-    ]
+    """The rows of a `SkillTask` for the policy in an arm's folder, metric by metric."""
+    task = SkillTask(items=items, metrics=metrics, num_shots=num_shots, max_response_tokens=max_response_tokens)
+    rows = task_rows(task, Policy.load(arm.model, device=device), arm=arm)
+    return sorted(rows, key=lambda row: list(metrics).index(str(row.condition["metric"])))
 
 
 def measure_skills(rows: Sequence[TaskRow], *, source: str) -> list[Measurement]:
-    """`mean_values` of the rows of `skill_rows`; "bleu" is computed over all responses together."""
+    """`mean_values` of the rows of a `SkillTask`; "bleu" is computed over all responses together."""
     whole = [row for row in rows if row.value is None]
     found = mean_values(rows, source=source)
     if whole:
@@ -121,36 +143,3 @@ def measure_skills(rows: Sequence[TaskRow], *, source: str) -> list[Measurement]
         arm = SizedArm(whole[0].arm, whole[0].size)
         found.append(measured("skill", score, whole[0].condition, source=source, arm=arm))
     return found
-
-
-def _written(
-    arm: Arm, items: Sequence[SkillItem], num_shots: int, max_response_tokens: int, seed: int, device: str
-) -> dict[str, str]:
-    if not items:
-        return {}
-    prompts = [Prompt(id=item.id, text=prompt_text(item, num_shots)) for item in items]
-    settings = SamplingSettings(max_response_tokens=max_response_tokens, temperature=0.0)
-    found = complete(arm, prompts, settings=settings, seed=seed, renderer_of=continuing, device=device)
-    return {item.id: first_line(own[0].text) for item, own in zip(items, found, strict=True)}
-
-
-def _chosen(arm: Arm, items: Sequence[SkillItem], num_shots: int, device: str) -> dict[str, str]:
-    """The choice with the highest mean log-probability per token, for each item."""
-    if not items:
-        return {}
-    policy = Policy.load(arm.model, renderer=continuing(load_tokenizer(arm.model)), device=device)
-    groups = [_choice_group(policy.renderer, arm, item, num_shots) for item in items]
-    found = likelihoods(policy, groups)
-    chosen = {}
-    for item, own in zip(items, found, strict=True):
-        best = max(range(len(own)), key=lambda number: own[number].per_token)
-        chosen[item.id] = item.choices[best]
-    return chosen
-
-
-def _choice_group(renderer: Renderer, arm: Arm, item: SkillItem, num_shots: int) -> Group:
-    text = arm.prefix + prompt_text(item, num_shots)
-    return Group(
-        prompt=renderer.prompt_tokens(Prompt(text=text)),
-        responses=[text_tokens(renderer, item.response_opening + choice) for choice in item.choices],
-    )

@@ -6,9 +6,12 @@ The judge is passed in: people, a judge model, ground truth.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from tutelage.evaluation.records import TaskRow
+from tutelage.evaluation.measuring import mean_values
+from tutelage.evaluation.records import Condition, Measurement, TaskRow
+from tutelage.evaluation.task import Generate, TaskResponse
+from tutelage.model.sampling import SamplingSettings
 from tutelage.records import Completion, Prompt
 
 
@@ -20,30 +23,45 @@ class Verdict:
     is_informative: bool
 
 
-def truth_rows(
-    prompts: Sequence[Prompt],
-    completions: Sequence[Completion],
-    judge: Callable[[Prompt, Completion], Verdict],
-    *,
-    cluster_of: Callable[[Prompt], str] = lambda prompt: prompt.id,
-) -> list[TaskRow]:
-    """Two rows per question: whether its response is true (`truthful`), and whether it is true and informative
-    (`truthful_informative`). `cluster_of` names the question that wordings share.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TruthTask:
+    """Questions as a task: greedy responses, judged. `cluster_of` names the question that wordings share.
+
+    `kept_keys` are extra keys of a prompt that its rows keep.
     """
-    rows = []
-    for prompt, completion in zip(prompts, completions, strict=True):
-        verdict = judge(prompt, completion)
+
+    items: Sequence[Prompt]
+    judge: Callable[[Prompt, Completion], Verdict]
+    cluster_of: Callable[[Prompt], str] = lambda prompt: prompt.id
+    max_response_tokens: int = 32
+    kept_keys: tuple[str, ...] = ()
+    condition: Condition = field(default_factory=dict)
+    name: str = "truth"
+
+    def request(self, item: Prompt) -> Generate:
+        settings = SamplingSettings(max_response_tokens=self.max_response_tokens, temperature=0.0)
+        return Generate(prompt=item, settings=settings)
+
+    def score(self, item: Prompt, response: TaskResponse) -> list[TaskRow]:
+        """Two rows: whether the response is true (`truthful`), and whether it is true and informative
+        (`truthful_informative`).
+        """
+        (completion,) = response.completions
+        verdict = self.judge(item, completion)
         values = {"truthful": verdict.is_true, "truthful_informative": verdict.is_true and verdict.is_informative}
-        rows += [
+        return [
             TaskRow(
                 measure=measure,
-                unit=prompt.id,
-                cluster=cluster_of(prompt),
+                unit=item.id,
+                cluster=self.cluster_of(item),
                 value=float(value),
-                prompt=prompt.flat,
+                prompt=item.flat,
                 completion_id=completion.id,
                 text=completion.text,
+                **{key: (item.model_extra or {})[key] for key in self.kept_keys},
             )
             for measure, value in values.items()
         ]
-    return rows
+
+    def aggregate(self, rows: Sequence[TaskRow], *, source: str) -> list[Measurement]:
+        return mean_values(rows, source=source)

@@ -103,7 +103,7 @@ def sample_responses(
     *,
     settings: SamplingSettings,
     stop_tokens: Sequence[int],
-    generator: torch.Generator,
+    generator: torch.Generator | Tensor,
     num_responses: int = 1,
     rows_per_batch: int = 256,
     room: Sequence[int] | None = None,
@@ -115,9 +115,13 @@ def sample_responses(
     its own responses.
 
     All uniform numbers are drawn first, one per (response, token): the draws for a prompt do not depend on which rows
-    finish when, nor on `rows_per_batch`. The generator must be on the CPU. Prompts of similar length share a batch.
+    finish when, nor on `rows_per_batch`. The generator must be on the CPU; the numbers themselves can be given in its
+    place: (prompts, responses, tokens). Prompts of similar length share a batch.
     """
-    uniforms = torch.rand(len(prompts), num_responses, settings.max_response_tokens, generator=generator)
+    if isinstance(generator, Tensor):
+        uniforms = generator
+    else:
+        uniforms = torch.rand(len(prompts), num_responses, settings.max_response_tokens, generator=generator)
     limits = [min(settings.max_response_tokens, own) for own in room or [settings.max_response_tokens] * len(prompts)]
     assert len(limits) == len(prompts) and min(limits, default=1) > 0, "every prompt needs room for a token"
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
