@@ -1,4 +1,4 @@
-"""Commands that use trained models: sample, score, chat."""
+"""Commands that use trained models: sample, score, evaluate, chat."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ _LEFT_OUT_SHOWN = 5
 def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Judge")(sample)
     app.command(rich_help_panel="Judge")(score)
+    app.command(rich_help_panel="Judge")(evaluate)
     app.command(rich_help_panel="Serve")(chat)
 
 
@@ -109,6 +110,45 @@ def score(
     )
     typer.echo(score_file(reward_model, input, out, choices=choices))
     _show_left_out(choices.left_out)
+
+
+def evaluate(
+    model: ModelFolder,
+    tasks: Annotated[str, typer.Option(help="Names with commas: truthfulqa, crows_pairs, winogender, sst2, ...")],
+    out: Annotated[Path, typer.Option(help="The folder to write; an interrupted evaluation in it is continued.")],
+    data: Annotated[Path, typer.Option(help="The folder of the benchmarks' published files.")] = Path("data"),
+    name: Annotated[str, typer.Option(help="The policy's name in the files.")] = "",
+    limit: Annotated[int, typer.Option(min=0, help="Items per task and prompt type, drawn once; 0: all.")] = 0,
+    seed: Annotated[int, typer.Option(help="For responses that are drawn at random.")] = 0,
+    device: Device = "auto",
+    precision: Annotated[
+        Literal["float32", "bfloat16"], typer.Option(help="In which the layers multiply.")
+    ] = "float32",
+    tokens_per_batch: Annotated[int, typer.Option(min=1, help="Tokens of prompts and choices at once.")] = 8192,
+    rows_per_batch: Annotated[int, typer.Option(min=1, help="Responses that are sampled at once.")] = 32,
+) -> None:
+    """Measure a model on public benchmarks, with intervals; call it again to continue after an interruption.
+
+    Example: tutelage evaluate runs/sft/model --tasks truthfulqa,crows_pairs --data benchmarks --out runs/sft-evaluated
+    """
+    from tutelage.evaluation.evaluate import EvaluationChoices
+    from tutelage.evaluation.evaluate import evaluate as measure
+    from tutelage.evaluation.task import Batching
+
+    choices = EvaluationChoices(
+        name=name,
+        limit=limit,
+        seed=seed,
+        device=device,
+        precision=precision,
+        batching=Batching(tokens_per_microbatch=tokens_per_batch, rows_per_batch=rows_per_batch),
+    )
+    names = [own.strip() for own in tasks.split(",") if own.strip()]
+    for found in (own for group in measure(model, names, data=data, out=out, choices=choices) for own in group):
+        about = ", ".join(f"{key} {value}" for key, value in found.condition.items())
+        interval = "" if found.low is None else f" [{found.low:.4f}, {found.high:.4f}]"
+        typer.echo(f"{found.measure:<18} {about:<36} {found.mean:.4f}{interval} of {found.n}")
+    typer.echo(f"rows, measurements and responses: {out}")
 
 
 def _show_left_out(messages: list[str]) -> None:

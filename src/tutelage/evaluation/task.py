@@ -118,12 +118,14 @@ def responses_to(
     seed: int = 0,
     batching: Batching | None = None,
     known: Collection[int] = (),
+    title: str = "task",
 ) -> Iterator[dict[int, TaskResponse]]:
     """The responses to `requests`, by their place, as soon as a batch of them is computed.
 
     Requests of similar length share a batch. The prompt of a `Choose` is computed once for all its choices. Those at
     the places `known` are not asked again; random draws depend on the place of a request and on `seed`, not on what
-    is known. Raises `DataError`, before anything is computed, for one that exceeds the policy's context.
+    is known. `title` names the requests in errors. Raises `DataError`, before anything is computed, for one that
+    exceeds the policy's context.
     """
     batching = batching or Batching()
     renderers = {True: continuing(policy.tokenizer), False: policy.renderer}
@@ -133,14 +135,15 @@ def responses_to(
         if place in known:
             continue
         renderer = renderers[request.is_literal]
-        with naming(f"item {place + 1}"):
+        name = f"{title}, item {place + 1}"
+        with naming(name):
             if isinstance(request, Choose):
                 groups[place] = _choice_group(renderer, request, arm)
                 longest = max(map(len, groups[place].responses))
-                _check_room(place, len(groups[place].prompt), longest, policy)
+                _check_room(name, len(groups[place].prompt), longest, policy)
             else:
                 prompts[place] = renderer.prompt_tokens(_prompt_of(request, arm))
-                _check_room(place, len(prompts[place]), request.settings.max_response_tokens, policy)
+                _check_room(name, len(prompts[place]), request.settings.max_response_tokens, policy)
     yield from _chosen(policy, groups, batching)
     kinds: dict[tuple[SamplingSettings, int, bool], dict[int, Generate]] = {}
     for place, request in enumerate(requests):
@@ -215,9 +218,9 @@ def _choice_group(renderer: Renderer, request: Choose, arm: Arm) -> Group:
     return Group(prompt=opening, responses=[text_tokens(renderer, choice) for choice in request.choices])
 
 
-def _check_room(place: int, num_prompt: int, num_response: int, policy: Policy) -> None:
+def _check_room(name: str, num_prompt: int, num_response: int, policy: Policy) -> None:
     if num_prompt + num_response > policy.context_limit:
         raise DataError(
-            f"item {place + 1} has {num_prompt} tokens, and up to {num_response} for its response; the model's context "
-            f"is {policy.context_limit}. Use a model with a longer context"
+            f"{name} has {num_prompt} tokens, and up to {num_response} for its response; the model's context "
+            f"is {policy.context_limit}. Choose a task with shorter prompts, or a model with a longer context"
         )

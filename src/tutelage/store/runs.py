@@ -12,6 +12,7 @@ import yaml
 
 from tutelage.errors import DataError, RecordError
 from tutelage.store.atomic import atomic_directory, atomic_file, clean_partial, storage_refusals
+from tutelage.store.journal import cut_half_line
 from tutelage.store.trackers import Tracker
 from tutelage.store.versions import versions
 
@@ -45,9 +46,9 @@ class RunFolder:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             clean_partial(self.path)
             clean_partial(self.checkpoints)
-            _cut_half_line(self.metrics_path)
-            _cut_half_line(self.samples_path)
-            _cut_half_line(self.timings_path)
+            cut_half_line(self.metrics_path)
+            cut_half_line(self.samples_path)
+            cut_half_line(self.timings_path)
 
     @classmethod
     def open(cls, path: Path | str) -> RunFolder:
@@ -158,21 +159,3 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
                     rule=f"it must be one JSON object ({error})",
                     remedy="Remove the line.",
                 ) from None
-
-
-def _cut_half_line(path: Path) -> None:
-    """Remove what follows the last newline: a kill in the middle of a write must not corrupt the next line."""
-    if not path.exists():
-        return
-    with path.open("r+b") as handle:
-        position = handle.seek(0, 2)
-        keep = 0
-        while position > 0:
-            start = max(0, position - 65536)
-            handle.seek(start)
-            newline = handle.read(position - start).rfind(b"\n")
-            if newline >= 0:
-                keep = start + newline + 1
-                break
-            position = start
-        handle.truncate(keep)
