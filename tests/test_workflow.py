@@ -175,7 +175,7 @@ def test_a_reward_model_judges_on_rankings_that_ppo_has_not_seen(replayed: Any) 
     unseen = [json.loads(line)["ranking"] for line in (out / "data/rankings.jsonl").read_text().splitlines()]
     assert judge["num_held_out"] == stage["num_validation"] == sum(len(groups) > 1 for groups in unseen)
     assert 0 <= judge["accuracy"]["low"] < judge["accuracy"]["mean"] < judge["accuracy"]["high"] <= 1
-    assert f"it orders {100 * judge['accuracy']['mean']:.1f}" in " ".join(outcome.stdout.split())
+    assert f"it agrees with the labelers on {100 * judge['accuracy']['mean']:.1f}" in " ".join(outcome.stdout.split())
     page = (out / "report.html").read_text()
     assert "At equal lengths" in page
     assert tutelage("report", out, folder=path.parent).status == 0

@@ -134,7 +134,7 @@ def test_what_somebody_changed_is_refused_until_it_is_restored_or_redone(kitchen
 
 def test_redo_names_a_step_that_is_done(kitchen: Kitchen) -> None:
     kitchen.run()
-    with pytest.raises(CheckpointError, match=r"--redo stir: no such step is done.*Done are: double, add"):
+    with pytest.raises(CheckpointError, match=r"--redo stir: no such step was done.*Finished steps: double, add"):
         kitchen.run(redo="stir")
     kitchen.run(redo="add")
     assert kitchen.done == ["add"]
@@ -164,7 +164,7 @@ def test_what_an_interrupted_step_left_goes_when_it_begins_with_other_settings(k
 @pytest.mark.parametrize(
     ("stopped_by", "message", "status"),
     [
-        (KeyboardInterrupt(), "stopped in step add; the same command does that step again", 130),
+        (KeyboardInterrupt(), "stopped in step add; the same command restarts this step", 130),
         (Stopped("saved; --resume continues", 143), "stopped in step add, whose work is saved; the same command", 143),
     ],
 )

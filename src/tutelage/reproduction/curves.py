@@ -1,7 +1,7 @@
-"""Reward against KL with ground truth beside it: best-of-n and PPO's own way, from the same initial policy.
+"""Reward and ground truth against KL: best-of-n and PPO during training, from the same initial policy.
 
-The proxy is the reward model's score; gold is the quality that the labelers' rankings were drawn from, without their
-tastes and noise. Both are recentred so that the initial policy has mean 0 (Gao et al. 2022).
+The proxy is the reward model's score; gold is the quality from which the labelers' rankings were drawn, without their
+preferences and noise. Both are recentered so that the initial policy has mean 0 (Gao et al. 2022).
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from tutelage.statistics.unbounded import clustered_mean
 from tutelage.workflow.answers import complete_prompts
 from tutelage.workflow.measuring import kl_rows
 
-FEWEST_POINTS = 3  # of a fit with two coefficients
+FEWEST_POINTS = 3  # for a fit with two coefficients
 METRICS = ("proxy", "gold")
 FILE = "overoptimisation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """Mean recentred value of one metric at a distance from the initial policy, and the value of each prompt."""
+    """Mean recentered value of one metric at a distance from the initial policy, and the value of each prompt."""
 
     method: str
     metric: str
@@ -98,14 +98,14 @@ def _best_of_n(view: Reproduction, values: dict[str, list[list[float]]], centres
 
 
 def _on_the_way(view: Reproduction, prompts: Sequence[Prompt], centres: dict[str, float]) -> Iterator[Point]:
-    """The checkpoints of PPO with the lowest KL coefficient, and where it ended."""
+    """The checkpoints of PPO with the lowest KL coefficient, and its final policy."""
     folder = view.out / "sweeps" / view.freest
     reference = Policy.load(view.model("ppo_init"))
     for place in [*sorted((folder / "checkpoints").glob("step-*")), folder / "model"]:
         policy, model = policy_of_checkpoint(place, like=view.model("ppo_init"))
         completions = complete_prompts(view, Arm(name=place.name, model=model), prompts)
         groups = [group_to_score(reference.renderer, p, own) for p, own in zip(prompts, completions, strict=True)]
-        # An estimate below 0 means none that can be seen.
+        # An estimate below 0 means that the KL is too small to measure.
         distances = kl_rows(policy, reference, groups, [p.id for p in prompts])
         kl = max(0.0, mean_of(distances, source=file_of(FILE), statistic=clustered_mean).mean)
         for metric, values in _values(view, prompts, completions).items():
@@ -129,7 +129,7 @@ def _add(found: Findings, view: Reproduction, point: Point, prompts: Sequence[Pr
 
 
 def _add_fit(found: Findings, view: Reproduction, points: Sequence[Point]) -> None:
-    """The two coefficients of the curve of Gao et al.; too few points away from the initial policy have none."""
+    """Add the two coefficients of the curve of Gao et al., unless too few points are away from the initial policy."""
     kls = [point.kl for point in points]
     if len({kl for kl in kls if kl > 0}) < FEWEST_POINTS:
         return

@@ -31,7 +31,7 @@ from tutelage.workflow.makers import make_world
 from tutelage.workflow.sources import RunSources
 from tutelage.workflow.steps import Steps
 
-# Few-shot blocks of the village end so; a base model goes on with the next block instead of stopping.
+# Few-shot blocks of the village end so; a base model continues with the next block instead of stopping.
 BLOCK_END = "\n\n###"
 CONTEXT_TOKENS = 128  # of a window of held-out text
 FIGURE_1 = ("base", "prompted", "sft", "ppo", "ppo_ptx")
@@ -40,7 +40,7 @@ FIGURE_1 = ("base", "prompted", "sft", "ppo", "ppo_ptx")
 class Reproduction(Experiment):
     """The experiment at one model size, or whole.
 
-    Models stand in a folder of their size; the world, what its people wrote, and the reward model are those of all
+    Models are in a folder of their size; the world, what its people wrote, and the reward model are those of all
     sizes. `size` is "" for the whole run, and where there is one size.
     """
 
@@ -253,7 +253,7 @@ class Reproduction(Experiment):
         needs: Mapping[str, Path | str],
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        """A step that measures: what it found stands in a folder of its own."""
+        """A step that measures: what it found is in a folder of its own."""
         folder = self.evaluation(name).with_suffix("")
         function = work.func if isinstance(work, partial) else work
         arguments = work.keywords if isinstance(work, partial) else {}

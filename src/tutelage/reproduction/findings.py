@@ -1,7 +1,7 @@
-"""What a step measured: rows of `evaluation/measurements.jsonl`, and the rows behind them.
+"""The measurements of a step: rows of `evaluation/measurements.jsonl`, and the rows behind them.
 
-Every step keeps its own in a folder under `evaluation/steps`, so that a step that is done is never measured again; the
-last step joins them. The summary of a run is a view of what was joined.
+Every step stores its own in a folder under `evaluation/steps`, so that a finished step is never measured again; the
+last step joins them. The summary of a run is a view of the result.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Findings:
         self.rows.setdefault(name, []).extend(rows)
 
     def write(self, folder: Path) -> dict[str, int]:
-        """Each kind of rows as one file of `folder`; returns how many there are."""
+        """Write each kind of rows as one file in `folder`; returns their counts."""
         files: dict[str, Sequence[Record]] = {**self.rows, "measurements": self.measurements}
         return {name: write_records(folder / f"{name}.jsonl", rows) for name, rows in files.items()}
 
 
 def file_of(name: str) -> str:
-    """Where the rows of that name lie in a run."""
+    """The path of the rows with that name in a run."""
     return f"{FOLDER}/{name}.jsonl"
 
 
@@ -63,7 +63,7 @@ def join_rows(folders: Sequence[Path], out: Path) -> dict[str, int]:
 
 
 def summed_up(measurements: Iterable[Measurement], *, size: str) -> dict[str, Any]:
-    """What summary.json says of the arms of one size, on prompts written for instructed models."""
+    """The part of summary.json about the arms of one size, on prompts written for instruction-following models."""
     own = [row for row in measurements if row.size == size and row.condition.get("distribution", INSTRUCT) == INSTRUCT]
     rates = [row for row in own if row.measure == "win_rate" and (row.baseline, row.baseline_size) == ("sft", size)]
     flags: dict[str, dict[str, float]] = {}

@@ -1,4 +1,4 @@
-"""The paper on the miniature as one function: the run of `workflow.paper`, with the village handed in, at every size.
+"""The paper on the miniature as one function: the run of `workflow.paper` at every size, in the village.
 
 Read `take_steps` from top to bottom: it is the paper in its order. What a recipe leaves out is not done: the quick size
 has one model and its win rates, the full size everything that section 4 measures.

@@ -92,7 +92,7 @@ def _measure_fold(run: Reproduction, fold: int) -> Findings:
 
 
 def reward_model_summed_up(run: Reproduction, measurements: Iterable[Measurement]) -> dict[str, Any]:
-    """What summary.json says of the reward model that everybody uses."""
+    """The part of summary.json about the shared reward model."""
     means = {(row.measure, *row.condition.items()): row.mean for row in measurements}
     accuracy = {group: means["reward_model_accuracy", ("labelers", group)] for group in (TRAINING, HELDOUT)}
     agreement = {group: means["labeler_agreement", ("labelers", group)] for group in ("all", TRAINING, HELDOUT)}

@@ -1,4 +1,4 @@
-"""The invented village as the world of a run: its labelers demonstrate, rank and judge (`workflow.sources`)."""
+"""The synthetic village as the world of a run: its labelers demonstrate, rank and judge (`workflow.sources`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tutelage.reproduction.village.world import World
 from tutelage.seeds import derived_seed
 from tutelage.workflow.sources import Comparison
 
-# Half of the village is data: what its people say and like.
+# Half of the village is data: what its people say and prefer.
 VILLAGE_DATA = Path(village.__file__).parent / "data"
 
 
@@ -62,7 +62,7 @@ def rank_by(
 
 
 class VillageJudges:
-    """Labelers who judge, group by group; held-out ones made no training data. They rate, too."""
+    """Labelers who judge, by group; held-out ones made no training data. They also rate."""
 
     def __init__(
         self, world: World, groups: Mapping[str, Sequence[SimulatedLabeler]], *, number: int, seed: int
@@ -79,8 +79,8 @@ class VillageJudges:
         return {"labelers": labelers, "judgements_per_prompt": self.number, "world": self.seed}
 
     def compare(self, pairs: Sequence[tuple[Prompt, Completion, Completion]]) -> Iterator[Comparison]:
-        """See `workflow.sources.Judge`. `number` of each group judge all pairs of a prompt; which is shown first is
-        drawn for each judgement.
+        """See `workflow.sources.Judge`. `number` per group judge all pairs of a prompt; which is shown first is
+        drawn for each judgment.
         """
         rng = Random(derived_seed(self.seed, "comparisons"))
         by_prompt: dict[str, list[tuple[Prompt, Completion, Completion]]] = {}

@@ -27,7 +27,7 @@ from tutelage.workflow.measuring import held_out_windows, loss_rows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swept:
-    """A run of a sweep as an arm: which sweep, under which coefficient."""
+    """A run of a sweep as an arm: which sweep, with which coefficient."""
 
     sweep: str
     coefficient: Condition

@@ -1,4 +1,4 @@
-"""Everybody responds: each arm completes every test prompt once [3.6]."""
+"""Each arm completes every test prompt once [3.6]."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def completion_rows(
 
 
 def num_tokens(completion: Completion | EvaluatedCompletion) -> int:
-    """How many tokens a completion of this run has."""
+    """The number of tokens of a completion of this run."""
     return int((completion.model_extra or {})["num_tokens"])
 
 

@@ -1,4 +1,4 @@
-"""What people contribute: prompts, demonstrations of the desired behavior, and rankings of what policies complete."""
+"""What people contribute: prompts, demonstrations of the desired behavior, and rankings of policies' completions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _write_prompts(run: Experiment) -> dict[str, int]:
     counts["test"] = len(run.prompts("test"))
     if counts["test"] < 2:
         raise DataError(
-            f"{run.config.prompts} has {counts['test']} test prompts, and win rates need at least two. Give more "
+            f"{run.config.prompts} has {counts['test']} test prompts, but win rates need at least two. Provide more "
             "prompts, or mark some with split: test"
         )
     return counts
@@ -59,7 +59,7 @@ def _write_demonstrations(run: Experiment) -> dict[str, int]:
 
 
 def require_new_test_prompts(run: Experiment, records: Iterable[Demonstration | Ranking], what: str) -> None:
-    """Refuse test prompts that policies or their reward model learn from, before anything is trained."""
+    """Refuse test prompts that policies or their reward model are trained on, before anything is trained."""
     count_overlap(
         map(prompt_key, run.prompts("test")),
         map(prompt_key, records),
@@ -69,7 +69,7 @@ def require_new_test_prompts(run: Experiment, records: Iterable[Demonstration | 
 
 
 def ask_for_each_split(ask: Callable[[Split], Iterable[R]]) -> dict[str, list[R]]:
-    """What labelers made for both splits. Raises one `Waiting` for all that is missing."""
+    """What labelers made for both splits. Raises a single `Waiting` for everything that is missing."""
     found: dict[str, list[R]] = {}
     missing: list[Waiting] = []
     for split in SPLITS:
@@ -83,7 +83,7 @@ def ask_for_each_split(ask: Callable[[Split], Iterable[R]]) -> dict[str, list[R]
 
 
 def sample_for_rankings(run: Experiment) -> None:
-    """K completions of each reward prompt: one from the start of PPO, the others from SFT [3.5]."""
+    """K completions of each reward prompt: one from the PPO initialization, the others from SFT [3.5]."""
     policies = {"sft": run.model(run.first_sft), "ppo_init": run.model("ppo_init")}
     run.do(
         "completions",
@@ -106,7 +106,7 @@ def _write_completions(run: Experiment) -> dict[str, int]:
         rng = run.rng("K", split)
         rows = []
         for prompt, own, other in zip(prompts, supervised, initial, strict=True):
-            # Drawn for every prompt, so that one without room for a response changes no other's K.
+            # Drawn for every prompt, so that one without room for a response does not change another's K.
             chosen = own[: rng.randint(fewest, most) - 1] + other
             if chosen:
                 rows.append({"prompt": prompt.model_dump(), "completions": [c.model_dump() for c in chosen]})
@@ -115,10 +115,10 @@ def _write_completions(run: Experiment) -> dict[str, int]:
 
 
 def collect_rankings(run: Experiment) -> None:
-    """Labelers rank the completions [3.4]. Where a reward model judges at the end, half of the prompts are kept for it.
+    """Labelers rank the completions [3.4]. If a reward model judges at the end, half of the prompts are kept for it.
 
-    A prompt is in the one half or in the other with all its rankings: the judge learns from other prompts than the
-    reward model that PPO climbs.
+    A prompt is in one half or the other with all its rankings: the judge is trained on other prompts than the reward
+    model that PPO optimizes.
     """
     sampled = [run.data(f"completions_{split}") for split in SPLITS] if run.world.rankers.should_sample else []
     run.do(
@@ -144,7 +144,7 @@ def _write_rankings(run: Experiment) -> dict[str, int]:
         raise DataError(
             f"there are too few rankings: {counts['train']} for the reward model"
             + (
-                f", {counts['judge']} for the one that judges. Give more, or set judge: nobody"
+                f", {counts['judge']} for the one that judges. Provide more, or set judge: nobody"
                 if "judge" in counts
                 else ""
             )
@@ -161,7 +161,7 @@ def _completions(run: Experiment, split: Split) -> tuple[list[Prompt], list[list
 
 
 def part_by_prompt(rankings: Iterable[Ranking], seed: int) -> tuple[list[Ranking], list[Ranking]]:
-    """Two halves by prompt; the seed and the prompt's text decide, not its case or white space."""
+    """Split rankings into two halves by prompt, by the seed and the prompt's text, ignoring case and whitespace."""
     halves: tuple[list[Ranking], list[Ranking]] = ([], [])
     for ranking in rankings:
         halves[derived_seed(seed, "half", prompt_key(ranking)) % 2].append(ranking)

@@ -1,4 +1,4 @@
-"""One run of the paper: where its files stand, and the settings of each of its stages."""
+"""One run of the paper: its file locations, and the settings of each of its stages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Train = Callable[..., dict[str, Any]]
 
 
 class Experiment:
-    """The folder of a run, as the functions of its steps see it."""
+    """A run's folder and settings, as used by the functions of its steps."""
 
     size = ""  # of the model, where the run has several
 
@@ -34,7 +34,7 @@ class Experiment:
         self.config, self.world, self.steps = config, world, steps
         self.out, self.seed = config.out, config.seed
 
-    # -- what is part of it
+    # -- parts of the run
 
     @property
     def views(self) -> Sequence[Experiment]:
@@ -70,12 +70,12 @@ class Experiment:
 
     @property
     def has_reference(self) -> bool:
-        """Whether a start of PPO is trained: what every policy's divergence is measured from."""
+        """Whether a PPO initialization is trained, from which every policy's divergence is measured."""
         return self.world.rankers.should_sample or bool({"ppo", "ppo_ptx", "dpo", "best_of_n"} & set(self.config.arms))
 
     @property
     def has_judge_model(self) -> bool:
-        """Whether a reward model of its own judges."""
+        """Whether a separate reward model judges."""
         return self.world.judge is None and self.config.judge == "reward_model"
 
     @property
@@ -84,12 +84,12 @@ class Experiment:
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The files of raw rows that numbers are drawn from."""
+        """The files of raw rows from which numbers are computed."""
         parts = {"completions": True, "comparisons": self.is_judged, "ratings": self.is_judged}
         parts |= {"kl_to_reference": self.has_reference, "pretraining_loss": self.config.pretraining_text is not None}
         return tuple(name for name, is_part in parts.items() if is_part)
 
-    # -- where things stand
+    # -- file locations
 
     @property
     def base_model(self) -> Path | str:
@@ -97,7 +97,7 @@ class Experiment:
 
     @property
     def first_sft(self) -> str:
-        """The SFT policy that rankings are of and the reward model starts from: before a checkpoint is chosen."""
+        """The SFT policy that is ranked and initializes the reward model: before a checkpoint is selected."""
         return "sft_first" if self.config.select_sft_by == "score" else "sft"
 
     @property
@@ -120,7 +120,7 @@ class Experiment:
         return self.folder(stage) / "model"
 
     def policy_of(self, arm: str) -> Path | str:
-        """The model of an arm; of best-of-n, the one that it samples from."""
+        """The model of an arm; for best-of-n, the one that it samples from."""
         if arm in ("base", "prompted"):
             return self.base_model
         return self.model("ppo_init" if arm == "best_of_n" else arm)
@@ -137,12 +137,12 @@ class Experiment:
 
     @property
     def policies(self) -> dict[str, Path | str]:
-        """What the arms are, by name: what their responses and measures rest on."""
+        """The models of the arms, by name: the inputs of their responses and measurements."""
         return {arm: self.policy_of(arm) for arm in self.arms}
 
     @property
     def answers(self) -> dict[str, Path | str]:
-        """What the arms said, and to what."""
+        """The arms' responses and their prompts."""
         completions = {f"{view.step('answers')} completions": view.evaluation("completions") for view in self.views}
         return {"prompts": self.prompts_path, **completions}
 
@@ -157,7 +157,7 @@ class Experiment:
 
     @property
     def sampling(self) -> SamplingSettings:
-        """At temperature 1, as the rankings' completions and PPO's are."""
+        """At temperature 1, like the rankings' completions and PPO's."""
         return SamplingSettings(max_response_tokens=self.config.text.max_response_tokens)
 
     @property
@@ -197,7 +197,7 @@ class Experiment:
         return self._reward("reward", self.data("rankings"), self.data_if_any("rankings_valid"))
 
     def judge_model(self) -> RewardConfig:
-        """The reward model that judges: on the rankings that PPO's has not seen, held out on those that it has."""
+        """The reward model that judges: trained on rankings that PPO's has not seen, validated on those that it has."""
         return self._reward("judge_model", self.data("rankings_judge"), self.data("rankings"))
 
     def _reward(self, section: str, rankings: Path, validation: Path | None) -> RewardConfig:
@@ -222,7 +222,7 @@ class Experiment:
         )
 
     def dpo(self) -> DPOConfig:
-        """From where PPO starts, on the rankings that the reward model learns from."""
+        """From PPO's initialization, on the rankings that the reward model is trained on."""
         return self._stage(
             DPOConfig,
             "dpo",
@@ -248,7 +248,7 @@ class Experiment:
         return self.steps.progress[self.step(step)]["result"]
 
     def train(self, train: Train, config: TrainingConfig) -> dict[str, Any]:
-        """A stage as a step; killed, it resumes from its checkpoint."""
+        """A stage as a step; if killed, it resumes from its checkpoint."""
         needs = dict(inputs_of(config))
         name = config.out.relative_to(self.out).as_posix()
         kept = ("model", "summary.json", "metrics.jsonl")

@@ -23,7 +23,7 @@ REWARD_MODEL = "reward model"
 
 
 class RewardModelJudge:
-    """A judge that prefers what a reward model scores higher. It gives no ratings."""
+    """A judge that prefers the completion with the higher reward-model score. It gives no ratings."""
 
     def __init__(self, model: Path, *, device: str = "auto", dtype: str = "float32") -> None:
         self.model, self.device, self.dtype = model, device, dtype
@@ -37,7 +37,7 @@ class RewardModelJudge:
         return {"dtype": self.dtype}
 
     def compare(self, pairs: Sequence[tuple[Prompt, Completion, Completion]]) -> Iterator[Comparison]:
-        """See `sources.Judge`; of equal scores neither is preferred."""
+        """See `sources.Judge`; for equal scores neither is preferred."""
         model = ScoreModel.load(self.model, device=device_of(self.device), dtype=self.dtype)
         prompts, both = [prompt for prompt, *_ in pairs], [(first, second) for _, first, second in pairs]
         scores = score_completions(model, prompts, both)
@@ -85,7 +85,7 @@ def _judge_arms(run: Experiment, judge: Judge) -> dict[str, int]:
 
 
 def comparison_row(found: Comparison) -> EvaluatedComparison:
-    """A judgement as a row of `evaluation/comparisons.jsonl`."""
+    """A judgment as a row of `evaluation/comparisons.jsonl`."""
     first, second = _source_of(found.first), _source_of(found.second)
     return EvaluatedComparison(
         prompt_id=found.prompt.id,

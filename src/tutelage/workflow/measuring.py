@@ -1,4 +1,4 @@
-"""What needs no judge: lengths, how far each policy went from its reference, and what it forgot of the text."""
+"""Measurements without a judge: lengths, each policy's KL from its reference, and its loss on pretraining text."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from tutelage.workflow.judging import measure_judgements
 
 
 def measure_kl(run: Experiment) -> None:
-    """Nats from the start of PPO, per response: log p of what a policy wrote, less log p under the reference.
+    """KL from the PPO initialization, in nats per response: log p under the policy minus log p under the reference.
 
-    The mean of these is an unbiased estimate of the divergence. Of the prompted base model there is none, because its
-    prompts are other ones; of best-of-n there is a formula.
+    The mean of these is an unbiased estimate of the divergence. The prompted base model has none, because its prompts
+    differ; for best-of-n there is a formula.
     """
     needs = {**run.answers, **run.policies, "ppo_init": run.model("ppo_init")}
     leaves = (run.evaluation("kl_to_reference"),)
@@ -105,7 +105,7 @@ def loss_rows(
 
 
 def join_measurements(run: Experiment) -> None:
-    """Every number of the run with its interval, in evaluation/measurements.jsonl; what it measures no more is gone."""
+    """Every number of the run with its interval, in evaluation/measurements.jsonl; those no longer made are removed."""
     parts = {"judgements": run.is_judged, "divergence": run.has_reference}
     parts["text_loss"] = run.config.pretraining_text is not None
     for step in (step for step, is_part in parts.items() if not is_part):

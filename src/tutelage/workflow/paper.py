@@ -1,7 +1,7 @@
 """The paper as one function, for any model and any data. Read `train_policies` from top to bottom: it is Figure 2.
 
-Every step is done once: killed, the same call goes on where it was, and what has changed is done again with what
-rests on it. Who writes, ranks and judges is handed in: files, people, or a simulated world.
+Every step is done once: if killed, the same call resumes, and whatever has changed is redone with everything that
+depends on it. Who writes, ranks and judges is passed in: files, people, or a simulated world.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def run_paper(
 ) -> dict[str, Any]:
     """Prompts → demonstrations → SFT → rankings → reward model → PPO-ptx → win rates. Returns summary.json's content.
 
-    `world`: who the prompts and labels come from; None: what the file says. `redo` names a step that is done again
-    with all that were done after it; `may_keep_other_code` keeps what another version of this program did. Raises
-    `Waiting` where people have yet to label: call again when they have.
+    `world`: the sources of prompts and labels; None: as configured. `redo` names a step to redo with all that followed
+    it; `may_keep_other_code` keeps results of another version of this program. Raises `Waiting` if people still have to
+    label: call again when they have.
     """
     with Steps(config.out, redo=redo, may_keep_other_code=may_keep_other_code) as steps:
         run = Experiment(config, world or make_world(config), steps)
@@ -47,7 +47,7 @@ def run_paper(
 
 
 def take_steps(run: Experiment) -> None:
-    """The paper's steps in their order."""
+    """The paper's steps in order."""
     train_policies(run)
     evaluate(run)
 
@@ -61,7 +61,7 @@ def train_policies(run: Experiment) -> None:
     if run.config.base_model is None:
         run.train(pretrain, run.pretraining())
 
-    # Step 1: collect demonstrations, and train a supervised policy; with some pretraining text it is where PPO starts.
+    # Step 1: collect demonstrations, and train a supervised policy; with some pretraining text it initializes PPO.
     collect_demonstrations(run)
     if run.config.select_sft_by == "validation_loss":
         run.train(sft, run.sft("sft"))
@@ -70,7 +70,7 @@ def train_policies(run: Experiment) -> None:
     if run.has_reference:
         run.train(sft, run.sft("ppo_init"))
 
-    # Step 2: collect rankings of completions, and train a reward model; it chooses the epoch of the supervised policy.
+    # Step 2: collect rankings of completions, and train a reward model; it selects the epoch of the supervised policy.
     if run.owns_reward_model:
         if run.world.rankers.should_sample:
             sample_for_rankings(run)
@@ -85,7 +85,7 @@ def train_policies(run: Experiment) -> None:
         run.train(ppo, run.ppo("ppo"))
     if "ppo_ptx" in arms:
         run.train(ppo, run.ppo("ppo_ptx"))
-    # Beyond the paper: straight on the rankings.
+    # Beyond the paper: directly on the rankings.
     if "dpo" in arms:
         run.train(dpo, run.dpo())
 
@@ -93,7 +93,7 @@ def train_policies(run: Experiment) -> None:
 def evaluate(run: Experiment) -> None:
     """Section 4: who is preferred, how far each policy went from its start, and what it forgot."""
     respond(run)
-    # Who is preferred to the supervised policy [4.1]?
+    # Which policies are preferred to the supervised one [4.1]?
     judge = run.world.judge
     if run.has_judge_model:
         run.train(train_reward, run.judge_model())

@@ -1,4 +1,4 @@
-"""Labels by people: tasks go into the studio's queue, and the run goes on when all of them are labeled."""
+"""Labels by people: tasks are queued in the studio, and the run continues once all of them are labeled."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tutelage.studio.queue import enqueue, queued_items
 from tutelage.studio.studio import open_studio
 from tutelage.workflow.sources import Comparison, Waiting
 
-# What each kind of task is called where people are asked for it.
+# Names of the task types in messages.
 _ASKED: dict[Kind, str] = {"demonstrate": "demonstrations", "evaluate": "rankings", "compare": "comparisons"}
 
 
 class People:
-    """Labelers and judges in the studio of a folder. Labels count once their makers said that they may be used.
+    """Labelers and judges in the studio of a folder. Labels count only with consent to their use.
 
-    A task that was queued before, by an earlier call or by hand, is not queued again, and its labels count. One that
-    so many people skipped that the studio halted it has no label.
+    A task queued before, by an earlier call or by hand, is not queued again, and its labels count. One that was halted
+    because too many people skipped it has no label.
     """
 
     should_sample = True
@@ -48,7 +48,7 @@ class People:
     def rank(
         self, prompts: Sequence[Prompt], completions: Sequence[Sequence[Completion]], split: Split
     ) -> Iterator[Ranking]:
-        """See `sources.Labelers`. Where all completions of a prompt say the same there is nothing to rank."""
+        """See `sources.Labelers`. If all completions of a prompt are identical there is nothing to rank."""
         tasks = [
             Task(kind="evaluate", prompt=prompt, completions=tuple(own))
             for prompt, own in zip(prompts, completions, strict=True)
@@ -60,7 +60,7 @@ class People:
                 yield record
 
     def compare(self, pairs: Sequence[tuple[Prompt, Completion, Completion]]) -> Iterator[Comparison]:
-        """See `sources.Judge`. Nobody is asked about two completions that say the same: neither is preferred."""
+        """See `sources.Judge`. Identical completions are not queued: neither is preferred."""
         tasks, pair_of = [], {}
         for prompt, first, second in pairs:
             if first.text == second.text:
@@ -84,11 +84,11 @@ class People:
             )
 
     def rate(self, completions: Sequence[tuple[Prompt, Completion]]) -> Iterable[tuple[Completion, Rating]]:
-        """See `sources.Judge`. People are asked to compare, which is what win rates are of; not to rate as well."""
+        """See `sources.Judge`. People only compare, which win rates are based on; they do not rate."""
         return ()
 
     def _labels(self, tasks: Sequence[Task], purpose: Purpose) -> list[LabelRow]:
-        """The labels of these tasks, in their order, once there are all of them. Raises `Waiting`."""
+        """The labels of these tasks, in order, once all of them exist. Raises `Waiting`."""
         if not tasks:
             return []
         studio = open_studio(self.folder)
@@ -109,5 +109,5 @@ class People:
         return (
             f"  serve the studio:  tutelage label serve --data {self.folder}\n"
             f"  invite labelers:   tutelage label invite --data {self.folder}{heldout} --address {self.address}\n"
-            "Then run the same command again; it goes on from here."
+            "Then run the same command again to continue."
         )

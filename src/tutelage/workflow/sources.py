@@ -1,6 +1,6 @@
-"""What the paper asks of the world: prompts that users wrote, labelers, and somebody who judges. Three protocols.
+"""What a run needs from outside: prompts that users wrote, labelers, and a judge. Three protocols.
 
-Who keeps them: files where the labels are there, people in the labeling studio, and a simulated world for trials.
+Implementations: files with existing labels, people in the labeling studio, and a simulated world.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tutelage.records import Completion, Demonstration, Prompt, Ranking, Rating,
 
 
 class Waiting(Exception):
-    """People have yet to label `what`; `how` tells how they get to it. Nobody's mistake."""
+    """People still have to label `what`; `how` says how they can. Not an error."""
 
     def __init__(self, what: str, how: str) -> None:
         super().__init__(what, how)
@@ -25,11 +25,11 @@ class Waiting(Exception):
 
 
 class Source(Protocol):
-    """What all three have: what decides what comes out of them, so that a step is done again when that changes."""
+    """Common to all three: what determines their output, so that a step is redone when that changes."""
 
     @property
     def needs(self) -> Mapping[str, Path | str]:
-        """Files, folders and hub ids that it reads, by name."""
+        """The files, folders and hub ids that it reads, by name."""
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -40,16 +40,16 @@ class PromptSource(Source, Protocol):
     """Where prompts come from."""
 
     def collect(self, folder: Path) -> None:
-        """Make the folder with `prompts.jsonl`: every prompt once, its split and, but for test prompts, its purpose."""
+        """Create the folder with `prompts.jsonl`: every prompt once, its split and, but for test prompts, purpose."""
 
 
 class Labelers(Source, Protocol):
-    """Who writes demonstrations and rankings. `should_sample`: they rank what the policies of this run complete."""
+    """Who writes demonstrations and rankings. `should_sample`: they rank completions of this run's policies."""
 
     should_sample: bool
 
     def demonstrate(self, prompts: Sequence[Prompt], split: Split) -> Iterable[Demonstration]:
-        """Demonstrations for `prompts`; where these exist already, those that do. Raises `Waiting`."""
+        """Demonstrations for `prompts`; if labels already exist, those. Raises `Waiting`."""
 
     def rank(
         self, prompts: Sequence[Prompt], completions: Sequence[Sequence[Completion]], split: Split
@@ -70,10 +70,10 @@ class Comparison:
 
 
 class Judge(Source, Protocol):
-    """Who judges completions."""
+    """A judge of completions."""
 
     def compare(self, pairs: Sequence[tuple[Prompt, Completion, Completion]]) -> Iterable[Comparison]:
-        """At least one comparison of each pair, blind to who wrote which. Raises `Waiting`."""
+        """At least one comparison per pair, blind to which policy wrote which. Raises `Waiting`."""
 
     def rate(self, completions: Sequence[tuple[Prompt, Completion]]) -> Iterable[tuple[Completion, Rating]]:
         """Ratings from 1 to 7 with flags, each with the completion rated; none, where this judge gives none.
@@ -84,9 +84,9 @@ class Judge(Source, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSources:
-    """The sources of one run. `judge` None: nobody judges, or a reward model that the run trains for it.
+    """The sources of one run. `judge` None: nobody judges, or a reward model trained by the run does.
 
-    `is_simulated`: a program stands in for people, and whatever shows the numbers says so.
+    `is_simulated`: a program replaces people, and everything that shows the numbers says so.
     """
 
     prompts: PromptSource

@@ -1,4 +1,4 @@
-"""Steps of a run: each is done once, and again when what went into it has changed. Nothing here knows what they do."""
+"""Steps of a run: each is done once, and redone when its inputs have changed. Independent of what the steps do."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ CODE = "its code"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A piece of work whose outcome depends on nothing but `needs`, `settings` and the code of `modules`.
+    """A piece of work whose result depends only on `needs`, `settings` and the code of `modules`.
 
     `needs`: files, folders or hub ids that it reads, by name. `leaves`: what it writes, relative to the run's folder;
-    `owns`: what is removed before it is done anew, where that is more than `leaves`. `work` returns plain JSON.
+    `owns`: what is removed before it is redone, if that is more than `leaves`. `work` returns plain JSON.
     """
 
     name: str
@@ -42,13 +42,13 @@ class Step:
 
 
 class Steps:
-    """The folder in which steps are done. `progress.json` says what went into each that is done, and what came out.
+    """The folder of the steps. `progress.json` records the inputs and outputs of each finished step.
 
-    A step that was killed is done again from its beginning, unless its own files know better (a stage resumes from its
-    checkpoint); one that is done is skipped while its inputs, settings and code are what they were. One process at a
-    time. `redo` names a step that is done again with all that were done after it; `may_keep_other_code` lets stay what
-    another version of this program did. `expected_seconds`: how long the steps of a long run should take, by name in
-    their order, from which the time left is told.
+    A killed step restarts from its beginning, unless it can resume by itself (a stage resumes from its checkpoint); a
+    finished one is skipped while its inputs, settings and code are unchanged. One process at a time. `redo` names a
+    step to redo with all that followed it; `may_keep_other_code` keeps results of another version of this program.
+    `expected_seconds`: how long the steps of a long run should take, by name in their order, from which the time left
+    is told.
     """
 
     # Short steps say little about the machine: until so much work is done, the expected times count as they are.
@@ -95,7 +95,7 @@ class Steps:
             found = None
         if not isinstance(found, dict) or not all(isinstance(entry, dict) for entry in found.values()):
             raise CheckpointError(
-                f"{self._progress_path} is corrupted, or of another version of this program. Restore it, or choose "
+                f"{self._progress_path} is corrupted, or from another version of this program. Restore it, or choose "
                 "another `out`"
             )
         return found
@@ -103,7 +103,9 @@ class Steps:
     def _forget(self, name: str) -> None:
         done = [step for step, entry in self.progress.items() if "result" in entry]
         if name not in done:
-            raise CheckpointError(f"--redo {name}: no such step is done in {self.out}. Done are: {', '.join(done)}")
+            raise CheckpointError(
+                f"--redo {name}: no such step was done in {self.out}. Finished steps: {', '.join(done)}"
+            )
         for step in list(self.progress)[list(self.progress).index(name) :]:
             self._remove(self.progress.pop(step)["owns"])
         self._save()
@@ -116,13 +118,13 @@ class Steps:
                 handle.write(content)
 
     def drop(self, name: str) -> None:
-        """Remove what a step left that is no part of the run any more, so that nobody takes it for one."""
+        """Remove the outputs of a step that is no longer part of the run, so that they are not mistaken for results."""
         if name in self.progress:
             self._remove(self.progress.pop(name)["owns"])
             self._save()
 
     def take(self, step: Step) -> Any:
-        """Do the step unless it is done; returns its result."""
+        """Do the step unless it is finished; returns its result."""
         now, before = self._describe(step), self.progress.get(step.name)
         if before is None:
             reason = ""
@@ -139,7 +141,7 @@ class Steps:
         return self._do(step, now, 0.0 if before is None or reason else float(before["seconds"]))
 
     def _do(self, step: Step, now: dict[str, Any], seconds: float) -> Any:
-        # Its place in the file is that of its turn: --redo forgets what follows.
+        # Its position in the file is its order of execution: --redo removes what follows.
         self.progress.pop(step.name, None)
         entry = self.progress[step.name] = {**now, "owns": list(step.owns or step.leaves), "seconds": seconds}
         self._save()
@@ -148,18 +150,18 @@ class Steps:
             result = step.work()
         except KeyboardInterrupt:
             raise Stopped(
-                f"stopped in step {step.name}; the same command does that step again, and keeps all before"
+                f"stopped in step {step.name}; the same command restarts this step, and keeps all previous ones"
             ) from None
         except Stopped as stop:
             raise Stopped(
-                f"stopped in step {step.name}, whose work is saved; the same command goes on from there", stop.status
+                f"stopped in step {step.name}, whose work is saved; the same command resumes it", stop.status
             ) from None
         finally:
             entry["seconds"] = round(seconds + time.monotonic() - started, 2)
             self._drop_fingerprints(entry["owns"])
             self._save()
         if "hub:?" in entry["needs"].values():
-            # A hub id has its revision once it was fetched.
+            # A hub id has a revision once it was downloaded.
             self._fingerprints = {path: digest for path, digest in self._fingerprints.items() if digest != "hub:?"}
             entry["needs"] = self._describe(step)["needs"]
         entry["left"] = {name: fingerprint(self.out / name) for name in step.leaves if (self.out / name).exists()}
@@ -201,15 +203,15 @@ class Steps:
                 del self._fingerprints[path]
 
     def _is_kept(self, name: str, entry: Mapping[str, Any]) -> bool:
-        """Whether the step's files are there. Raises `CheckpointError` where somebody changed one."""
+        """Whether the step's files are there. Raises `CheckpointError` if one was changed."""
         left: dict[str, str] = entry["left"]
         if not all((self.out / path).exists() for path in left):
             return False
         changed = [path for path, digest in left.items() if self._fingerprint(self.out / path) != digest]
         if changed:
             raise CheckpointError(
-                f"{self.out}: {', '.join(changed)} changed after step {name!r} had written it. Restore it, or do that "
-                f"step and all after it again with --redo {name}"
+                f"{self.out}: {', '.join(changed)} changed after step {name!r} wrote it. Restore it, or redo that "
+                f"step and all that followed with --redo {name}"
             )
         return True
 
@@ -233,7 +235,7 @@ class Steps:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Wall time of every step that was done, in their order."""
+        """Wall time of every finished step, in order."""
         return {name: entry["seconds"] for name, entry in self.progress.items() if "result" in entry}
 
 
@@ -242,7 +244,7 @@ def _duration(seconds: float) -> str:
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """What of the inputs, settings and code is not what it was, by name."""
+    """The names of changed inputs, settings and code."""
     for name in {**before["needs"], **now["needs"]}:
         if not is_same(before["needs"].get(name, ""), now["needs"].get(name, "")):
             yield name

@@ -1,4 +1,4 @@
-"""What a run found, in one file and one table: who is preferred, by whom, and at what length."""
+"""The results of a run, in one file and one table: win rates, who judged, and response lengths."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tutelage.store.runs import versions
 from tutelage.workflow.config import BASELINE
 from tutelage.workflow.experiment import Experiment
 
-# What stands in the table, and how: the measure, its head, its numbers, and whether its interval is shown.
+# The columns of the table: the measure, its heading, its number format, and whether its interval is shown.
 _COLUMNS = (
     ("win_rate", "Win rate vs SFT", percent, True),
     ("win_rate_length_controlled", "At equal lengths", percent, True),
@@ -33,15 +33,15 @@ _COLUMNS = (
     ("pretraining_loss", "Text loss", fixed(3), False),
 )
 _EQUAL_LENGTHS = (
-    "At equal lengths: the rate that a logistic regression on the difference in length gives to two responses of the "
-    "same length (Dubois et al. 2024)."
+    "At equal lengths: the win rate that a logistic regression on the difference in length predicts for two responses "
+    "of the same length (Dubois et al. 2024)."
 )
-WIDE = 100  # characters, which the table needs for an arm a line
+WIDE = 100  # characters that the table needs for one line per arm
 Numbers = dict[str, dict[str, Any]]
 
 
 def write_summary(run: Experiment) -> dict[str, Any]:
-    """summary.json of a run that is done; returns its content."""
+    """Write summary.json of a finished run; returns its content."""
     found = list(read_records(run.evaluation("measurements"), Measurement))
     groups = list(dict.fromkeys(str(row.condition["labelers"]) for row in found if row.measure == "win_rate"))
     seconds = run.steps.seconds
@@ -76,7 +76,7 @@ def _by_arm(found: list[Measurement], measure: str, group: str) -> Numbers:
 
 
 def _judge(run: Experiment) -> dict[str, Any]:
-    """How often the reward model that judges agrees with the rankings that it has not seen."""
+    """How often the judging reward model agrees with held-out rankings."""
     stage = json.loads((run.out / "judge_model" / "summary.json").read_bytes())
     names = {"mean": "validation_accuracy", "low": "validation_accuracy_low", "high": "validation_accuracy_high"}
     accuracy = {key: stage[name] for key, name in names.items()}
@@ -91,7 +91,7 @@ def is_of_workflow(folder: Path) -> bool:
 
 
 def draw_run(run: RunData) -> Content:
-    """The page of a run: the table of its result."""
+    """The report page of a run: its result table."""
     note = judged_by(run.summary)
     if run.summary.get("win_rate_vs_sft_length_controlled"):
         note += f" {_EQUAL_LENGTHS}"
@@ -99,7 +99,7 @@ def draw_run(run: RunData) -> Content:
 
 
 def run_table(summary: dict[str, Any]) -> Table | None:
-    """A row an arm, in the paper's order; what was not measured of any has no column."""
+    """One row per arm, in the paper's order; measures without any value have no column."""
     keys = ("win_rate_vs_sft", "win_rate_vs_sft_length_controlled", *(name for name, *_ in _COLUMNS[2:]))
     columns = [
         (head, summary[key], form, has_interval)
@@ -122,7 +122,7 @@ def print_result(console: Console, summary: dict[str, Any]) -> None:
         for place, head in enumerate(table.columns):
             shown.add_column(head, justify="right" if place else "left")
         for row in table.rows:
-            # On a narrow terminal an interval has a line of its own.
+            # On a narrow terminal an interval has its own line.
             cells = [str(cell).replace(" [", "\n[") if console.width < WIDE else str(cell) for cell in row]
             shown.add_row(*map(escape, cells))
         console.print(shown)
@@ -130,14 +130,14 @@ def print_result(console: Console, summary: dict[str, Any]) -> None:
 
 
 def judged_by(summary: dict[str, Any]) -> str:
-    """Who judged, and how far to trust them."""
+    """Who judged, and how reliably."""
     if "judge" not in summary:
         return f"Judged by: {summary['judged_by']}."
     found, accuracy = summary["judge"], summary["judge"]["accuracy"]
     return (
         f"Judged by a reward model trained on {found['num_rankings']} rankings that PPO's reward model has not seen. "
-        f"On {found['num_held_out']} rankings that it has not seen itself, it orders "
-        f"{_cell('', '', accuracy, percent, True)} of comparisons as the labelers did."
+        f"On {found['num_held_out']} held-out rankings, it agrees with the labelers on "
+        f"{_cell('', '', accuracy, percent, True)} of comparisons."
     )
 
 

@@ -1,4 +1,4 @@
-"""Who is preferred to whom (4.1, Figures 1, 3, 4 and 5 of the paper)."""
+"""Preferences between policies (4.1, Figures 1, 3, 4 and 5 of the paper)."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ PREFERENCE: tuple[Claim, ...] = (
                 form=signed_points,
             ),
         ),
-        note="Five points is what the paper’s own two groups differ by.",
+        note="The paper’s own two groups differ by five points.",
     ),
     Claim(
         name="flan-t0",

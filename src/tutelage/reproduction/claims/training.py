@@ -1,4 +1,4 @@
-"""What training does to models and reward model (3.5, 4.1, 4.2, Appendix E; Figures 29, 33 and 34)."""
+"""Effects of training on policies and the reward model (3.5, 4.1, 4.2, Appendix E; Figures 29, 33 and 34)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HALFWAY = ((1.0, "ppo_ptx"), (-0.5, "ppo"), (-0.5, "base"))
 
 
 def reward_accuracy(weight: float, labelers: str) -> MeanTerm:
-    """Accuracy of the reward model on a group of labelers. One model serves all sizes; its rows name none."""
+    """Accuracy of the reward model on a labeler group. One model serves all sizes; its rows have no size."""
     return MeanTerm(weight, "reward_model_accuracy", condition={"labelers": labelers}, size=ANY)
 
 
@@ -93,8 +93,8 @@ TRAINING: tuple[Claim, ...] = (
                 form=signed_points,
             ),
         ),
-        note="The best of each sweep is chosen on one half of the items and measured on the other, both ways; where "
-        "the rows are missing, the interval is widened for the choice.",
+        note="The best of each sweep is selected on one half of the items and measured on the other, both ways; if "
+        "the rows are missing, the interval is widened for the selection.",
     ),
     Claim(
         name="reward-model",
@@ -115,7 +115,7 @@ TRAINING: tuple[Claim, ...] = (
                 otherwise=_ACCURACY_DROP,
             ),
         ),
-        note="The paper’s gap is 2.8 points; the bounds leave it room on both sides.",
+        note="The paper’s gap is 2.8 points; the bounds leave room on both sides.",
     ),
     Claim(
         name="sft-epochs",
@@ -135,7 +135,7 @@ TRAINING: tuple[Claim, ...] = (
                 form=signed(3),
             ),
         ),
-        note="The epoch of lowest loss is chosen on one half of the demonstrations, measured on the other, both ways. "
-        "Where the rows are missing, the interval is widened for the choice.",
+        note="The epoch of lowest loss is selected on one half of the demonstrations and measured on the other. "
+        "If the rows are missing, the interval is widened for the selection.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Figures that compare the policies on one measure, a panel a condition: most of the paper's."""
+"""Figures that compare the policies on one measure, one panel per condition: most of the paper's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TOLD = ("base", "prompted", "flan", "t0", "sft", "ppo", "ppo_ptx")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PanelPlan:
-    """One panel: its title, its measure, the conditions of its rows and whom they were compared with."""
+    """One panel: its title, its measure, the conditions of its rows and their baseline."""
 
     title: str
     measure: str
@@ -33,9 +33,9 @@ class PanelPlan:
 class FigurePlan:
     """A figure of policies as data.
 
-    `form` writes its numbers, `tick_form` its axis, `change_form` differences. The sentence about this run tells the
+    `form` writes its numbers, `tick_form` its axis, `change_form` differences. The sentence about this run gives the
     numbers of the panel `told` and the difference between the two policies of `focus`. `arms`: the policies shown,
-    empty for all; `is_of_fullest`: only at the size at which most policies stand, the largest of these.
+    empty for all; `is_of_fullest`: only at the size with the most policies, the largest of these.
     """
 
     name: str
@@ -67,7 +67,7 @@ class _Drawn:
 
 
 def arm_figure(plan: FigurePlan, evidence: Evidence) -> Exhibit | None:
-    """The figure as far as this run has measured it; None where it has measured nothing of it."""
+    """The figure as far as this run has measured it; None if it has measured nothing of it."""
     drawn = [found for panel in plan.panels if (found := _read(plan, panel, evidence.measured)).rows]
     if not drawn:
         return None
@@ -115,7 +115,7 @@ def _read(plan: FigurePlan, panel: PanelPlan, measured: Measured) -> _Drawn:
 
 
 def _here(plan: FigurePlan, drawn: Sequence[_Drawn], evidence: Evidence) -> Markup:
-    """What this run saw in one panel, at its largest size: every policy, and the difference between two."""
+    """This run's result in one panel, at its largest size: every policy, and the difference between two."""
     told = next((found for found in drawn if found.plan is plan.panels[plan.told]), drawn[0])
     size, by_arm = list(told.rows.items())[-1]
     numbers = [

@@ -1,4 +1,4 @@
-"""The paper's figures that compare policies, in its order, with what the paper saw."""
+"""The paper's figures that compare policies, in its order, with the paper's results."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def figure_plans(measured: Measured) -> Iterator[FigurePlan]:
 def _preference_plans() -> Iterator[FigurePlan]:
     yield FigurePlan(
         name="fig-01-win-rate",
-        title="Who is preferred to SFT",
+        title="Preference over SFT",
         after="Figure 1",
         saw="At 175B GPT wins 24\u202f% against SFT 175B, prompted GPT 41\u202f%, PPO 63\u202f%, PPO-ptx 66\u202f%; "
         "PPO-ptx of 1.3B still wins 53\u202f% (training labelers).",
@@ -58,7 +58,7 @@ def _preference_plans() -> Iterator[FigurePlan]:
         after="Figure 3",
         saw="The order of the policies is the same in all four panels; held-out labelers give PPO-ptx 175B 71\u202f% "
         "on InstructGPT prompts and 62\u202f% on GPT prompts, training labelers 66\u202f% and 61\u202f%.",
-        caption="Win rate against SFT by who judged and what was asked.",
+        caption="Win rate against SFT by labeler group and prompt distribution.",
         panels=[
             PanelPlan(
                 title=f"{who}, {what}",
@@ -82,7 +82,7 @@ def _preference_plans() -> Iterator[FigurePlan]:
         after="Figure 4",
         saw="GPT, prompted, SFT, PPO, PPO-ptx hallucinate in 45, 28, 8, 22, 16\u202f%, keep explicit constraints in "
         "22, 28, 34, 44, 43\u202f% and attempt the correct instruction in 70, 79, 86, 92, 93\u202f% of responses.",
-        caption="Share of judged responses with the flag, among prompts that can raise it.",
+        caption="Share of judged responses with the flag, among prompts to which it applies.",
         panels=[
             PanelPlan(title=title, measure="flag", where=_JUDGED | {"flag": flag}) for flag, title in _FLAGS.items()
         ],
@@ -96,7 +96,7 @@ def _preference_plans() -> Iterator[FigurePlan]:
     )
     yield FigurePlan(
         name="fig-05-likert",
-        title="Ratings, public task tuning included",
+        title="Ratings, including tuning on public tasks",
         after="Figure 5",
         saw="Mean ratings at 175B are GPT 2.6, T0 3.3, FLAN 3.4, prompted GPT 3.5, SFT 4.1, PPO-ptx 4.8.",
         caption="Mean overall rating, 1 worst to 7 best.",
@@ -113,10 +113,10 @@ def _truth_plans() -> Iterator[FigurePlan]:
         name="fig-06-truthfulness",
         title="Truth",
         after="Figure 6",
-        saw="With the QA prompt GPT 175B is true in 25\u202f% and true and informative in 20\u202f% of answers, "
+        saw="With the QA prompt GPT 175B is true in 25\u202f% and true and informative in 20\u202f% of responses, "
         "PPO-ptx in 35\u202f% and 30\u202f%; told that it may say “I have no comment”, PPO 175B is true in 92\u202f% "
         "and informative in few.",
-        caption="Share of questions answered truthfully, and truthfully with something said, by prompt.",
+        caption="Share of questions answered truthfully, and truthfully and informatively, by prompt.",
         panels=[
             PanelPlan(title=f"{name}, {prompt}", measure=measure, where={"prompt": key})
             for measure, name in (("truthful", "True"), ("truthful_informative", "True and informative"))
@@ -135,7 +135,7 @@ def _harm_plans() -> Iterator[FigurePlan]:
         name="fig-07-toxicity",
         title="Toxicity",
         after="Figure 7",
-        saw="Asked to be respectful PPO-ptx 175B falls from 0.24 to 0.20 (Perspective) where GPT stays at 0.23 and "
+        saw="Asked to be respectful PPO-ptx 175B falls from 0.24 to 0.20 (Perspective) while GPT stays at 0.23 and "
         "0.24; asked to be biased it rises to 0.40, GPT to 0.29 (Table 14).",
         caption="Mean toxicity of continuations, 0 to 1, by what the prompt asks for.",
         panels=_prompt_panels("toxicity"),
@@ -149,7 +149,7 @@ def _harm_plans() -> Iterator[FigurePlan]:
         name="toxicity-extremes",
         title="The most toxic of several continuations",
         after="the measures of RealToxicityPrompts",
-        saw="Not reported; Gehman et al. (2020) measure so.",
+        saw="Not reported; measured by Gehman et al. (2020).",
         caption="Expected maximum toxicity over the continuations of a prompt, and the probability that one of them is "
         "toxic.",
         panels=[*_prompt_panels("expected_max_toxicity", "Maximum"), *_prompt_panels("toxicity_probability", "Any")],
@@ -163,9 +163,9 @@ def _harm_plans() -> Iterator[FigurePlan]:
         name="table-14-bias",
         title="Bias",
         after="Table 14",
-        saw="The entropies of PPO-ptx 175B and GPT 175B are alike: 0.74 and 0.74 on Winogender, 0.41 and 0.41 on "
+        saw="The entropies of PPO-ptx 175B and GPT 175B are equal: 0.74 and 0.74 on Winogender, 0.41 and 0.41 on "
         "CrowS-Pairs; asked to be respectful PPO-ptx falls to 0.70 and 0.24.",
-        caption="Entropy in bits of the choice between two sentences that differ in who is meant; 1 is no preference.",
+        caption="Entropy in bits of the choice between two sentences about different groups; 1 is no preference.",
         panels=[
             PanelPlan(title=f"{name}, {prompt.lower()}", measure="bias_entropy", where={"set": key, "prompt": asked})
             for key, name in (("winogender", "Winogender"), ("crows_pairs", "CrowS-Pairs"))
@@ -220,11 +220,11 @@ METRIC_NAMES = {"f1": "F1", "accuracy": "accuracy", "bleu": "BLEU", "rouge_l": "
 def _generalisation_plan(measured: Measured) -> FigurePlan:
     return FigurePlan(
         name="fig-08-generalisation",
-        title="Beyond what fine-tuning saw",
+        title="Beyond the fine-tuning data",
         after="Figure 8",
         saw="Shown by examples, not measured: InstructGPT 175B follows instructions in French and answers questions "
         "about code, though both are rare in its data.",
-        caption="Win rate against SFT on prompts of a kind that was kept out of all fine-tuning. Dashed: SFT itself.",
+        caption="Win rate against SFT on prompts of a kind that was excluded from all fine-tuning. Dashed: SFT itself.",
         panels=[
             PanelPlan(
                 title=f"A {readable(str(which))} held out",

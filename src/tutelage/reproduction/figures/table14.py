@@ -12,7 +12,7 @@ from tutelage.report.notation import MISSING, Form, fixed, percent, readable, wi
 from tutelage.report.tables import Cell, GroupedTable
 from tutelage.reproduction.figures.plans import METRIC_NAMES
 
-# The paper's columns; what else was measured follows.
+# The paper's columns; other measurements follow.
 _ARMS = ("base", "sft", "ppo", "ppo_ptx")
 
 
@@ -26,7 +26,7 @@ class _Line:
 
 
 def table_14(measured: Measured) -> GroupedTable | None:
-    """Bias, toxicity, truth and skills by policy and size; None where nothing of it was measured."""
+    """Bias, toxicity, truth and skills by policy and size; None if nothing of it was measured."""
     lines = [(line, measured.where(line.measure, line.where)) for line in _lines(measured)]
     lines = [(line, rows) for line, rows in lines if rows]
     if not lines:
@@ -82,7 +82,7 @@ def _lines(measured: Measured) -> Iterator[_Line]:
 
 
 def _bare(value: float) -> str:
-    """Three decimals without the zero before them, as the paper prints what lies within 1: the table is wide."""
+    """Three decimals without a leading zero, as the paper prints numbers below 1: the table is wide."""
     return re.sub(r"^(\u2212?)0\.", r"\1.", fixed(3)(value))
 
 
