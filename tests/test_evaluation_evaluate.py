@@ -11,6 +11,8 @@ import pytest
 from processes import Command, tutelage
 from test_evaluation_tasks import CROWS, SST2, TRUTHFUL, WINOGENDER
 from tiny import config_of, model_of, read_rows
+from tutelage.evaluation.bias import PairTask, SentencePair
+from tutelage.evaluation.evaluate import _limited
 
 NAMES = "crows_pairs,winogender,truthfulqa_responses"
 
@@ -115,6 +117,14 @@ def test_more_tasks_and_more_items_join_what_is_there(place, tmp_path):
     about = json.loads((out / "evaluate.json").read_text())
     assert {name: own["num_items"] for name, own in about["tasks"].items()} == {"winogender": 12, "sst2": 4}
     assert all(own["seconds"] >= 0 for own in about["tasks"].values())
+
+
+def test_the_items_of_a_lower_limit_are_among_those_of_a_higher_one():
+    pairs = [SentencePair(id=str(n), sentences=("a", "b")) for n in range(40)]
+    chosen = [[pair.id for pair in _limited(PairTask(items=pairs), limit).items] for limit in (5, 6, 20, 0, 50)]
+    assert [len(own) for own in chosen] == [5, 6, 20, 40, 40]
+    assert set(chosen[0]) < set(chosen[1]) < set(chosen[2])
+    assert chosen[2] == sorted(chosen[2], key=int) != [str(n) for n in range(20)], "not the first in the file"
 
 
 def test_another_model_or_other_options_are_refused(place, tmp_path):

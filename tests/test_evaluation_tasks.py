@@ -229,7 +229,9 @@ def test_what_exceeds_the_context_is_refused_before_anything_is_computed(tiny, d
     with pytest.raises(
         DataError, match=r"sst2, item 1 has \d+ tokens, and up to \d+ for its response; .* is 96\. Choose"
     ):
-        next(responses_to([Choose(prompt=Prompt(text="a " * 95), choices=("b", "c d"))], policy, title="sst2"))
+        next(
+            responses_to([Choose(prompt=Prompt(text="The cat"), choices=("b", "The owl. " * 40))], policy, title="sst2")
+        )
     settings = SamplingSettings(max_response_tokens=90)
     with pytest.raises(DataError, match="up to 90 for its response"):
         next(responses_to([Generate(prompt=Prompt(text="The cat waits at the barn."), settings=settings)], policy))
