@@ -247,7 +247,7 @@ def test_passages_and_turns_stand_before_the_prompt(
         ({"messages": ASKED, "passage": "Owls hunt."}, "belongs in the dialogue"),
         ({"messages": ASKED, "dialogue": TURNS, "prompt": "Hi"}, "all dialogues"),
         ({"prompt": "What is it?", "image": "a.png"}, "'image'"),
-        ({"prompt": [{"role": "tool", "content": "3"}]}, "of a tool"),
+        ({"prompt": [{"role": "tool", "content": "3"}]}, "does not end with the user"),
         ({"prompt": [{"role": "judge", "content": "3"}]}, "cannot be read"),
         ({"prompt": {"a": 1}}, "neither text nor a dialogue"),
         ({"source": "x"}, "there is no prompt"),
